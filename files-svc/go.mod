@@ -1,0 +1,7 @@
+module cloakroom.dev/files-svc
+
+go 1.26
+
+replace cloakroom.dev/libs => ../libs
+
+require cloakroom.dev/libs v0.0.0
