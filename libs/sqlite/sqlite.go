@@ -1,0 +1,158 @@
+// Package sqlite opens SQLite databases so that what was acknowledged survives kill -9 and power loss, and so that
+// many small writers are as quick as one large one.
+//
+// Each database has one writer and a few readers. Writes queue for the writer, which runs all that wait inside one
+// transaction, each in its own savepoint, and commits them together: one fsync for the whole group (group commit). A
+// write that fails rolls back alone. InTx returns after the commit is on disk (WAL, synchronous=FULL), never before.
+// Readers see a snapshot and never wait for the writer.
+//
+// The package knows no table. Driver errors become faults: a full disk is StorageFull, a database that can't be read
+// or written right now is Unavailable; unique violations are told by IsUnique.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pressly/goose/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	_ "modernc.org/sqlite" // registers the driver named sqlite
+)
+
+// readers is how many reads run at once: reads are short, so a few connections fill two cores, and each costs memory.
+const readers = 4
+
+// Options is what Open can be told; the zero value works.
+type Options struct {
+	Name       string // label of metrics and traces; default: the file's name
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Tracer     trace.TracerProvider
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	path    string
+	writer  *writer
+	idle    chan *conn // readers nobody uses
+	pools   []*sql.DB
+	metrics *metrics
+	tracing tracing
+}
+
+// Open opens or creates the database at path, and its folder. The caller must Close it.
+func Open(ctx context.Context, path string, opts Options) (*DB, error) {
+	if opts.Name == "" {
+		opts.Name = filepath.Base(path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the database's folder: %w", err)
+	}
+	db := &DB{
+		path: path, idle: make(chan *conn, readers),
+		metrics: newMetrics(opts.Registerer, opts.Name), tracing: newTracing(opts.Tracer, opts.Name),
+	}
+	if err := db.open(ctx, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, mapError(err)), db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context, opts Options) error {
+	w, err := db.connect(ctx, "rwc", "journal_mode(WAL)", "journal_size_limit(16777216)", "cache_size(-8192)")
+	if err != nil {
+		return err
+	}
+	db.writer = newWriter(w, db.metrics, opts.Log)
+	for range readers {
+		r, err := db.connect(ctx, "rw", "query_only(1)", "cache_size(-2048)")
+		if err != nil {
+			return err
+		}
+		db.idle <- r
+	}
+	return nil
+}
+
+// connect opens one connection with a pool of its own: settings and prepared statements belong to a connection, and
+// database/sql would otherwise choose one for us.
+func (db *DB) connect(ctx context.Context, mode string, pragmas ...string) (*conn, error) {
+	pool, err := sql.Open("sqlite", dsn(db.path, mode, pragmas...))
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(1)
+	db.pools = append(db.pools, pool)
+	c, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{conn: c, stmts: map[string]*sql.Stmt{}, tracing: db.tracing}, nil
+}
+
+func dsn(path, mode string, pragmas ...string) string {
+	pragmas = append([]string{"busy_timeout(5000)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)"}, pragmas...)
+	q := url.Values{"mode": {mode}, "_pragma": pragmas}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// Migrate brings the schema up to the newest of the migrations (goose's SQL files at the root of fsys). It only ever
+// goes forward, and does nothing when there is nothing to do.
+func (db *DB) Migrate(ctx context.Context, fsys fs.FS) error {
+	pool, err := sql.Open("sqlite", dsn(db.path, "rwc"))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer pool.Close()
+	p, err := goose.NewProvider(goose.DialectSQLite3, pool, fsys)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", db.path, mapError(err))
+	}
+	return nil
+}
+
+// InTx runs fn in a write transaction and returns once its commit is durable. When fn returns an error nothing of it is
+// kept, and that error is returned. Other writers may share the commit; fn must be short and must not call InTx or
+// wait for anything but its own statements. Once fn has run, the outcome is told even when ctx ends.
+func (db *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
+	ctx, end := db.tracing.start(ctx, "sqlite.write")
+	err := mapError(db.writer.do(ctx, fn))
+	end(err)
+	return err
+}
+
+// View runs fn on a snapshot; writes fail.
+func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
+	ctx, end := db.tracing.start(ctx, "sqlite.read")
+	defer func() { end(err) }()
+	select {
+	case c := <-db.idle:
+		defer func() { db.idle <- c }()
+		return mapError(c.view(ctx, fn))
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a reader: %w", ctx.Err())
+	}
+}
+
+// Close waits for queued writes and closes the database. Calls after it fail.
+func (db *DB) Close() error {
+	if db.writer != nil {
+		db.writer.close()
+	}
+	var errs []error
+	for _, p := range db.pools {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}

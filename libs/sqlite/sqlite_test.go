@@ -1,0 +1,228 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/sqlite"
+)
+
+var schema = fstest.MapFS{
+	"00001_note.sql": {Data: []byte("-- +goose Up\nCREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE) STRICT;\n")},
+}
+
+func open(t testing.TB, path string, opts sqlite.Options) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if err := db.Migrate(t.Context(), schema); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func insert(db *sqlite.DB, body string) error {
+	ctx := context.Background()
+	return db.InTx(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES (?)", body)
+		return err
+	})
+}
+
+func count(t testing.TB, db *sqlite.DB) (n int) {
+	t.Helper()
+	err := db.View(t.Context(), func(tx *sqlite.Tx) error {
+		return tx.QueryRow(t.Context(), "SELECT count(*) FROM note").Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestInTx_ParallelWritersShareCommitsAndFailAlone(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	db := open(t, filepath.Join(t.TempDir(), "a b?c#d.db"), sqlite.Options{Registerer: reg})
+	boom := errors.New("boom")
+	var group sync.WaitGroup
+	for i := range 400 {
+		group.Go(func() {
+			ctx := t.Context()
+			err := db.InTx(ctx, func(tx *sqlite.Tx) error {
+				if _, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES (?)", fmt.Sprint(i)); err != nil {
+					return err
+				}
+				if i%4 == 0 {
+					return boom
+				}
+				return nil
+			})
+			if want := i%4 == 0; errors.Is(err, boom) != want {
+				t.Errorf("write %d returned %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	if n := count(t, db); n != 300 {
+		t.Errorf("%d rows stand, want the 300 that were acknowledged", n)
+	}
+	if n := testutil.CollectAndCount(reg, "cloakroom_sqlite_commit_writes"); n != 1 {
+		t.Errorf("the group size has %d series, want 1", n)
+	}
+}
+
+func TestInTx_PanicReachesItsCallerOnly(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = db.InTx(t.Context(), func(*sqlite.Tx) error { panic("at the desk") })
+	}()
+	if err := insert(db, "after"); err != nil {
+		t.Errorf("the writer did not survive a panic: %v", err)
+	}
+}
+
+func TestInTx_FullDiskIsAFaultAndLosesNothingElse(t *testing.T) {
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	if err := insert(db, "before"); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(pages int) {
+		_ = db.InTx(ctx, func(tx *sqlite.Tx) error {
+			var n int
+			return tx.QueryRow(ctx, fmt.Sprintf("PRAGMA max_page_count=%d", pages)).Scan(&n)
+		})
+	}
+	limit(1) // SQLite raises it to what is in use
+	err := db.InTx(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES (hex(zeroblob(100000)))")
+		return err
+	})
+	if fault.KindOf(err) != fault.StorageFull {
+		t.Fatalf("a full disk returned %v", err)
+	}
+	limit(1 << 20)
+	if err := insert(db, "after"); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db); n != 2 {
+		t.Errorf("%d rows stand, want before and after", n)
+	}
+}
+
+func TestIsUnique(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	if err := insert(db, "same"); err != nil {
+		t.Fatal(err)
+	}
+	if err := insert(db, "same"); !sqlite.IsUnique(err) {
+		t.Errorf("a second equal row returned %v", err)
+	}
+}
+
+func TestView_IsReadOnlyAndASnapshot(t *testing.T) {
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	err := db.View(ctx, func(tx *sqlite.Tx) error {
+		var before, after int
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM note").Scan(&before); err != nil {
+			return err
+		}
+		if err := insert(db, "meanwhile"); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM note").Scan(&after); err != nil {
+			return err
+		}
+		if before != after {
+			t.Errorf("a snapshot moved from %d to %d rows", before, after)
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES ('no')")
+		return err
+	})
+	if fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a write in a view returned %v", err)
+	}
+}
+
+func TestDB_YesterdaysFileOpensAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db := open(t, path, sqlite.Options{})
+	if err := insert(db, "kept"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := insert(db, "late"); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a write after Close returned %v", err)
+	}
+	if n := count(t, open(t, path, sqlite.Options{})); n != 1 {
+		t.Errorf("%d rows stand after a restart, want 1", n)
+	}
+}
+
+func TestInTx_EndedContextWritesNothing(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := db.InTx(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES ('no')")
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a write under an ended context returned %v", err)
+	}
+	if n := count(t, db); n != 0 {
+		t.Errorf("%d rows stand, want none", n)
+	}
+}
+
+func TestQueryRow_NoRows(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	err := db.View(t.Context(), func(tx *sqlite.Tx) error {
+		var body string
+		return tx.QueryRow(t.Context(), "SELECT body FROM note WHERE id = 7").Scan(&body)
+	})
+	if !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("no row returned %v", err)
+	}
+}
+
+func TestTimes_RoundTripToTheMicrosecond(t *testing.T) {
+	want := time.Date(2026, 11, 21, 7, 8, 9, 123456000, time.UTC)
+	if got := sqlite.Time(sqlite.Micros(want)); !got.Equal(want) {
+		t.Errorf("%v came back as %v", want, got)
+	}
+}
+
+func BenchmarkInTx_Parallel64(b *testing.B) {
+	db := open(b, filepath.Join(b.TempDir(), "x.db"), sqlite.Options{})
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := insert(db, time.Now().String()); err != nil && !sqlite.IsUnique(err) {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// maxStatements bounds the prepared statements of a connection. Statements are constants in the code, so the bound is
+// only met when somebody builds SQL out of values; then the cache starts anew instead of growing.
+const maxStatements = 256
+
+// conn is one connection with its prepared statements. It is used by one goroutine at a time.
+type conn struct {
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	tracing tracing
+}
+
+// Tx is a transaction under way. It is valid inside the function it was given to, on that goroutine.
+type Tx struct {
+	conn        *conn
+	uncancelled bool
+}
+
+// Exec runs a statement and returns how many rows it changed.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	stmt, err := tx.conn.prepare(ctx, query)
+	if err != nil {
+		end(err)
+		return 0, err
+	}
+	res, err := stmt.ExecContext(ctx, args...)
+	end(err)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Query runs a statement that returns rows. Close them before the next statement.
+func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	stmt, err := tx.conn.prepare(ctx, query)
+	if err != nil {
+		end(err)
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, args...) //nolint:sqlclosecheck,rowserrcheck // the caller's
+	end(err)
+	return rows, err
+}
+
+// Row is the one row of QueryRow.
+type Row struct {
+	row *sql.Row
+	err error
+}
+
+// Scan copies the row's columns. It returns sql.ErrNoRows when there is no row.
+func (r *Row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.row.Scan(dest...)
+}
+
+// QueryRow runs a statement that returns at most one row.
+func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *Row {
+	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	stmt, err := tx.conn.prepare(ctx, query)
+	if err != nil {
+		end(err)
+		return &Row{err: err}
+	}
+	row := stmt.QueryRowContext(ctx, args...)
+	end(row.Err())
+	return &Row{row: row}
+}
+
+func (tx *Tx) context(ctx context.Context) context.Context {
+	if tx.uncancelled && ctx.Done() != nil {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+func (c *conn) view(ctx context.Context, fn func(*Tx) error) error {
+	if err := c.exec("BEGIN"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = c.exec("ROLLBACK") }() // nothing to keep; also runs when fn panics
+	return fn(&Tx{conn: c})
+}
+
+// exec runs a transaction statement. It can't be cancelled: half a COMMIT helps nobody.
+func (c *conn) exec(query string) error {
+	stmt, err := c.prepare(context.Background(), query)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(context.Background())
+	return err
+}
+
+func (c *conn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := c.stmts[query]; ok {
+		return s, nil
+	}
+	if len(c.stmts) >= maxStatements {
+		for q, s := range c.stmts {
+			_ = s.Close()
+			delete(c.stmts, q)
+		}
+	}
+	s, err := c.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	c.stmts[query] = s
+	return s, nil
+}

@@ -1,0 +1,177 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// maxGroup bounds how many writes share a commit, and with it how long the first of them waits for the last.
+const maxGroup = 128
+
+// maxQueue bounds the writes that wait; beyond it InTx blocks until there is room or its context ends.
+const maxQueue = 1024
+
+var errClosed = errors.New("the database is closed")
+
+// writer owns the one writing connection. Its goroutine ends with close.
+type writer struct {
+	conn    *conn
+	queue   chan *job
+	metrics *metrics
+	log     *slog.Logger
+	stop    chan struct{}
+	once    sync.Once
+	done    chan struct{}
+}
+
+type job struct {
+	ctx   context.Context
+	fn    func(*Tx) error
+	err   error
+	panic any
+	done  chan struct{}
+}
+
+func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
+	if log == nil {
+		log = slog.Default()
+	}
+	w := &writer{
+		conn: c, metrics: m, log: log,
+		queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	m.observeQueue(func() float64 { return float64(len(w.queue)) })
+	go w.run()
+	return w
+}
+
+func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
+	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
+	select {
+	case w.queue <- j:
+	case <-ctx.Done():
+		return fmt.Errorf("wait to write: %w", ctx.Err())
+	case <-w.stop:
+		return errClosed
+	}
+	select {
+	case <-j.done:
+	case <-w.done: // closed while we queued; the last group may still have had us
+		select {
+		case <-j.done:
+		default:
+			return errClosed
+		}
+	}
+	if j.panic != nil {
+		panic(j.panic)
+	}
+	return j.err
+}
+
+func (w *writer) close() {
+	w.once.Do(func() { close(w.stop) })
+	<-w.done
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	group := make([]*job, 0, maxGroup)
+	for {
+		select {
+		case j := <-w.queue:
+			group = w.gather(append(group[:0], j))
+		case <-w.stop:
+			if len(w.queue) == 0 {
+				return
+			}
+			group = w.gather(group[:0])
+		}
+		w.commit(group)
+		for _, j := range group {
+			close(j.done)
+		}
+		clear(group)
+	}
+}
+
+// gather takes what waits already. It never waits for more: a lone writer must not pay for company that may not come,
+// and under load the queue fills while the last group is being flushed.
+func (w *writer) gather(group []*job) []*job {
+	for len(group) < maxGroup {
+		select {
+		case j := <-w.queue:
+			group = append(group, j)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit runs the group in one transaction and leaves each job's outcome in it.
+func (w *writer) commit(group []*job) {
+	start := time.Now()
+	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		failAll(group, fmt.Errorf("begin: %w", err))
+		return
+	}
+	for i, j := range group {
+		if err := w.runOne(j); err != nil {
+			// SQLite rolled the whole transaction back (a full disk, an i/o error): the jobs before this one are lost with it.
+			_ = w.conn.exec("ROLLBACK")
+			failAll(group[:i+1], err)
+			w.commit(group[i+1:])
+			return
+		}
+	}
+	if err := w.conn.exec("COMMIT"); err != nil {
+		_ = w.conn.exec("ROLLBACK")
+		w.log.Error("commit failed", "error", err.Error(), "writes", len(group))
+		failAll(group, fmt.Errorf("commit: %w", err))
+		return
+	}
+	w.metrics.committed(len(group), time.Since(start))
+}
+
+// runOne runs a job in its savepoint. The returned error means that the surrounding transaction is gone.
+func (w *writer) runOne(j *job) error {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return nil
+	}
+	if err := w.conn.exec("SAVEPOINT job"); err != nil {
+		return fmt.Errorf("savepoint: %w", err)
+	}
+	w.call(j)
+	if j.err != nil || j.panic != nil {
+		if err := w.conn.exec("ROLLBACK TO job"); err != nil {
+			return errors.Join(j.err, err)
+		}
+	}
+	if err := w.conn.exec("RELEASE job"); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) call(j *job) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.panic = p
+		}
+	}()
+	// Without cancel: an interrupted statement would roll back the whole group, not only this job.
+	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true})
+}
+
+func failAll(group []*job, err error) {
+	for _, j := range group {
+		if j.err == nil {
+			j.err = err
+		}
+	}
+}
