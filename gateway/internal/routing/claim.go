@@ -1,0 +1,161 @@
+package routing
+
+import (
+	"cmp"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A claim is one match of one rule under one hostname: the unit that wins or loses a request.
+type claim struct {
+	host    string // lower case; "*.example.com" for all names below it; "" for every host
+	path    pathMatch
+	method  string // "" for all
+	headers []fieldMatch
+	query   []fieldMatch
+	rule    *Rule
+	created time.Time
+	order   int // place among the matches of its Route
+}
+
+// pathKind orders the kinds of path match: the smaller wins.
+type pathKind uint8
+
+const (
+	pathExact pathKind = iota
+	pathPrefix
+	pathRegex
+)
+
+// pathMatch is what a claim asks of the path. A prefix matches whole segments and is kept without a slash at its end.
+type pathMatch struct {
+	kind  pathKind
+	value string
+	re    *regexp.Regexp
+}
+
+// fieldMatch is what a claim asks of one header or query parameter: the value itself, or a pattern it matches wholly.
+type fieldMatch struct {
+	name  string
+	value string
+	re    *regexp.Regexp
+}
+
+func (m fieldMatch) holds(value string) bool {
+	if m.re != nil {
+		return m.re.MatchString(value)
+	}
+	return m.value == value
+}
+
+// less orders claims that could all take one request, the winner first: HTTPRoute's precedence.
+func less(a, b *claim) int {
+	return cmp.Or(
+		compareHosts(a.host, b.host),
+		cmp.Compare(a.path.kind, b.path.kind),
+		cmp.Compare(len(b.path.value), len(a.path.value)),
+		cmp.Compare(present(b.method), present(a.method)),
+		cmp.Compare(len(b.headers), len(a.headers)),
+		cmp.Compare(len(b.query), len(a.query)),
+		a.created.Compare(b.created),
+		cmp.Compare(a.rule.Route, b.rule.Route),
+		cmp.Compare(a.order, b.order),
+	)
+}
+
+// compareHosts puts exact names before wildcards before every host, and longer before shorter.
+func compareHosts(a, b string) int {
+	class := func(host string) int {
+		switch {
+		case host == "":
+			return 2
+		case strings.HasPrefix(host, "*."):
+			return 1
+		default:
+			return 0
+		}
+	}
+	return cmp.Or(cmp.Compare(class(a), class(b)), cmp.Compare(len(b), len(a)))
+}
+
+func present(s string) int { return min(len(s), 1) }
+
+// identity is equal for two claims exactly when they ask the same of a request.
+func (c *claim) identity() string {
+	var b strings.Builder
+	b.WriteString(c.host + "\n" + string('0'+rune(c.path.kind)) + c.path.value + "\n" + c.method)
+	for _, fields := range [][]fieldMatch{c.headers, c.query} {
+		sorted := slices.SortedFunc(slices.Values(fields), func(x, y fieldMatch) int { return cmp.Compare(x.name, y.name) })
+		b.WriteString("\n")
+		for _, f := range sorted {
+			op := "="
+			if f.re != nil {
+				op = "~"
+			}
+			b.WriteString(url.QueryEscape(f.name) + op + url.QueryEscape(f.value) + "&")
+		}
+	}
+	return b.String()
+}
+
+// miss is why a claim does not take a request.
+type miss uint8
+
+const (
+	missNothing miss = iota
+	missMethod       // everything else fits: the reason for a 405
+	missHeader
+	missQuery
+)
+
+// check compares everything but host and path, which the table's structure has matched already. A wrong method is reported
+// only when all else fits, so that Allow never promises a method that would end in 404.
+func (c *claim) check(q *query) miss {
+	for i := range c.headers {
+		if value, ok := headerValue(q.Header, c.headers[i].name); !ok || !c.headers[i].holds(value) {
+			return missHeader
+		}
+	}
+	for i := range c.query {
+		values, ok := q.params()[c.query[i].name]
+		if !ok || !c.query[i].holds(values[0]) {
+			return missQuery
+		}
+	}
+	if c.method != "" && c.method != q.Method {
+		return missMethod
+	}
+	return missNothing
+}
+
+// headerValue joins a repeated header the way RFC 9110 says it may be joined, so that order and repetition cannot hide a
+// value from a match.
+func headerValue(header map[string][]string, name string) (string, bool) {
+	switch values := header[name]; len(values) {
+	case 0:
+		return "", false
+	case 1:
+		return values[0], true
+	default:
+		return strings.Join(values, ","), true
+	}
+}
+
+// query is a request being matched; the query string is parsed at most once, and only for a claim that asks.
+type query struct {
+	*Request
+	parsed url.Values
+}
+
+func (q *query) params() url.Values {
+	if q.parsed == nil {
+		q.parsed, _ = url.ParseQuery(q.RawQuery) // a damaged pair is not there, the others are
+		if q.parsed == nil {
+			q.parsed = url.Values{}
+		}
+	}
+	return q.parsed
+}
