@@ -1,0 +1,36 @@
+package token
+
+import "time"
+
+// Kind says what a log entry revokes.
+type Kind string
+
+// The kinds of the revocation log.
+const (
+	KindSession     Kind = "session"      // id is a session: every token of it is dead
+	KindUserEpoch   Kind = "user_epoch"   // id is a person: tokens that know only an older epoch are stale
+	KindUserDeleted Kind = "user_deleted" // id is a person: every token of theirs is dead
+	KindSigningKey  Kind = "signing_key"  // id is a kid: every token it signed is dead
+	KindAPIKey      Kind = "api_key"      // id is an API key: every token it was exchanged for is dead
+)
+
+var kinds = [...]Kind{KindSession, KindUserEpoch, KindUserDeleted, KindSigningKey, KindAPIKey}
+
+func (k Kind) known() bool {
+	for _, kind := range kinds {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Entry is one position of the revocation log. Until is when the last token it could concern has expired: from then on
+// it may be forgotten.
+type Entry struct {
+	Seq   int64     `json:"seq"`
+	Kind  Kind      `json:"kind"`
+	ID    string    `json:"id"`
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"`
+}
