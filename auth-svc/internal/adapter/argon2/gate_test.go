@@ -1,0 +1,130 @@
+package argon2
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/fault"
+)
+
+func newGate(capacity int64, waiting int, maxWait time.Duration) *gate {
+	return &gate{capacity: capacity, maxWaiting: waiting, maxWait: maxWait, metrics: newMetrics(prometheus.NewRegistry())}
+}
+
+func untilQueued(t *testing.T, g *gate, n int) {
+	t.Helper()
+	for range 1000 {
+		g.mu.Lock()
+		got := g.waiters.Len()
+		g.mu.Unlock()
+		if got == n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("never saw %d in line", n)
+}
+
+func TestGate_NeverExceedsItsCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(10, 1000, time.Hour)
+		var used, peak atomic.Int64
+		var wg sync.WaitGroup
+		for range 200 {
+			weight := 1 + rand.Int64N(15) // some weigh more than the gate and run alone
+			wg.Go(func() {
+				leave, err := g.enter(t.Context(), weight)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				now := used.Add(min(weight, 10))
+				for p := peak.Load(); now > p && !peak.CompareAndSwap(p, now); p = peak.Load() {
+				}
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+				used.Add(-min(weight, 10))
+				leave()
+			})
+		}
+		wg.Wait()
+		if peak.Load() > 10 || g.used != 0 || g.waiters.Len() != 0 {
+			t.Errorf("peak %d of 10, left over: %d used, %d waiting", peak.Load(), g.used, g.waiters.Len())
+		}
+	})
+}
+
+func TestGate_FirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2, 10, time.Hour)
+		leave, _ := g.enter(t.Context(), 1)
+		var order []string
+		var mu sync.Mutex
+		join := func(name string, weight int64) {
+			go func() {
+				leave, _ := g.enter(t.Context(), weight)
+				mu.Lock()
+				order = append(order, name)
+				mu.Unlock()
+				leave()
+			}()
+			synctest.Wait()
+		}
+		join("heavy", 2)
+		join("light", 1) // would fit now, but must not starve the heavy one
+		if len(order) != 0 {
+			t.Fatalf("overtaken: %v", order)
+		}
+		leave()
+		synctest.Wait()
+		if len(order) != 2 || order[0] != "heavy" {
+			t.Errorf("order %v", order)
+		}
+	})
+}
+
+func TestGate_GivesUpAfterMaxWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 10, 3*time.Second)
+		leave, _ := g.enter(t.Context(), 1)
+		began := time.Now()
+		_, err := g.enter(t.Context(), 1)
+		if fault.KindOf(err) != fault.Overloaded || time.Since(began) != 3*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		leave()
+		if g.used != 0 {
+			t.Errorf("%d bytes leaked", g.used)
+		}
+	})
+}
+
+func TestGate_LeavingTheLineLetsTheNextPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2, 10, time.Hour)
+		leave, _ := g.enter(t.Context(), 1)
+		defer leave()
+		ctx, cancel := context.WithCancel(t.Context())
+		heavy := make(chan error, 1)
+		go func() { _, err := g.enter(ctx, 2); heavy <- err }()
+		synctest.Wait()
+		light := make(chan error, 1)
+		go func() { _, err := g.enter(t.Context(), 1); light <- err }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if err := <-heavy; !errors.Is(err, context.Canceled) {
+			t.Errorf("heavy: %v", err)
+		}
+		if err := <-light; err != nil {
+			t.Errorf("light: %v", err)
+		}
+	})
+}

@@ -1,0 +1,140 @@
+// Package argon2 hashes passwords with argon2id, and bounds what that may cost the process.
+//
+// Every hash first passes the gate, which is weighed by memory: so many bytes run, so many callers wait, the rest get
+// fault.Overloaded with a time to come back. So a flood of sign-ins can neither exhaust memory nor take all cores from
+// refreshes. Parameters come from policy and may change while the service runs; Verify reports a hash that was
+// made with cheaper ones, so the core can make a new one while it has the password. Parameters inside a stored
+// hash are checked against caps before they are used: a row must not be able to ask for gigabytes.
+package argon2
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"github.com/prometheus/client_golang/prometheus"
+	xargon2 "golang.org/x/crypto/argon2"
+)
+
+// Options bounds the gate. Zero values mean the defaults.
+type Options struct {
+	Params      Params        // what a new hash costs
+	MemoryBytes int64         // memory of all hashes that run at once; default one default hash for each core but one
+	Waiting     int           // callers in line; default 64
+	MaxWait     time.Duration // longest wait in line; default 5 s
+}
+
+const (
+	defaultWaiting = 64
+	defaultMaxWait = 5 * time.Second
+)
+
+// Hasher makes and checks password hashes. It is safe for concurrent use.
+type Hasher struct {
+	gate    *gate
+	params  atomic.Pointer[Params]
+	dummy   atomic.Pointer[string]
+	metrics *metrics
+}
+
+// New returns a Hasher. It refuses parameters outside what a policy may ask for, and a gate too small for one hash.
+func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
+	if opts.MemoryBytes == 0 {
+		// One core stays free of hashing, so a refresh never waits behind two of them.
+		opts.MemoryBytes = int64(max(1, runtime.GOMAXPROCS(0)-1)) * opts.Params.withDefaults().weight()
+	}
+	if opts.Waiting == 0 {
+		opts.Waiting = defaultWaiting
+	}
+	if opts.MaxWait == 0 {
+		opts.MaxWait = defaultMaxWait
+	}
+	m := newMetrics(reg)
+	h := &Hasher{
+		gate:    &gate{capacity: opts.MemoryBytes, maxWaiting: opts.Waiting, maxWait: opts.MaxWait, metrics: m},
+		metrics: m,
+	}
+	return h, h.Use(opts.Params)
+}
+
+// Use makes p the parameters of every hash from now on. Older hashes keep working and are reported as outdated when
+// they are cheaper.
+func (h *Hasher) Use(p Params) error {
+	p = p.withDefaults()
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.weight() > h.gate.capacity {
+		return fmt.Errorf("a hash of %d KiB does not fit into a gate of %d bytes", p.MemoryKiB, h.gate.capacity)
+	}
+	dummy, err := dummyHash(p)
+	if err != nil {
+		return err
+	}
+	h.params.Store(&p)
+	h.dummy.Store(&dummy)
+	return nil
+}
+
+// Hash makes a new salted hash. It returns fault.Overloaded when the gate is full.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	p := *h.params.Load()
+	leave, err := h.gate.enter(ctx, p.weight())
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	defer h.observe(time.Now())
+	encoded, err := argon2id.CreateHash(password, p.library())
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return encoded, nil
+}
+
+// Verify reports whether password made the encoded hash, and whether that hash is due for a new one. It returns
+// fault.Overloaded when the gate is full and an internal error for a damaged or hostile hash.
+func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, outdated bool, err error) {
+	p, err := stored(encoded)
+	if err != nil {
+		return false, false, err
+	}
+	leave, err := h.gate.enter(ctx, p.weight())
+	if err != nil {
+		return false, false, err
+	}
+	defer leave()
+	defer h.observe(time.Now())
+	match, _, err = argon2id.CheckHash(password, encoded)
+	if err != nil {
+		return false, false, errors.New("check password: the stored hash can't be read")
+	}
+	return match, match && p.cheaper(*h.params.Load()), nil
+}
+
+// VerifyDummy does the work of Verify against a hash nobody's password made, so that an unknown person costs what a
+// known one does. It returns fault.Overloaded when the gate is full.
+func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
+	_, _, err := h.Verify(ctx, password, *h.dummy.Load())
+	return err
+}
+
+func (h *Hasher) observe(began time.Time) { h.metrics.work.Observe(time.Since(began).Seconds()) }
+
+// dummyHash encodes random bytes as if they were a hash made with p: it costs nothing to make, and exactly as much as
+// a real one to check. The chance that a password matches it is that of guessing 256 bits.
+func dummyHash(p Params) (string, error) {
+	random := make([]byte, saltBytes+keyBytes)
+	if _, err := rand.Read(random); err != nil {
+		return "", fmt.Errorf("make the dummy hash: %w", err)
+	}
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", xargon2.Version, p.MemoryKiB, p.Passes, p.Lanes,
+		b64.EncodeToString(random[:saltBytes]), b64.EncodeToString(random[saltBytes:])), nil
+}

@@ -1,0 +1,165 @@
+// Package jwt makes signing keys and signs access tokens with them.
+//
+// A signing key is born here: its public half goes out in PKIX form, its private half only sealed, bound to
+// its key id, so that the database never sees it and a row can't be swapped for another. To sign, the sealed half is
+// opened once and kept parsed in memory, so that a token costs its signature and nothing else. Tokens follow RFC
+// 9068: header type at+jwt, the key's own id, the key's own algorithm. Checking tokens is libs/token's work.
+package jwt
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+
+	golangjwt "github.com/golang-jwt/jwt/v5"
+)
+
+// Sealer encrypts private keys at rest, bound to a label.
+type Sealer interface {
+	Seal(label string, plain []byte) []byte
+	Open(label string, sealed []byte) ([]byte, error)
+}
+
+// tokenType is what RFC 9068 asks for, so that no other token of ours can pass for an access token.
+const tokenType = "at+jwt"
+
+// maxParsed bounds the keys kept in memory. One signs at a time; the rest is what rotations leave behind.
+const maxParsed = 16
+
+// Key is a signing key as the store holds it.
+type Key struct {
+	ID        string
+	Algorithm string
+	Public    []byte // PKIX, DER
+	Sealed    []byte // PKCS #8, DER, sealed under the key id
+}
+
+// Signer makes keys and signs with them. It is safe for concurrent use.
+type Signer struct {
+	sealer Sealer
+
+	mu     sync.RWMutex
+	parsed map[string]crypto.Signer // by key id
+}
+
+// NewSigner returns a Signer whose private keys are sealed by sealer.
+func NewSigner(sealer Sealer) *Signer {
+	return &Signer{sealer: sealer, parsed: map[string]crypto.Signer{}}
+}
+
+// Generate makes a new key for an algorithm: EdDSA, RS256, RS512, ES256 or ES512.
+func (s *Signer) Generate(id, algorithm string) (Key, error) {
+	a, err := lookUp(algorithm)
+	if err != nil {
+		return Key{}, err
+	}
+	private, err := a.generate()
+	if err != nil {
+		return Key{}, fmt.Errorf("generate a key for %s: %w", algorithm, err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		return Key{}, fmt.Errorf("encode the public key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return Key{}, fmt.Errorf("encode the private key: %w", err)
+	}
+	defer clear(der)
+	return Key{ID: id, Algorithm: algorithm, Public: public, Sealed: s.sealer.Seal(label(id), der)}, nil
+}
+
+// Claims are those of an access token. Exactly one of SessionID and APIKeyID is set. Times are cut to whole seconds.
+type Claims struct {
+	golangjwt.RegisteredClaims
+	SessionID   string   `json:"sid,omitempty"`
+	APIKeyID    string   `json:"api_key_id,omitempty"`
+	Roles       []string `json:"roles"`
+	Permissions []string `json:"permissions"`
+	Epoch       int64    `json:"epoch"`
+}
+
+// Sign makes the token. It fails when the key can't be opened, or does not belong to its public half.
+func (s *Signer) Sign(key Key, claims Claims) (string, error) {
+	a, err := lookUp(key.Algorithm)
+	if err != nil {
+		return "", err
+	}
+	private, err := s.private(key, a)
+	if err != nil {
+		return "", fmt.Errorf("signing key %s: %w", key.ID, err)
+	}
+	token := golangjwt.NewWithClaims(a.method, claims)
+	token.Header["typ"] = tokenType
+	token.Header["kid"] = key.ID
+	raw, err := token.SignedString(private)
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", key.ID, err)
+	}
+	return raw, nil
+}
+
+func (s *Signer) private(key Key, a algorithm) (crypto.Signer, error) {
+	s.mu.RLock()
+	private, ok := s.parsed[key.ID]
+	s.mu.RUnlock()
+	if ok {
+		return private, nil
+	}
+	private, err := s.open(key, a)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.parsed) >= maxParsed {
+		clear(s.parsed) // the key in use is parsed again by the next token: 100 µs, once in years
+	}
+	s.parsed[key.ID] = private
+	return private, nil
+}
+
+func (s *Signer) open(key Key, a algorithm) (crypto.Signer, error) {
+	der, err := s.sealer.Open(label(key.ID), key.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(der)
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, errors.New("the sealed private key is not PKCS #8")
+	}
+	private, ok := parsed.(crypto.Signer)
+	if !ok || !a.fits(private.Public()) {
+		return nil, fmt.Errorf("the private key does not belong to algorithm %s", key.Algorithm)
+	}
+	public, err := ParsePublic(key.Algorithm, key.Public)
+	if err != nil {
+		return nil, err
+	}
+	// A token signed by a key whose published half differs would be refused everywhere: say so here, at the cause.
+	if same, ok := public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(private.Public()) {
+		return nil, errors.New("the private key does not belong to the published one")
+	}
+	return private, nil
+}
+
+// ParsePublic reads a public key in PKIX form. It fails when the key does not belong to the algorithm.
+func ParsePublic(algorithm string, pkix []byte) (crypto.PublicKey, error) {
+	a, err := lookUp(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	public, err := x509.ParsePKIXPublicKey(pkix)
+	if err != nil {
+		return nil, fmt.Errorf("read the public key: %w", err)
+	}
+	if !a.fits(public) {
+		return nil, fmt.Errorf("the public key does not belong to algorithm %s", algorithm)
+	}
+	return public, nil
+}
+
+func label(id string) string { return "signing key " + id }
