@@ -1,0 +1,50 @@
+package identity
+
+import "time"
+
+// Kind says what a log entry is about.
+type Kind string
+
+// The kinds of the revocation log.
+const (
+	KindSession     Kind = "session"
+	KindUserEpoch   Kind = "user_epoch"
+	KindUserDeleted Kind = "user_deleted"
+	KindSigningKey  Kind = "signing_key"
+	KindAPIKey      Kind = "api_key"
+)
+
+// Revocation is one entry of the log: from At on, tokens of that session, user, signing key or API key no longer hold
+// (for user_epoch: those that carry a smaller epoch than Seq). Until is when the last of them has expired.
+type Revocation struct {
+	Seq   int64
+	Kind  Kind
+	ID    string
+	At    time.Time
+	Until time.Time
+}
+
+// EventKind says what a follower is told.
+type EventKind int
+
+// The kinds of events.
+const (
+	EventEntries   EventKind = iota // new entries, in order
+	EventHeartbeat                  // everything up to Seq has been sent on this stream
+	EventReset                      // the follower was ahead of the log: it drops its set; everything live follows
+)
+
+// Event is what Follow sends.
+type Event struct {
+	Kind    EventKind
+	Entries []Revocation // EventEntries
+	Seq     int64        // head of the log, for heartbeats and resets
+	MadeAt  time.Time    // EventHeartbeat: when the head was read, with a monotonic reading; freshness counts from here
+}
+
+// Acks says how far the followers are.
+type Acks struct {
+	Acked int           // followers that have applied the entry
+	Of    int           // followers connected
+	Lag   time.Duration // from the call until the last of them had
+}
