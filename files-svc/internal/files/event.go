@@ -1,0 +1,26 @@
+package files
+
+import "time"
+
+// EventKind says what happened to a file.
+type EventKind string
+
+// The kinds.
+const (
+	FileCreated  EventKind = "file.created"
+	FileReplaced EventKind = "file.replaced"
+	FileUpdated  EventKind = "file.updated"
+	FileTrashed  EventKind = "file.trashed"
+	FileDeleted  EventKind = "file.deleted"
+	OwnerErased  EventKind = "owner.erased"
+)
+
+// Event is one line of the outbox, written in the transaction that made it true.
+type Event struct {
+	Seq     int64
+	Kind    EventKind
+	Owner   OwnerID
+	File    FileID // empty for OwnerErased
+	Version int64
+	At      time.Time
+}

@@ -1,0 +1,211 @@
+package files
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Catalog is the store of rows. Implementations are safe for concurrent use. A full disk is fault.StorageFull, a store
+// that can't be reached fault.Unavailable; both leave nothing behind.
+type Catalog interface {
+	// Write runs fn in a transaction and returns once it is durable. When fn fails, nothing is kept and its error is
+	// returned as it is. fn may run more than once, must be short, and must not call the catalog. An error that is not
+	// fn's leaves the outcome open.
+	Write(ctx context.Context, fn func(tx Tx) error) error
+	// Read runs fn on one consistent snapshot of what was durable.
+	Read(ctx context.Context, fn func(tx ReadTx) error) error
+}
+
+// Tx is a transaction: everything in it is seen and kept together. Rows it has read stay as they are until it ends.
+type Tx interface {
+	ReadTx
+	FileWriter
+	VersionWriter
+	BlobWriter
+	OwnerWriter
+	EpochWriter
+	Outbox
+}
+
+// ReadTx is the reading half of a transaction.
+type ReadTx interface {
+	FileReader
+	VersionReader
+	BlobReader
+	OwnerReader
+	EpochReader
+	EventReader
+}
+
+// FileReader finds files.
+type FileReader interface {
+	// File finds a file, in the trash or not. It returns fault.NotFound when there is none of this id.
+	File(ctx context.Context, id FileID) (File, error)
+	// FileNamed reports whether owner has a file of exactly this name that is visible at now.
+	FileNamed(ctx context.Context, owner OwnerID, name string, now time.Time) (bool, error)
+	// Files lists what is visible, at most q.Limit files, in the order of q.Sort.
+	Files(ctx context.Context, owner OwnerID, q ListQuery) ([]File, error)
+	// CountFiles counts what Files would list without a limit.
+	CountFiles(ctx context.Context, owner OwnerID, q ListQuery) (int64, error)
+	// DueFiles lists at most q.Limit files in the order of their ids that match q.
+	DueFiles(ctx context.Context, q DueQuery) ([]File, error)
+}
+
+// FileWriter changes files.
+type FileWriter interface {
+	// InsertFile adds a file.
+	InsertFile(ctx context.Context, f File) error
+	// UpdateFile writes f over the row whose revision is f.Revision-1. It returns fault.Conflict when there is none.
+	UpdateFile(ctx context.Context, f File) error
+	// DeleteFile removes the row; its versions must be gone. It returns fault.NotFound when there is none.
+	DeleteFile(ctx context.Context, id FileID) error
+}
+
+// VersionReader finds versions.
+type VersionReader interface {
+	// Versions lists the versions of a file, newest first.
+	Versions(ctx context.Context, id FileID) ([]Version, error)
+}
+
+// VersionWriter changes versions.
+type VersionWriter interface {
+	// InsertVersion adds a version; its file and its blob must exist.
+	InsertVersion(ctx context.Context, v Version) error
+	// DeleteVersion removes one version. It returns fault.NotFound when there is none.
+	DeleteVersion(ctx context.Context, id FileID, number int64) error
+}
+
+// BlobReader finds the rows of blobs.
+type BlobReader interface {
+	// Blob finds a blob's row. It returns fault.NotFound when there is none.
+	Blob(ctx context.Context, id BlobID) (Blob, error)
+	// BlobsIn lists at most limit blobs of a state that changed before a moment, the longest waiting first.
+	BlobsIn(ctx context.Context, state BlobState, before time.Time, limit int) ([]Blob, error)
+	// EpochHasBlobs reports whether any row's id belongs to the epoch.
+	EpochHasBlobs(ctx context.Context, epoch EpochID) (bool, error)
+	// BlobStats counts blobs and bytes by state.
+	BlobStats(ctx context.Context) (map[BlobState]BlobStat, error)
+}
+
+// BlobStat is how many blobs there are in a state, and their bytes.
+type BlobStat struct{ Blobs, Bytes int64 }
+
+// BlobWriter changes the rows of blobs.
+type BlobWriter interface {
+	// InsertBlob adds a blob's row. It returns fault.Conflict when the id has a row already, of whatever state.
+	InsertBlob(ctx context.Context, b Blob) error
+	// UpdateBlob writes b over the row when that is in state from. It returns fault.Conflict when it is not.
+	UpdateBlob(ctx context.Context, b Blob, from BlobState) error
+	// DeleteBlob removes the row when it is in state from and no version names it. It returns fault.Conflict when not.
+	DeleteBlob(ctx context.Context, id BlobID, from BlobState) error
+}
+
+// Owner is the account of one person: the sums that make quota exact.
+type Owner struct {
+	ID       OwnerID
+	Bytes    int64 // Σ size of all versions
+	Reserved int64 // Σ reserved of all pending blobs
+	Files    int64 // files outside the trash
+	Versions int64
+	ErasedAt time.Time // when the person was erased; nothing is ever stored for them again
+}
+
+// OwnerReader finds accounts.
+type OwnerReader interface {
+	// Owner finds an account; one that is not there is returned empty, with its ID.
+	Owner(ctx context.Context, id OwnerID) (Owner, error)
+	// LogPosition is how far the revocation log has been worked off; 0 before the first entry.
+	LogPosition(ctx context.Context) (int64, error)
+}
+
+// OwnerWriter changes accounts.
+type OwnerWriter interface {
+	// SaveOwner writes an account, new or not.
+	SaveOwner(ctx context.Context, o Owner) error
+	// SetLogPosition keeps how far the revocation log has been worked off.
+	SetLogPosition(ctx context.Context, seq int64) error
+}
+
+// EpochReader finds epochs.
+type EpochReader interface {
+	// Epoch finds an epoch. It returns fault.NotFound when there is none.
+	Epoch(ctx context.Context, id EpochID) (Epoch, error)
+	// Epochs lists all epochs, oldest id first.
+	Epochs(ctx context.Context) ([]Epoch, error)
+}
+
+// EpochWriter changes epochs.
+type EpochWriter interface {
+	// InsertEpoch adds an epoch. It returns fault.Conflict when it is there already.
+	InsertEpoch(ctx context.Context, e Epoch) error
+	// UpdateEpoch writes e over the row when that is in state from. It returns fault.Conflict when it is not.
+	UpdateEpoch(ctx context.Context, e Epoch, from EpochState) error
+	// DeleteEpoch removes a closed epoch that has no blobs.
+	DeleteEpoch(ctx context.Context, id EpochID) error
+}
+
+// EventReader reads the outbox.
+type EventReader interface {
+	// EventsAfter lists at most limit events behind a position, in the order of their commits.
+	EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error)
+}
+
+// Outbox takes what others must hear of, in the transaction that made it so.
+type Outbox interface {
+	// AppendEvent adds an event; the store gives it its Seq, in the order of commits.
+	AppendEvent(ctx context.Context, e Event) error
+	// TrimEvents removes at most limit events from before a moment, oldest first, and returns how many.
+	TrimEvents(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// Blobs is the store of bytes. Blobs are written once under fresh ids and never changed. Implementations are safe for
+// concurrent use. No room left is fault.StorageFull; a store that can't be read or written is fault.Unavailable.
+type Blobs interface {
+	// Create begins a blob. Nothing is visible under id before Commit. The id has never been used before.
+	Create(ctx context.Context, id BlobID) (BlobSink, error)
+	// Open opens a blob for reading and checks that it has size bytes. Deleting it does not disturb the reader. It
+	// returns fault.NotFound when there is no such blob, and an internal error when its size is another.
+	Open(ctx context.Context, id BlobID, size int64) (BlobSource, error)
+	// Delete removes blobs and returns those that are gone for good: they stay gone after a power cut. A blob that was
+	// not there counts as gone. err is the first failure; the others are tried all the same.
+	Delete(ctx context.Context, ids []BlobID) (gone []BlobID, err error)
+	// Epochs lists the epochs that may have bytes in the store.
+	Epochs(ctx context.Context) ([]EpochID, error)
+	// Walk calls fn for each key of an epoch numbered from or above, complete or not. It may miss a key that appears
+	// meanwhile. When forget is set, what is empty of the epoch is removed: nobody may write in it any more.
+	Walk(ctx context.Context, epoch EpochID, from int64, forget bool, fn func(id BlobID) error) error
+}
+
+// BlobSink takes the bytes of one blob. It is used by one goroutine. Exactly one of Commit and Abort ends it; Abort
+// after Commit does nothing.
+type BlobSink interface {
+	io.Writer
+	// Commit makes the bytes durable under the blob's id: they survive a power cut once it has returned nil. After an
+	// error the blob is lost and nothing of it may be retried; a key may remain for the reaper.
+	Commit(ctx context.Context) error
+	// Abort forgets the bytes.
+	Abort()
+}
+
+// BlobSource reads one blob. A source of a local disk also has the methods of *os.File, so that the kernel can send it.
+type BlobSource interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+}
+
+// Meter hears what happens, for metrics. Its methods return at once.
+type Meter interface {
+	// Uploaded is told of each create and replace that ended: its result ("ok", or the kind of refusal in short: "too_large",
+	// "quota", "digest", "precondition", "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
+	Uploaded(result string, bytes int64, took time.Duration)
+	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
+	// without a row), "deleting", "tombstone", "gone"; and of "epoch_fenced", "trashed", "purged", "event".
+	Reaped(step string, n int)
+	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
+	PassEnded(took time.Duration, err error)
+	// Blobs is told how many blobs and bytes stand in each state, once a pass.
+	Blobs(stats map[BlobState]BlobStat)
+	// Corrupt is told of each blob that was missing or not what its row says: an alert.
+	Corrupt()
+}
