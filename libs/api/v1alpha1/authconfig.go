@@ -1,0 +1,176 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// AuthConfig is what the auth service needs to start: listeners, store, key material, the cost of a password. A change
+// takes effect at the next start.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ac,categories=cloakroom
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.issuer`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name is at most 63 characters"
+type AuthConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:default={}
+	Spec   AuthConfigSpec `json:"spec,omitempty"`
+	Status Status         `json:"status,omitempty"`
+}
+
+// AuthConfigList is a list of AuthConfig.
+// +kubebuilder:object:root=true
+type AuthConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AuthConfig `json:"items"`
+}
+
+// AuthConfigSpec is the user's part.
+type AuthConfigSpec struct {
+	// +kubebuilder:default={}
+	Listeners AuthListeners `json:"listeners,omitempty"`
+
+	// Store is where people, sessions and the revocation log live. It can't change on a living object: the people would
+	// be left behind.
+	// +kubebuilder:default={sqlite: {path: "auth.db"}}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
+	Store Store `json:"store,omitempty"`
+
+	// KeyEncryption encrypts signing keys at rest: 32 bytes as hex or base64.
+	// +kubebuilder:default={file: "secrets/key-encryption"}
+	KeyEncryption SecretRef `json:"keyEncryption,omitempty"`
+
+	// MACKeys authenticates refresh tokens and API keys: 32 bytes as hex or base64. Without it a key is derived from
+	// keyEncryption.
+	// +optional
+	MACKeys *SecretRef `json:"macKeys,omitempty"`
+
+	// Bootstrap makes the first admin where there is none. Without it nobody is made.
+	// +optional
+	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
+
+	// +kubebuilder:default={}
+	Hashing Hashing `json:"hashing,omitempty"`
+
+	// Issuer is the iss of access tokens. It can't change on a living object: every token in use names it.
+	// +kubebuilder:default="cloakroom"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the issuer can't change: every token in use names it; delete and create the object to start over"
+	Issuer Issuer `json:"issuer,omitempty"`
+
+	// Audiences is the aud of access tokens.
+	// +kubebuilder:default={"cloakroom"}
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Audiences []Audience `json:"audiences,omitempty"`
+
+	// PublicBaseURL is where people reach the gateway. Links are made of it and never of a request's Host.
+	// +kubebuilder:default="http://localhost:8080"
+	PublicBaseURL OriginURL `json:"publicBaseURL,omitempty"`
+
+	// SessionPolicyRef names the SessionPolicy that new and refreshed sessions follow.
+	// +kubebuilder:default={name: "default"}
+	SessionPolicyRef LocalRef `json:"sessionPolicyRef,omitempty"`
+
+	// +kubebuilder:default={}
+	Drain Drain `json:"drain,omitempty"`
+
+	// +kubebuilder:default={}
+	Telemetry Telemetry `json:"telemetry,omitempty"`
+
+	// StateDir is where status files are written, below status/. Without one there are none.
+	// +optional
+	StateDir FilePath `json:"stateDir,omitempty"`
+}
+
+// AuthListeners are the addresses the auth service binds.
+type AuthListeners struct {
+	// Public takes what the gateway forwards.
+	// +kubebuilder:default={address: "127.0.0.1:8081"}
+	Public Listener `json:"public,omitempty"`
+
+	// Internal serves keys, revocations and the API key exchange to the other services. It is unauthenticated: only
+	// they may reach it.
+	// +kubebuilder:default={address: "127.0.0.1:8082"}
+	Internal Listener `json:"internal,omitempty"`
+
+	// Ops serves metrics, health, profiles and resource status. It is unauthenticated: keep it off the internet.
+	// +kubebuilder:default={address: "127.0.0.1:9091"}
+	Ops Listener `json:"ops,omitempty"`
+}
+
+// Store is exactly one kind of database.
+// +kubebuilder:validation:XValidation:rule="has(self.sqlite)",message="exactly one store is needed: sqlite"
+type Store struct {
+	// SQLite is a database file on this machine.
+	// +optional
+	SQLite *SQLiteStore `json:"sqlite,omitempty"`
+}
+
+// SQLiteStore is a database file.
+type SQLiteStore struct {
+	// Path is the file. Its folder must exist and be on a local disk.
+	// +required
+	Path FilePath `json:"path"`
+}
+
+// Bootstrap says where the first start leaves the first admin's credentials.
+type Bootstrap struct {
+	// File is written once, mode 0600, and holds the admin's name and password, an API key and a bootstrap token.
+	// +required
+	File FilePath `json:"file"`
+}
+
+// Hashing is the cost of a password and the bound on what all of them together may cost.
+// +kubebuilder:validation:XValidation:rule="quantity(self.gate.memory).compareTo(quantity(self.argon2id.memory)) >= 0",message="gate.memory must hold at least one hash of argon2id.memory"
+type Hashing struct {
+	// +kubebuilder:default={memory: "19Mi", iterations: 2, parallelism: 1}
+	Argon2id Argon2id `json:"argon2id,omitempty"`
+
+	// +kubebuilder:default={memory: "80Mi", queue: 64, maxWait: "2s"}
+	Gate HashGate `json:"gate,omitempty"`
+}
+
+// Argon2id holds the parameters of new hashes. A login whose hash is weaker is hashed again.
+type Argon2id struct {
+	// Memory of one hash.
+	// +kubebuilder:default="19Mi"
+	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('19Mi')) >= 0 && quantity(self).compareTo(quantity('1Gi')) <= 0",message="between 19Mi and 1Gi"
+	Memory Size `json:"memory,omitempty"`
+
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=16
+	Iterations int32 `json:"iterations,omitempty"`
+
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=8
+	Parallelism int32 `json:"parallelism,omitempty"`
+}
+
+// HashGate bounds the hashes that run at once; what exceeds it waits, and what exceeds the queue is answered 503.
+type HashGate struct {
+	// Memory all running hashes may hold together.
+	// +kubebuilder:default="80Mi"
+	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('64Gi')) <= 0",message="at most 64Gi"
+	Memory Size `json:"memory,omitempty"`
+
+	// Queue is how many may wait for their turn.
+	// +optional
+	// +kubebuilder:default=64
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	Queue int32 `json:"queue"`
+
+	// MaxWait is how long one may wait.
+	// +kubebuilder:default="2s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('30s')",message="at most 30s"
+	MaxWait Duration `json:"maxWait,omitempty"`
+}

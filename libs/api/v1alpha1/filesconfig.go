@@ -1,0 +1,125 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// FilesConfig is what the files service needs to start: listeners, catalogue, blobs, and whose tokens it believes. A
+// change takes effect at the next start.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=fc,categories=cloakroom
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.verifier.issuer`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name is at most 63 characters"
+type FilesConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:default={}
+	Spec   FilesConfigSpec `json:"spec,omitempty"`
+	Status Status          `json:"status,omitempty"`
+}
+
+// FilesConfigList is a list of FilesConfig.
+// +kubebuilder:object:root=true
+type FilesConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []FilesConfig `json:"items"`
+}
+
+// FilesConfigSpec is the user's part.
+type FilesConfigSpec struct {
+	// +kubebuilder:default={}
+	Listeners FilesListeners `json:"listeners,omitempty"`
+
+	// Store is the catalogue. It can't change on a living object: the blobs' names are only known there.
+	// +kubebuilder:default={sqlite: {path: "files.db"}}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
+	Store Store `json:"store,omitempty"`
+
+	// Blobs is where the bytes are. It can't change on a living object: every file would be missing.
+	// +kubebuilder:default={disk: {path: "blobs"}}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the place of blobs can't change: every file would be missing; move the data, then delete and create the object"
+	Blobs Blobs `json:"blobs,omitempty"`
+
+	// +kubebuilder:default={}
+	Verifier Verifier `json:"verifier,omitempty"`
+
+	// StoragePolicyRef names the StoragePolicy that uploads follow.
+	// +kubebuilder:default={name: "default"}
+	StoragePolicyRef LocalRef `json:"storagePolicyRef,omitempty"`
+
+	// +kubebuilder:default={}
+	Drain Drain `json:"drain,omitempty"`
+
+	// +kubebuilder:default={}
+	Telemetry Telemetry `json:"telemetry,omitempty"`
+
+	// StateDir is where status files are written, below status/. Without one there are none.
+	// +optional
+	StateDir FilePath `json:"stateDir,omitempty"`
+}
+
+// FilesListeners are the addresses the files service binds.
+type FilesListeners struct {
+	// Public takes what the gateway forwards.
+	// +kubebuilder:default={address: "127.0.0.1:8083"}
+	Public Listener `json:"public,omitempty"`
+
+	// Ops serves metrics, health, profiles and resource status. It is unauthenticated: keep it off the internet.
+	// +kubebuilder:default={address: "127.0.0.1:9092"}
+	Ops Listener `json:"ops,omitempty"`
+}
+
+// Blobs is exactly one kind of place for bytes.
+// +kubebuilder:validation:XValidation:rule="has(self.disk)",message="exactly one place for blobs is needed: disk"
+type Blobs struct {
+	// Disk is a folder on this machine.
+	// +optional
+	Disk *DiskBlobs `json:"disk,omitempty"`
+}
+
+// DiskBlobs is a folder of blobs.
+type DiskBlobs struct {
+	// Path is the folder. It belongs to one files service alone.
+	// +required
+	Path FilePath `json:"path"`
+}
+
+// Verifier says whose access tokens the service believes. It checks every token again, behind the gateway.
+type Verifier struct {
+	// +kubebuilder:default="cloakroom"
+	Issuer Issuer `json:"issuer,omitempty"`
+
+	// Audiences: a token must name one of them.
+	// +kubebuilder:default={"cloakroom"}
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Audiences []Audience `json:"audiences,omitempty"`
+
+	// Algorithms a token may be signed with.
+	// +kubebuilder:default={"EdDSA"}
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=5
+	Algorithms []Algorithm `json:"algorithms,omitempty"`
+
+	// Leeway for clocks that differ.
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('60s')",message="at most 60s"
+	Leeway Duration `json:"leeway,omitempty"`
+
+	// InternalURL is the auth service's internal listener: keys and the revocation log.
+	// +kubebuilder:default="http://127.0.0.1:8082"
+	InternalURL OriginURL `json:"internalURL,omitempty"`
+
+	// MaxStaleness is how old the view of revocations may be; beyond it authenticated requests are answered 503.
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('2s') && duration(self) <= duration('300s')",message="between 2s and 300s"
+	MaxStaleness Duration `json:"maxStaleness,omitempty"`
+}

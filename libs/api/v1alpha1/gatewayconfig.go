@@ -1,0 +1,193 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// GatewayConfig is what a gateway needs to start: where it listens, whom it forwards to, whose word about a client's
+// address it takes. A change takes effect at the next start.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=gwc,categories=cloakroom
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name="Public",type=string,JSONPath=`.spec.listeners.public.address`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name is at most 63 characters"
+type GatewayConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec   GatewayConfigSpec `json:"spec"`
+	Status Status            `json:"status,omitempty"`
+}
+
+// GatewayConfigList is a list of GatewayConfig.
+// +kubebuilder:object:root=true
+type GatewayConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []GatewayConfig `json:"items"`
+}
+
+// GatewayConfigSpec is the user's part.
+type GatewayConfigSpec struct {
+	// +kubebuilder:default={}
+	Listeners GatewayListeners `json:"listeners,omitempty"`
+
+	// Upstreams are the two services behind the gateway.
+	// +kubebuilder:default={}
+	Upstreams Upstreams `json:"upstreams,omitempty"`
+
+	// TrustedProxies says which X-Forwarded-For entries are believed. There is no default: a wrong guess lets clients
+	// choose the address that rate limits and the audit see.
+	// +required
+	TrustedProxies TrustedProxies `json:"trustedProxies"`
+
+	// +kubebuilder:default={}
+	HeaderHygiene HeaderHygiene `json:"headerHygiene,omitempty"`
+
+	// +kubebuilder:default={}
+	Limits GatewayLimits `json:"limits,omitempty"`
+
+	// +kubebuilder:default={}
+	Drain Drain `json:"drain,omitempty"`
+
+	// +kubebuilder:default={}
+	Telemetry Telemetry `json:"telemetry,omitempty"`
+
+	// StateDir is where status files are written, below status/. Without one there are none.
+	// +optional
+	StateDir FilePath `json:"stateDir,omitempty"`
+}
+
+// GatewayListeners are the addresses the gateway binds.
+type GatewayListeners struct {
+	// Public takes clients.
+	// +kubebuilder:default={address: ":8080"}
+	Public Listener `json:"public,omitempty"`
+
+	// Ops serves metrics, health, profiles and resource status. It is unauthenticated: keep it off the internet.
+	// +kubebuilder:default={address: "127.0.0.1:9090"}
+	Ops Listener `json:"ops,omitempty"`
+}
+
+// Upstreams are the services a Route's backends name.
+type Upstreams struct {
+	// +kubebuilder:default={url: "http://127.0.0.1:8081", internalURL: "http://127.0.0.1:8082"}
+	Auth AuthUpstream `json:"auth,omitempty"`
+
+	// +kubebuilder:default={url: "http://127.0.0.1:8083"}
+	Files Upstream `json:"files,omitempty"`
+}
+
+// Upstream is one service.
+type Upstream struct {
+	// +required
+	URL OriginURL `json:"url"`
+
+	// +kubebuilder:default={}
+	Pool Pool `json:"pool,omitempty"`
+}
+
+// AuthUpstream is the auth service, which also has an internal listener for keys, revocations and API keys.
+type AuthUpstream struct {
+	// +required
+	URL OriginURL `json:"url"`
+
+	// InternalURL is the auth service's internal listener.
+	// +required
+	InternalURL OriginURL `json:"internalURL"`
+
+	// +kubebuilder:default={}
+	Pool Pool `json:"pool,omitempty"`
+}
+
+// Pool bounds the connections to one upstream.
+type Pool struct {
+	// MaxConns is the most connections at once; requests beyond wait for one. 0 is no bound.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65535
+	MaxConns int32 `json:"maxConns"`
+
+	// MaxIdleConns is how many connections are kept for the next request.
+	// +optional
+	// +kubebuilder:default=256
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	MaxIdleConns int32 `json:"maxIdleConns"`
+
+	// +kubebuilder:default="90s"
+	IdleTimeout Duration `json:"idleTimeout,omitempty"`
+
+	// +kubebuilder:default="5s"
+	DialTimeout Duration `json:"dialTimeout,omitempty"`
+}
+
+// TrustedProxies: exactly one way to find the client's address.
+// +kubebuilder:validation:XValidation:rule="(has(self.cidrs) ? 1 : 0) + (has(self.hops) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",message="exactly one of cidrs, hops, none is needed"
+type TrustedProxies struct {
+	// CIDRs are the networks of proxies: the client is the last X-Forwarded-For entry outside all of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	CIDRs []CIDR `json:"cidrs,omitempty"`
+
+	// Hops is how many proxies stand in front: the client is that many entries from the end of X-Forwarded-For.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Hops *int32 `json:"hops,omitempty"`
+
+	// None: clients connect directly and X-Forwarded-For is ignored.
+	// +optional
+	None *Empty `json:"none,omitempty"`
+}
+
+// CIDR is a network: 10.0.0.0/8.
+// +kubebuilder:validation:MaxLength=49
+// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="not a network like 10.0.0.0/8 or fd00::/8"
+type CIDR string
+
+// Empty is a choice without settings; write {}.
+type Empty struct{}
+
+// HeaderHygiene is about headers that only the gateway may set.
+type HeaderHygiene struct {
+	// Strip lists further header names removed from every request, beside the identity headers that always are.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Strip []HeaderName `json:"strip,omitempty"`
+}
+
+// GatewayLimits bound what one client can make the gateway hold.
+type GatewayLimits struct {
+	// MaxHeaderBytes bounds the header of a request.
+	// +kubebuilder:default="64Ki"
+	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('4Ki')) >= 0 && quantity(self).compareTo(quantity('1Mi')) <= 0",message="between 4Ki and 1Mi"
+	MaxHeaderBytes Size `json:"maxHeaderBytes,omitempty"`
+
+	// MaxBodyBytes bounds the body of a request on routes that set no limit of their own.
+	// +kubebuilder:default="1Mi"
+	MaxBodyBytes Size `json:"maxBodyBytes,omitempty"`
+
+	// MaxConnections bounds open client connections; further ones wait in the system's queue.
+	// +optional
+	// +kubebuilder:default=20000
+	// +kubebuilder:validation:Minimum=16
+	// +kubebuilder:validation:Maximum=1000000
+	MaxConnections int32 `json:"maxConnections"`
+
+	// ReadHeaderTimeout is how long a client may take to send a request's header.
+	// +kubebuilder:default="10s"
+	ReadHeaderTimeout Duration `json:"readHeaderTimeout,omitempty"`
+
+	// IdleTimeout is how long a connection may wait between requests.
+	// +kubebuilder:default="120s"
+	IdleTimeout Duration `json:"idleTimeout,omitempty"`
+}

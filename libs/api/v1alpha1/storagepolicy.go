@@ -1,0 +1,72 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// StoragePolicy says how much a person may keep, and what and how long.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=storagepolicies,shortName=stp,categories=cloakroom
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name="Quota",type=string,JSONPath=`.spec.quota`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name is at most 63 characters"
+type StoragePolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:default={}
+	Spec   StoragePolicySpec `json:"spec,omitempty"`
+	Status Status            `json:"status,omitempty"`
+}
+
+// StoragePolicyList is a list of StoragePolicy.
+// +kubebuilder:object:root=true
+type StoragePolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []StoragePolicy `json:"items"`
+}
+
+// StoragePolicySpec is the user's part.
+// +kubebuilder:validation:XValidation:rule="quantity(self.maxObjectBytes).compareTo(quantity(self.quota)) <= 0",message="maxObjectBytes must not be more than quota"
+type StoragePolicySpec struct {
+	// Quota is how many bytes one person may keep, old versions and trash included.
+	// +kubebuilder:default="10Gi"
+	Quota Size `json:"quota,omitempty"`
+
+	// MaxObjectBytes is the largest file.
+	// +kubebuilder:default="5Gi"
+	MaxObjectBytes Size `json:"maxObjectBytes,omitempty"`
+
+	// ContentTypes a file may have: type/subtype, type/* or */*.
+	// +kubebuilder:default={"*/*"}
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	ContentTypes []MediaRange `json:"contentTypes,omitempty"`
+
+	// VersionsKept is how many replaced contents of a file are kept beside the current one.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	VersionsKept int32 `json:"versionsKept"`
+
+	// TrashRetention is how long a deleted file can be brought back. 0s deletes at once.
+	// +kubebuilder:default="0s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
+	TrashRetention Duration `json:"trashRetention,omitempty"`
+
+	// MaxLinkTTL is the longest life of a link to a file.
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('60s') && duration(self) <= duration('8784h')",message="between 60s and 8784h"
+	MaxLinkTTL Duration `json:"maxLinkTTL,omitempty"`
+}
+
+// MediaRange is type/subtype, type/* or */*, lower case, without parameters.
+// +kubebuilder:validation:MaxLength=127
+// +kubebuilder:validation:Pattern=`^(\*/\*|[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*))$`
+type MediaRange string
