@@ -1,0 +1,124 @@
+// Package run is the life of a process: its commands, its listeners, its ops port and its end.
+//
+//	Main: flags and commands, exit codes, SIGINT and SIGTERM
+//	Serve: listen -> ready -> (signal) not ready -> drain delay -> finish what runs -> stop tasks -> return
+//	Ops: /metrics /livez /readyz /version /debug/pprof, on a port of its own
+//
+// The drain order is what lets a rolling update lose no request: readiness goes first and the listeners stay open for
+// the drain delay, since load balancers learn of it late; then running requests are finished, up to the drain timeout.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cloakroom.dev/libs/web"
+)
+
+// Server is a handler on a listener that is open already.
+type Server struct {
+	Name     string
+	Listener net.Listener
+	Handler  http.Handler
+	// Ops marks a server that stays until everything else has ended, so that a drain can be watched.
+	Ops bool
+	// Configure may change the http.Server before it serves; nil leaves the house's bounds.
+	Configure func(*http.Server)
+}
+
+// ServeOptions is how a process lives and ends.
+type ServeOptions struct {
+	Log          *slog.Logger
+	Ops          *Ops          // told when draining begins; may be nil
+	DrainDelay   time.Duration // how long to keep accepting after readiness went down
+	DrainTimeout time.Duration // how long running requests may take after that; zero means 30 s
+}
+
+const defaultDrainTimeout = 30 * time.Second
+
+// Serve serves until ctx ends or a server or task fails, then drains and waits for everything it started. Tasks
+// run until the context they are given ends, which is after the last request has been answered. It returns the first
+// failure, or nil after a drain that was asked for.
+func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...func(context.Context) error) error {
+	if opts.DrainTimeout == 0 {
+		opts.DrainTimeout = defaultDrainTimeout
+	}
+	// Tasks outlive ctx: requests that are being finished still need them.
+	taskCtx, stopTasks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTasks()
+	group, groupCtx := errgroup.WithContext(taskCtx)
+	for _, task := range tasks {
+		group.Go(func() error {
+			if err := task(groupCtx); err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		})
+	}
+	running := make([]*http.Server, len(servers))
+	for i, s := range servers {
+		running[i] = start(group, s, opts.Log)
+	}
+	select {
+	case <-ctx.Done():
+		drainDelay(groupCtx, opts)
+	case <-groupCtx.Done(): // something failed: there is no point in waiting for load balancers
+	}
+	drained := shutdown(servers, running, opts, false)
+	stopTasks()
+	opsClosed := shutdown(servers, running, opts, true)
+	return errors.Join(group.Wait(), drained, opsClosed)
+}
+
+func start(group *errgroup.Group, s Server, log *slog.Logger) *http.Server {
+	srv := web.NewServer(s.Handler, log)
+	if s.Configure != nil {
+		s.Configure(srv)
+	}
+	group.Go(func() error {
+		if err := srv.Serve(s.Listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s on %s: %w", s.Name, s.Listener.Addr(), err)
+		}
+		return nil
+	})
+	return srv
+}
+
+func drainDelay(ctx context.Context, opts ServeOptions) {
+	if opts.Ops != nil {
+		opts.Ops.Drain()
+	}
+	opts.Log.Info("draining", "delay", opts.DrainDelay.String(), "timeout", opts.DrainTimeout.String())
+	select {
+	case <-time.After(opts.DrainDelay):
+	case <-ctx.Done():
+	}
+}
+
+// shutdown finishes the running requests of the servers whose Ops is as given. Requests that outlast the
+// timeout are cut.
+func shutdown(servers []Server, running []*http.Server, opts ServeOptions, ops bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), opts.DrainTimeout)
+	defer cancel()
+	var group errgroup.Group
+	for i, srv := range running {
+		if servers[i].Ops != ops {
+			continue
+		}
+		group.Go(func() error {
+			if err := srv.Shutdown(ctx); err != nil {
+				opts.Log.Warn("requests outlasted the drain and were cut", "listener", servers[i].Name)
+				return srv.Close()
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,149 @@
+package run_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/run"
+)
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func get(t *testing.T, l net.Listener, path string) (int, string) {
+	t.Helper()
+	res, err := http.Get("http://" + l.Addr().String() + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	return res.StatusCode, string(body)
+}
+
+func TestServe_DrainKeepsServingThenFinishesWhatRuns(t *testing.T) {
+	public, opsListener := listen(t), listen(t)
+	ops := run.NewOps(prometheus.NewRegistry())
+	started, release, taskEnded := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/quick", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "quick") })
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		close(started)
+		<-release
+		select {
+		case <-taskEnded:
+			t.Error("tasks ended before the last request")
+		default:
+		}
+		_, _ = io.WriteString(w, "whole")
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		opts := run.ServeOptions{Log: slog.New(slog.DiscardHandler), Ops: ops, DrainDelay: 300 * time.Millisecond}
+		done <- run.Serve(ctx, opts, []run.Server{
+			{Name: "public", Listener: public, Handler: mux}, {Name: "ops", Listener: opsListener, Handler: ops, Ops: true},
+		}, func(ctx context.Context) error { <-ctx.Done(); close(taskEnded); return ctx.Err() })
+	}()
+	slow := make(chan string, 1)
+	go func() { _, body := get(t, public, "/slow"); slow <- body }()
+	<-started
+	if status, _ := get(t, opsListener, "/readyz"); status != 200 {
+		t.Errorf("readyz is %d before the drain", status)
+	}
+	stop()
+	for status := 0; status != 503; time.Sleep(5 * time.Millisecond) {
+		status, _ = get(t, opsListener, "/readyz")
+	}
+	if status, _ := get(t, public, "/quick"); status != 200 {
+		t.Error("new requests are refused during the drain delay")
+	}
+	time.AfterFunc(500*time.Millisecond, func() { close(release) })
+	if body := <-slow; body != "whole" {
+		t.Errorf("the running request got %q", body)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServe_FailingTaskEndsTheProcess(t *testing.T) {
+	boom := errors.New("boom")
+	err := run.Serve(t.Context(), run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainDelay: time.Hour},
+		[]run.Server{{Name: "public", Listener: listen(t), Handler: http.NotFoundHandler()}},
+		func(context.Context) error { return boom })
+	if !errors.Is(err, boom) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOps_ReadySaysWhatIsMissingOnlyOnTheOpsPort(t *testing.T) {
+	ops := run.NewOps(prometheus.NewRegistry())
+	ops.Ready("keys", func(context.Context) error { return errors.New("no key yet from 10.0.0.7") })
+	l := listen(t)
+	srv := &http.Server{Handler: ops, ReadHeaderTimeout: time.Second}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	if status, body := get(t, l, "/readyz"); status != 503 || !strings.Contains(body, "no key yet") {
+		t.Errorf("got %d %s", status, body)
+	}
+	ops.Handle("GET /public", http.HandlerFunc(ops.ServePublicReady))
+	if status, body := get(t, l, "/public"); status != 503 || strings.Contains(body, "10.0.0.7") {
+		t.Errorf("got %d %s", status, body)
+	}
+}
+
+func TestDispatch_ExitCodesAndHelp(t *testing.T) {
+	cmd := run.Command{Name: "do", Summary: "does", Run: func(_ context.Context, args []string, io run.IO) error {
+		fs := run.Flags("do", "Does things.", io)
+		fail := fs.Bool("fail", false, "fail on purpose")
+		if err := run.ParseFlags(fs, args, 0, 1); err != nil {
+			return err
+		}
+		if *fail {
+			return errors.New("as you wished")
+		}
+		_, err := fmt.Fprint(io.Stdout, "did")
+		return err
+	}}
+	for _, c := range []struct {
+		args           string
+		code           int
+		stdout, stderr string
+	}{
+		{"do", 0, "did", ""},
+		{"do -fail", 1, "", "prog do: as you wished"},
+		{"do -nope", 2, "", "see `prog do --help`"},
+		{"do a b", 2, "", "got 2 arguments, want 0 to 1"},
+		{"do --help", 0, "Does things.", ""},
+		{"help", 0, "does", ""},
+		{"", 2, "", "Usage:"},
+		{"undo", 2, "", `no command "undo"`},
+		{"version -output json", 0, `"go":"go1`, ""},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run.Dispatch(t.Context(), "prog", "About.", strings.Fields(c.args), run.IO{Stdout: &stdout, Stderr: &stderr}, cmd)
+			if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+				t.Errorf("code %d\nstdout %s\nstderr %s", code, &stdout, &stderr)
+			}
+		})
+	}
+}

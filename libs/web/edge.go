@@ -1,0 +1,129 @@
+// Package web is the HTTP every service speaks: one outermost handler, one router, one way to take and give JSON.
+//
+//	listener -> Edge (recover, request id, trace, metrics, access log, client address)
+//	         -> Mux (gorilla/mux; the only importer) -> JSON or Func -> the service's own function
+//
+// Edge stands outside the router, so a 404, a 405 and a panic are logged, counted and traced like any answer. Requests
+// are strict: JSON decodes with a size limit and a depth limit, refuses unknown, duplicate and case-variant keys, and
+// answers once with every bad field. Whatever a handler returns as an error becomes a problem document.
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/problem"
+)
+
+// RequestIDHeader carries the id of a request in, out and on to the next service.
+const RequestIDHeader = "X-Request-Id"
+
+// EdgeOptions is what Edge needs; Service is required.
+type EdgeOptions struct {
+	Service    string // label of metrics, logs and spans
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Tracer     trace.TracerProvider
+	Trust      TrustedProxies
+}
+
+// Edge wraps next as the outermost handler of a listener.
+func Edge(next http.Handler, opts EdgeOptions) http.Handler {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	return &edge{
+		next: next, log: opts.Log, trust: opts.Trust,
+		metrics: newMetrics(opts.Registerer, opts.Service), tracer: newTracer(opts.Tracer),
+	}
+}
+
+type edge struct {
+	next    http.Handler
+	log     *slog.Logger
+	trust   TrustedProxies
+	metrics *metrics
+	tracer  tracer
+}
+
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	in := &info{id: requestID(r), log: e.log, start: time.Now(), client: e.trust.Client(r), route: unmatched}
+	ctx, span := e.tracer.start(problem.WithScope(r.Context(), in), r)
+	r = r.WithContext(ctx)
+	in.request = r
+	rw := &response{ResponseWriter: w}
+	rw.Header().Set(RequestIDHeader, in.id)
+	e.metrics.inFlight.Inc()
+	defer func() {
+		cause := recover()
+		abort := e.recovered(rw, r, cause)
+		e.finish(rw, r, in, span)
+		if abort {
+			panic(http.ErrAbortHandler) // net/http closes the connection, so the client sees that the answer is not whole
+		}
+	}()
+	e.next.ServeHTTP(rw, r)
+}
+
+// recovered answers for a panic and reports whether the connection must be cut.
+func (e *edge) recovered(rw *response, r *http.Request, cause any) (abort bool) {
+	switch {
+	case cause == nil:
+		return false
+	case cause == http.ErrAbortHandler: //nolint:errorlint // the sentinel itself is panicked with
+		rw.aborted = true
+		return true
+	}
+	e.log.ErrorContext(r.Context(), "handler panicked", "panic", cause, "stack", string(debug.Stack()))
+	e.metrics.panics.Inc()
+	if rw.status != 0 {
+		rw.aborted = true
+		return true
+	}
+	problem.Write(rw, r, fault.New(fault.Internal, "panic"))
+	return false
+}
+
+func (e *edge) finish(rw *response, r *http.Request, in *info, span trace.Span) {
+	took := time.Since(in.start)
+	status := rw.outcome()
+	e.metrics.observe(in.route, r.Method, status, took, span)
+	e.tracer.end(span, in.route, r.Method, status)
+	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("method", r.Method), slog.String("route", in.route), slog.String("path", in.loggedPath()),
+		slog.Int("status", status), slog.Int64("bytes", rw.bytes), slog.Float64("seconds", took.Seconds()),
+		slog.String("client", in.client.String()))
+}
+
+// requestID keeps the caller's id when it is well formed, so that one id follows a request through every service.
+func requestID(r *http.Request) string {
+	if ids := r.Header[RequestIDHeader]; len(ids) == 1 && wellFormedID(ids[0]) {
+		return ids[0]
+	}
+	id, err := uuid.NewV7()
+	if err != nil { // the system has no randomness left: an id is worth less than the answer
+		return "unknown"
+	}
+	return id.String()
+}
+
+func wellFormedID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !alnum && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,91 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/problem"
+)
+
+// Mux routes requests to named handlers. Paths are gorilla/mux templates (`/v1/files/{id}`) and match the path as it was
+// sent: nothing is cleaned, redirected or decoded first, so what a gateway checked is what is matched.
+type Mux struct {
+	router *mux.Router
+	routes []Route
+}
+
+// Route is one entry of a Mux.
+type Route struct{ Method, Path, Name string }
+
+// NewMux makes an empty Mux. A path nobody has answers 404, a known path with another method 405 and Allow.
+func NewMux() *Mux {
+	m := &Mux{router: mux.NewRouter().SkipClean(true).UseEncodedPath()}
+	m.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, fault.New(fault.NotFound, "no such path"))
+	})
+	m.router.MethodNotAllowedHandler = http.HandlerFunc(m.methodNotAllowed)
+	return m
+}
+
+// Handle routes a method and a path to h. The name labels metrics, logs and spans, so it must be unique to the route.
+func (m *Mux) Handle(method, path, name string, h http.Handler) {
+	m.routes = append(m.routes, Route{method, path, name})
+	m.router.Methods(method).Path(path).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		SetRoute(r.Context(), name)
+		h.ServeHTTP(w, r)
+	}))
+}
+
+// Get routes GET, and HEAD with it.
+func (m *Mux) Get(path, name string, h http.Handler) {
+	m.Handle(http.MethodGet, path, name, h)
+	m.Handle(http.MethodHead, path, name, h)
+}
+
+// Post routes POST.
+func (m *Mux) Post(path, name string, h http.Handler) { m.Handle(http.MethodPost, path, name, h) }
+
+// Put routes PUT.
+func (m *Mux) Put(path, name string, h http.Handler) { m.Handle(http.MethodPut, path, name, h) }
+
+// Patch routes PATCH.
+func (m *Mux) Patch(path, name string, h http.Handler) { m.Handle(http.MethodPatch, path, name, h) }
+
+// Delete routes DELETE.
+func (m *Mux) Delete(path, name string, h http.Handler) { m.Handle(http.MethodDelete, path, name, h) }
+
+// Head routes HEAD alone.
+func (m *Mux) Head(path, name string, h http.Handler) { m.Handle(http.MethodHead, path, name, h) }
+
+// Routes lists what is routed, for tests that hold it against a contract.
+func (m *Mux) Routes() []Route { return slices.Clone(m.routes) }
+
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.router.ServeHTTP(w, r) }
+
+// Var returns a variable of the matched path, decoded, or "" when there is none.
+func Var(r *http.Request, name string) string {
+	v, err := url.PathUnescape(mux.Vars(r)[name])
+	if err != nil {
+		return ""
+	}
+	return v
+}
+
+func (m *Mux) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, route := range m.routes {
+		probe := *r
+		probe.Method = route.Method
+		var match mux.RouteMatch
+		if !slices.Contains(allow, route.Method) && m.router.Match(&probe, &match) && match.MatchErr == nil {
+			allow = append(allow, route.Method)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	problem.Write(w, r, fault.New(fault.MethodNotAllowed, "this path does not take that method"))
+}

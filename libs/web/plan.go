@@ -1,0 +1,145 @@
+package web
+
+import (
+	"encoding"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cloakroom.dev/libs/fault"
+)
+
+// plan is how an input type is filled, worked out once per handler. Mistakes in the type panic when routes are mounted.
+type plan struct {
+	body   bool
+	params []param
+}
+
+type param struct {
+	in    string // path, query or header
+	name  string
+	index []int
+}
+
+type validator interface{ Validate() []fault.Field }
+
+func planFor[In any]() plan {
+	t := reflect.TypeFor[In]()
+	if t.Kind() != reflect.Struct {
+		panic("web: the input of a handler must be a struct, not " + t.String())
+	}
+	var p plan
+	for _, f := range reflect.VisibleFields(t) {
+		if _, ok := f.Tag.Lookup("json"); ok {
+			p.body = true
+		}
+		for _, in := range []string{"path", "query", "header"} {
+			if name, ok := f.Tag.Lookup(in); ok {
+				p.params = append(p.params, param{in, name, f.Index})
+			}
+		}
+	}
+	return p
+}
+
+// decode fills in, which points to a struct.
+func (p plan) decode(w http.ResponseWriter, r *http.Request, in any) error {
+	v := reflect.ValueOf(in).Elem()
+	bad := p.parameters(r, v)
+	if p.body {
+		raw, err := readJSON(w, r)
+		if err != nil {
+			return err
+		}
+		fields, err := decodeStrict(raw, v)
+		if err != nil {
+			return err
+		}
+		bad = append(bad, fields...)
+	}
+	if val, ok := in.(validator); ok {
+		bad = append(bad, unseen(bad, val.Validate())...)
+	}
+	if len(bad) > 0 {
+		return fault.Validation(bad...)
+	}
+	return nil
+}
+
+// unseen drops what Validate says of fields that could not even be read: `required` beside `wrong type` helps nobody.
+func unseen(seen, more []fault.Field) []fault.Field {
+	return slices.DeleteFunc(more, func(m fault.Field) bool {
+		return slices.ContainsFunc(seen, func(s fault.Field) bool { return s.Field == m.Field })
+	})
+}
+
+func (p plan) parameters(r *http.Request, v reflect.Value) (bad []fault.Field) {
+	query := r.URL.Query()
+	for name := range query {
+		if !slices.ContainsFunc(p.params, func(q param) bool { return q.in == "query" && q.name == name }) {
+			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
+		}
+	}
+	slices.SortFunc(bad, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
+	for _, q := range p.params {
+		var values []string
+		switch q.in {
+		case "path":
+			values = []string{Var(r, q.name)}
+		case "query":
+			values = query[q.name]
+		case "header":
+			values = r.Header.Values(q.name)
+		}
+		if detail := q.set(v.FieldByIndex(q.index), values); detail != "" {
+			bad = append(bad, fault.Field{Field: q.name, Code: "INVALID", Detail: detail})
+		}
+	}
+	return bad
+}
+
+func (q param) set(field reflect.Value, values []string) (detail string) {
+	switch len(values) {
+	case 0:
+		return ""
+	case 1:
+		return setText(field, values[0])
+	default:
+		return "give it once"
+	}
+}
+
+// setText reads a parameter. Booleans take 1, 0, true and false.
+func setText(field reflect.Value, text string) (detail string) {
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	if u, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if err := u.UnmarshalText([]byte(text)); err != nil {
+			return "has the wrong form"
+		}
+		return ""
+	}
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(text)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return "must be 1, 0, true or false"
+		}
+		field.SetBool(b)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, field.Type().Bits())
+		if err != nil {
+			return "must be a whole number"
+		}
+		field.SetInt(n)
+	default:
+		panic("web: a parameter can't be a " + field.Type().String())
+	}
+	return ""
+}
