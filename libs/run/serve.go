@@ -22,13 +22,22 @@ import (
 	"cloakroom.dev/libs/web"
 )
 
+// Stage is when a server goes in a drain: fronts first, while the servers they call still answer.
+type Stage int
+
+// The stages, in the order they go. Tasks end between Back and OpsPort, so that a drain can be watched to its end.
+const (
+	Front Stage = iota
+	Back
+	OpsPort
+)
+
 // Server is a handler on a listener that is open already.
 type Server struct {
 	Name     string
 	Listener net.Listener
 	Handler  http.Handler
-	// Ops marks a server that stays until everything else has ended, so that a drain can be watched.
-	Ops bool
+	Stage    Stage
 	// Configure may change the http.Server before it serves; nil leaves the house's bounds.
 	Configure func(*http.Server)
 }
@@ -71,14 +80,20 @@ func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...fu
 		drainDelay(groupCtx, opts)
 	case <-groupCtx.Done(): // something failed: there is no point in waiting for load balancers
 	}
-	drained := shutdown(servers, running, opts, false)
+	fronts := shutdown(servers, running, opts, Front)
+	backs := shutdown(servers, running, opts, Back)
 	stopTasks()
-	opsClosed := shutdown(servers, running, opts, true)
-	return errors.Join(group.Wait(), drained, opsClosed)
+	ops := shutdown(servers, running, opts, OpsPort)
+	return errors.Join(group.Wait(), fronts, backs, ops)
 }
 
 func start(group *errgroup.Group, s Server, log *slog.Logger) *http.Server {
 	srv := web.NewServer(s.Handler, log)
+	draining := make(chan struct{})
+	srv.BaseContext = func(net.Listener) context.Context {
+		return context.WithValue(context.Background(), drainingKey{}, (<-chan struct{})(draining))
+	}
+	srv.RegisterOnShutdown(func() { close(draining) })
 	if s.Configure != nil {
 		s.Configure(srv)
 	}
@@ -89,6 +104,15 @@ func start(group *errgroup.Group, s Server, log *slog.Logger) *http.Server {
 		return nil
 	})
 	return srv
+}
+
+type drainingKey struct{}
+
+// Draining returns a channel that closes when the server of the request begins to shut down. Answers without an end
+// (streams that are followed) watch it, since a shutdown waits for every answer. Outside Serve it never closes.
+func Draining(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(drainingKey{}).(<-chan struct{})
+	return ch
 }
 
 func drainDelay(ctx context.Context, opts ServeOptions) {
@@ -102,14 +126,13 @@ func drainDelay(ctx context.Context, opts ServeOptions) {
 	}
 }
 
-// shutdown finishes the running requests of the servers whose Ops is as given. Requests that outlast the
-// timeout are cut.
-func shutdown(servers []Server, running []*http.Server, opts ServeOptions, ops bool) error {
+// shutdown finishes the running requests of the servers of a stage. Requests that outlast the timeout are cut.
+func shutdown(servers []Server, running []*http.Server, opts ServeOptions, stage Stage) error {
 	ctx, cancel := context.WithTimeout(context.Background(), opts.DrainTimeout)
 	defer cancel()
 	var group errgroup.Group
 	for i, srv := range running {
-		if servers[i].Ops != ops {
+		if servers[i].Stage != stage {
 			continue
 		}
 		group.Go(func() error {

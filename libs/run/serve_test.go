@@ -59,7 +59,7 @@ func TestServe_DrainKeepsServingThenFinishesWhatRuns(t *testing.T) {
 	go func() {
 		opts := run.ServeOptions{Log: slog.New(slog.DiscardHandler), Ops: ops, DrainDelay: 300 * time.Millisecond}
 		done <- run.Serve(ctx, opts, []run.Server{
-			{Name: "public", Listener: public, Handler: mux}, {Name: "ops", Listener: opsListener, Handler: ops, Ops: true},
+			{Name: "public", Listener: public, Handler: mux}, {Name: "ops", Listener: opsListener, Handler: ops, Stage: run.OpsPort},
 		}, func(ctx context.Context) error { <-ctx.Done(); close(taskEnded); return ctx.Err() })
 	}()
 	slow := make(chan string, 1)
@@ -81,6 +81,47 @@ func TestServe_DrainKeepsServingThenFinishesWhatRuns(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestServe_EndlessAnswersSeeTheDrainAndFrontsGoFirst(t *testing.T) {
+	front, back := listen(t), listen(t)
+	streaming := make(chan struct{})
+	stream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		close(streaming)
+		<-run.Draining(r.Context())
+	})
+	slow := make(chan struct{})
+	calls := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(slow)
+		time.Sleep(200 * time.Millisecond)
+		status, _ := get(t, back, "/other")
+		w.WriteHeader(status)
+	})
+	backMux := http.NewServeMux()
+	backMux.Handle("/stream", stream)
+	backMux.HandleFunc("/other", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run.Serve(ctx, run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second}, []run.Server{
+			{Name: "back", Listener: back, Handler: backMux, Stage: run.Back}, {Name: "front", Listener: front, Handler: calls},
+		})
+	}()
+	go get(t, back, "/stream")
+	<-streaming
+	answered := make(chan int, 1)
+	go func() { status, _ := get(t, front, "/"); answered <- status }()
+	<-slow
+	began := time.Now()
+	stop()
+	if status := <-answered; status != http.StatusNoContent {
+		t.Errorf("the front could not reach the back while it drained: %d", status)
+	}
+	if err := <-done; err != nil || time.Since(began) > 3*time.Second {
+		t.Errorf("drain took %v and returned %v", time.Since(began), err)
 	}
 }
 
