@@ -43,6 +43,8 @@ const (
 	Timeout                     // the client took too long to send
 	RateLimited                 // too many requests; carries RetryAfter
 	Overloaded                  // this process is at its bound; carries RetryAfter
+	UpstreamFailed              // a service behind us broke off or spoke nonsense
+	UpstreamTimeout             // a service behind us did not answer in time
 	Unavailable                 // a part we need is not there right now
 )
 

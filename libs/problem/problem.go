@@ -67,6 +67,8 @@ var table = map[fault.Kind]row{
 	fault.Timeout:                {http.StatusRequestTimeout, "UNAVAILABLE", "Request timeout"},
 	fault.RateLimited:            {http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded"},
 	fault.Overloaded:             {http.StatusServiceUnavailable, "OVERLOADED", "Overloaded"},
+	fault.UpstreamFailed:         {http.StatusBadGateway, "UNAVAILABLE", "Bad gateway"},
+	fault.UpstreamTimeout:        {http.StatusGatewayTimeout, "UNAVAILABLE", "Gateway timeout"},
 	fault.Unavailable:            {http.StatusServiceUnavailable, "UNAVAILABLE", "Service unavailable"},
 }
 
@@ -137,7 +139,7 @@ func retryAfter(err error) time.Duration {
 		return f.RetryAfter
 	}
 	switch f.Kind {
-	case fault.RateLimited, fault.Overloaded, fault.Unavailable:
+	case fault.RateLimited, fault.Overloaded, fault.Unavailable, fault.UpstreamFailed, fault.UpstreamTimeout:
 		return time.Second
 	default:
 		return 0
