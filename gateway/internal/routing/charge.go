@@ -4,9 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
-	"strconv"
-
-	"cloakroom.dev/libs/principal"
 )
 
 // maxKeyText bounds what a client can make a limiter remember a key.
@@ -40,18 +37,22 @@ func (r *Rule) stage(limit *LimitRule) Stage {
 	return BeforeAuth
 }
 
-// key says whose request this is. A request that lacks what the rule counts by falls back to the next thing known of it
-// (API key, subject, client address), so leaving a header out never leaves the limit.
+// key says whose request this is. A request that lacks what the rule counts by is counted by its address, so leaving a
+// header out never leaves the limit.
 func (l *LimitRule) key(c *Caller) Key {
-	switch {
-	case l.By == ByHeader:
+	switch l.By {
+	case BySubject:
+		if c.Subject != "" {
+			return Key{Kind: BySubject, Text: boundText(c.Subject)}
+		}
+	case ByAPIKey:
+		if c.APIKeyID != "" {
+			return Key{Kind: ByAPIKey, Text: boundText(c.APIKeyID)}
+		}
+	case ByHeader:
 		if value, ok := headerValue(c.Header, l.Header); ok {
 			return Key{Kind: ByHeader, Text: boundText(value)}
 		}
-	case l.By == ByAPIKey && c.APIKeyID != "":
-		return Key{Kind: ByAPIKey, Text: boundText(c.APIKeyID)}
-	case l.By != ByClient && c.Subject != "":
-		return Key{Kind: BySubject, Text: boundText(c.Subject)}
 	}
 	return Key{Kind: ByClient, Addr: clientKey(c.Addr)}
 }
@@ -78,11 +79,10 @@ func boundText(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// String is the key for a shared store and for people: "client:192.0.2.1", "subject:…". Distinct keys have distinct texts.
+// String is the key for a shared store and for people: "client:192.0.2.1", "subject:0192…". Distinct keys have distinct
+// texts.
 func (k Key) String() string {
 	switch k.Kind {
-	case ByClient:
-		return "client:" + k.Addr.String()
 	case BySubject:
 		return "subject:" + k.Text
 	case ByAPIKey:
@@ -90,36 +90,6 @@ func (k Key) String() string {
 	case ByHeader:
 		return "header:" + k.Text
 	default:
-		return strconv.Itoa(int(k.Kind)) + ":" + k.Text
+		return "client:" + k.Addr.String()
 	}
-}
-
-// Allows reports whether the caller's permissions cover all the rule requires. A permission of scope self is also covered
-// by the same one of scope all. Whose thing it is only the service can tell, so it checks again.
-func (r *Rule) Allows(p principal.Principal) bool {
-	for _, need := range r.Require {
-		if !p.May(need.Resource, need.Action, need.Scope == principal.Self) {
-			return false
-		}
-	}
-	return true
-}
-
-// Target picks the upstream by weight, given a number that is uniform over uint64. It must not be called on a refused rule.
-func (r *Rule) Target(random uint64) string {
-	if len(r.Backends) == 1 {
-		return r.Backends[0].Upstream
-	}
-	var total uint64
-	for _, b := range r.Backends {
-		total += uint64(b.Weight)
-	}
-	at := random % total
-	for _, b := range r.Backends {
-		if at < uint64(b.Weight) {
-			return b.Upstream
-		}
-		at -= uint64(b.Weight)
-	}
-	return ""
 }

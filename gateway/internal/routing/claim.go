@@ -51,6 +51,13 @@ func (m fieldMatch) holds(value string) bool {
 	return m.value == value
 }
 
+func (m fieldMatch) String() string {
+	if m.re != nil {
+		return m.name + " ~ " + m.value
+	}
+	return m.name + " = " + m.value
+}
+
 // less orders claims that could all take one request, the winner first: HTTPRoute's precedence.
 func less(a, b *claim) int {
 	return cmp.Or(
@@ -110,6 +117,27 @@ const (
 	missHeader
 	missQuery
 )
+
+// String shows the match to a person: "GET any host paths below /v1 header X-Plan = gold".
+func (c *claim) String() string {
+	var b strings.Builder
+	b.WriteString(cmp.Or(c.method, "any method") + " " + cmp.Or(c.host, "any host"))
+	switch c.path.kind {
+	case pathExact:
+		b.WriteString(" path " + c.path.value)
+	case pathPrefix:
+		b.WriteString(" paths below " + c.path.value)
+	default:
+		b.WriteString(" paths like " + c.path.value)
+	}
+	for _, f := range c.headers {
+		b.WriteString(" header " + f.String())
+	}
+	for _, f := range c.query {
+		b.WriteString(" query " + f.String())
+	}
+	return b.String()
+}
 
 // check compares everything but host and path, which the table's structure has matched already. A wrong method is reported
 // only when all else fits, so that Allow never promises a method that would end in 404.

@@ -11,8 +11,8 @@ import (
 type Limiter interface {
 	// Take charges one request to each (rule, key) and fills verdicts[i] for charges[i]; verdicts must be as long as
 	// charges. The charges stand together: when an Enforce rule refuses, none of the Enforce rules is charged; Shadow rules are
-	// counted each on its own and never refuse. Take returns an error (fault.Unavailable) only when it could not count at all;
-	// the verdicts then mean nothing and the caller goes by each rule's OnStoreFailure.
+	// counted each on its own and never refuse. A limiter over a shared store that is lost counts this gateway's share by
+	// itself instead of failing; so Take returns an error only when ctx ended first, and the verdicts then mean nothing.
 	Take(ctx context.Context, charges []Charge, verdicts []Verdict) error
 }
 
@@ -20,36 +20,28 @@ type Limiter interface {
 type LimitRule struct {
 	Policy string // name of the RateLimitPolicy
 	Name   string // name of the rule in it
-	Label  string // how headers and metrics call it: unique among rules, printable ASCII
 
-	By             KeyKind
-	Header         string // canonical name, when By is ByHeader
-	Limit          int64  // requests a Window, at least 1
-	Window         time.Duration
-	Burst          int64 // requests that may come at once, at least 1
-	Shadow         bool  // count and report, refuse nobody
-	Quiet          bool  // no RateLimit headers for this rule
-	OnStoreFailure StoreFailure
+	By     KeyKind
+	Header string // canonical name, with ByHeader
+	Limit  int64  // requests a Window, at least 1
+	Window time.Duration
+	Burst  int64 // requests that may come at once, at least 1
+	Shadow bool  // count and report, refuse nobody
+	Quiet  bool  // not in RateLimit headers
 }
+
+// Label is how headers, metrics and people call the rule: "policy.rule".
+func (l *LimitRule) Label() string { return l.Policy + "." + l.Name }
 
 // KeyKind says whose requests are counted together.
 type KeyKind uint8
 
 // The kinds of key.
 const (
-	ByClient  KeyKind = iota + 1 // client address; IPv6 by /64
+	ByClient  KeyKind = iota + 1 // client address, IPv6 by /64
 	BySubject                    // the caller's user id
 	ByAPIKey                     // the caller's API key id
 	ByHeader                     // the value of one header
-)
-
-// StoreFailure says what happens when a shared store can't be asked.
-type StoreFailure uint8
-
-// The answers to a lost store. LocalShare is the zero value.
-const (
-	LocalShare StoreFailure = iota // this gateway counts its share by itself
-	Refuse                         // 503
 )
 
 // Key is whose requests are counted: comparable, so that it can be a map's key. The same value under another Kind is
@@ -68,7 +60,7 @@ type Charge struct {
 
 // Verdict is how one charge ended.
 type Verdict struct {
-	Allowed    bool          // false only for a rule that refuses; for Shadow rules what would have been
+	Allowed    bool          // for Shadow rules what would have been, see Refused
 	Remaining  int64         // requests that could still pass at this moment
 	ResetAfter time.Duration // until the key is as good as new
 	RetryAfter time.Duration // until one request could pass; zero when Allowed

@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"cloakroom.dev/libs/principal"
@@ -10,7 +12,7 @@ import (
 // requests and must not be changed.
 type Rule struct {
 	Route      string // name of the Route: metric label, span name, log field
-	Index      int    // place of the rule in its Route, from 0
+	Name       string // the rule's own name, or its place in the Route: "2"
 	Generation int64  // generation of the Route that is served; older than the newest when that one was not accepted
 
 	Auth    Auth
@@ -21,10 +23,9 @@ type Rule struct {
 	Answer  HeaderEdit             // applied to what comes back
 	Path    Rewrite
 
-	MaxBodyBytes int64 // 0: the gateway's own limit
+	MaxBodyBytes int64 // most bytes of a request body; the gateway's own limit when the Route sets none
 	Timeouts     Timeouts
 	Backends     []Backend // weights above 0 only, see Target
-	Mirror       string    // upstream that gets a copy, or empty
 
 	// Refused is why this rule must answer 503 instead of being served, in one sentence for the log; empty means serve.
 	Refused string
@@ -49,11 +50,10 @@ type HeaderEdit struct {
 // Header is one header field; Name is canonical.
 type Header struct{ Name, Value string }
 
-// Timeouts bound one exchange; zero means the gateway's default.
+// Timeouts bound one exchange; zero is no bound. They end when a connection is upgraded.
 type Timeouts struct {
-	Request time.Duration // from the first byte read to the last byte sent
-	Backend time.Duration // from the request sent upstream to its answer's headers
-	Idle    time.Duration // longest silence of a running body or upgraded connection
+	Request        time.Duration // from the end of the request's header to the last byte of the answer
+	ResponseHeader time.Duration // from the end of the request to the beginning of the upstream's answer
 }
 
 // Backend is one upstream with its share of the requests.
@@ -62,12 +62,48 @@ type Backend struct {
 	Weight   int64  // above 0
 }
 
-// CORS says who may read answers from a page of another origin.
+// CORS says which pages of other origins may call a rule from a browser.
 type CORS struct {
-	Origins       []string // "https://app.example", "https://*.example", or "*" alone
+	AnyOrigin     bool
+	Origins       []string // exact, lower case
 	Methods       []string
-	Headers       []string
+	Headers       []string // lower case
 	ExposeHeaders []string
 	Credentials   bool
 	MaxAge        time.Duration
+}
+
+// Admits reports whether a page of this origin may read answers.
+func (c *CORS) Admits(origin string) bool {
+	return c.AnyOrigin || slices.Contains(c.Origins, strings.ToLower(origin))
+}
+
+// Allows reports whether the caller's permissions cover all the rule requires. A permission of scope self is also covered
+// by the same one of scope all. Whose thing it is only the service can tell, so it checks again.
+func (r *Rule) Allows(p principal.Principal) bool {
+	for _, need := range r.Require {
+		if !p.May(need.Resource, need.Action, need.Scope == principal.Self) {
+			return false
+		}
+	}
+	return true
+}
+
+// Target picks the upstream by weight, given a number that is uniform over uint64. It must not be called on a refused rule.
+func (r *Rule) Target(random uint64) string {
+	if len(r.Backends) == 1 {
+		return r.Backends[0].Upstream
+	}
+	var total uint64
+	for _, b := range r.Backends {
+		total += uint64(b.Weight)
+	}
+	at := random % total
+	for _, b := range r.Backends {
+		if at < uint64(b.Weight) {
+			return b.Upstream
+		}
+		at -= uint64(b.Weight)
+	}
+	return ""
 }

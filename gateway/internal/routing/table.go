@@ -18,6 +18,7 @@ type Table struct {
 	rules    []*Rule
 	policies []*TokenPolicy
 	digest   string
+	kept     good // for the next Compile
 }
 
 // Hygiene returns the headers no client may bring, the claim headers of every TokenPolicy among them.
