@@ -10,17 +10,20 @@ import (
 	"cloakroom.dev/libs/fault"
 )
 
-// Gate admits work by the memory it needs: at most MemoryBytes are in use at once, at most Waiting callers stand in
-// line, first come first served, and nobody stands there longer than MaxWait. Everyone else is told to come back.
-// Without it a flood of logins would take 19 MiB each until the process dies, or the cores until nothing else answers.
+// gate admits work by the memory it needs: at most capacity bytes and maxRunning hashes are at work at once, at most
+// maxWaiting callers stand in line, first come first served, and nobody stands there longer than maxWait. Everyone
+// else is told to come back. Without it a flood of logins would take 19 MiB each until the process dies, and
+// the cores until nothing else answers.
 type gate struct {
 	capacity   int64
+	maxRunning int
 	maxWaiting int
 	maxWait    time.Duration
 	metrics    *metrics
 
 	mu      sync.Mutex
 	used    int64
+	running int
 	waiters list.List // of *waiter, oldest in front
 }
 
@@ -52,7 +55,7 @@ func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error
 func (g *gate) line(weight int64) (*waiter, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.waiters.Len() == 0 && g.used+weight <= g.capacity {
+	if g.waiters.Len() == 0 && g.fits(weight) {
 		g.take(weight)
 		return nil, nil
 	}
@@ -103,7 +106,9 @@ func (g *gate) abandon(w *waiter) bool {
 func (g *gate) release(weight int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.take(-weight)
+	g.used -= weight
+	g.running--
+	g.metrics.running.Set(float64(g.used))
 	g.admit()
 }
 
@@ -111,7 +116,7 @@ func (g *gate) release(weight int64) {
 func (g *gate) admit() {
 	for e := g.waiters.Front(); e != nil; e = g.waiters.Front() {
 		w := e.Value.(*waiter)
-		if g.used+w.weight > g.capacity {
+		if !g.fits(w.weight) {
 			break
 		}
 		g.waiters.Remove(e)
@@ -121,8 +126,13 @@ func (g *gate) admit() {
 	g.metrics.queued.Set(float64(g.waiters.Len()))
 }
 
+func (g *gate) fits(weight int64) bool {
+	return g.used+weight <= g.capacity && g.running < g.maxRunning
+}
+
 func (g *gate) take(weight int64) {
 	g.used += weight
+	g.running++
 	g.metrics.running.Set(float64(g.used))
 }
 

@@ -3,6 +3,7 @@ package argon2
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 )
 
 func newGate(capacity int64, waiting int, maxWait time.Duration) *gate {
-	return &gate{capacity: capacity, maxWaiting: waiting, maxWait: maxWait, metrics: newMetrics(prometheus.NewRegistry())}
+	return &gate{capacity: capacity, maxRunning: math.MaxInt, maxWaiting: waiting, maxWait: maxWait, metrics: newMetrics(prometheus.NewRegistry())}
 }
 
 func untilQueued(t *testing.T, g *gate, n int) {
@@ -125,6 +126,26 @@ func TestGate_LeavingTheLineLetsTheNextPass(t *testing.T) {
 		}
 		if err := <-light; err != nil {
 			t.Errorf("light: %v", err)
+		}
+	})
+}
+
+func TestGate_LimitsHowManyRunWhateverTheyWeigh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1000, 10, time.Hour)
+		g.maxRunning = 1
+		leave, _ := g.enter(t.Context(), 1)
+		second := make(chan error, 1)
+		go func() { _, err := g.enter(t.Context(), 1); second <- err }()
+		synctest.Wait()
+		select {
+		case <-second:
+			t.Error("two run at once")
+		default:
+		}
+		leave()
+		if err := <-second; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -20,19 +20,23 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/prometheus/client_golang/prometheus"
 	xargon2 "golang.org/x/crypto/argon2"
+
+	"cloakroom.dev/auth-svc/internal/identity"
 )
 
 // Options bounds the gate. Zero values mean the defaults.
 type Options struct {
 	Params      Params        // what a new hash costs
-	MemoryBytes int64         // memory of all hashes that run at once; default one default hash for each core but one
-	Waiting     int           // callers in line; default 64
-	MaxWait     time.Duration // longest wait in line; default 5 s
+	MemoryBytes int64         // memory of all hashes that run at once; default 80 MiB
+	Running     int           // hashes that run at once; default all cores but one, which stays free for everything else
+	Waiting     int           // callers in line; default 64, negative none
+	MaxWait     time.Duration // longest wait in line; default 2 s
 }
 
 const (
-	defaultWaiting = 64
-	defaultMaxWait = 5 * time.Second
+	defaultMemoryBytes = 80 << 20
+	defaultWaiting     = 64
+	defaultMaxWait     = 2 * time.Second
 )
 
 // Hasher makes and checks password hashes. It is safe for concurrent use.
@@ -43,24 +47,38 @@ type Hasher struct {
 	metrics *metrics
 }
 
+var _ identity.Hasher = (*Hasher)(nil)
+
 // New returns a Hasher. It refuses parameters outside what a policy may ask for, and a gate too small for one hash.
 func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
-	if opts.MemoryBytes == 0 {
-		// One core stays free of hashing, so a refresh never waits behind two of them.
-		opts.MemoryBytes = int64(max(1, runtime.GOMAXPROCS(0)-1)) * opts.Params.withDefaults().weight()
-	}
-	if opts.Waiting == 0 {
-		opts.Waiting = defaultWaiting
-	}
-	if opts.MaxWait == 0 {
-		opts.MaxWait = defaultMaxWait
-	}
+	opts = opts.withDefaults()
 	m := newMetrics(reg)
 	h := &Hasher{
-		gate:    &gate{capacity: opts.MemoryBytes, maxWaiting: opts.Waiting, maxWait: opts.MaxWait, metrics: m},
+		gate: &gate{
+			capacity: opts.MemoryBytes, maxRunning: opts.Running, maxWaiting: opts.Waiting, maxWait: opts.MaxWait, metrics: m,
+		},
 		metrics: m,
 	}
 	return h, h.Use(opts.Params)
+}
+
+func (o Options) withDefaults() Options {
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = defaultMemoryBytes
+	}
+	if o.Running == 0 {
+		o.Running = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	switch {
+	case o.Waiting == 0:
+		o.Waiting = defaultWaiting
+	case o.Waiting < 0:
+		o.Waiting = 0
+	}
+	if o.MaxWait == 0 {
+		o.MaxWait = defaultMaxWait
+	}
+	return o
 }
 
 // Use makes p the parameters of every hash from now on. Older hashes keep working and are reported as outdated when

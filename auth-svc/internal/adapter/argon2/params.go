@@ -15,17 +15,17 @@ type Params struct {
 	Lanes     uint8  // default 1
 }
 
-// The default is the second of OWASP's equivalent settings; the caps are what one stored hash may cost us at most. A
-// hash in the database is input: a row written by an import, or by whoever got at the table, must not be able to ask
-// for 4 GiB. Everything this service ever wrote is far inside the caps.
+// The default is the second of OWASP's equivalent settings; the caps are those of AuthConfig, and what one stored hash
+// may cost us at most. A hash in the database is input: a row written by an import, or by whoever got at the table,
+// must not be able to ask for 4 GiB.
 const (
 	defaultMemoryKiB = 19 << 10
 	defaultPasses    = 2
 	defaultLanes     = 1
 
 	minMemoryKiB = 7 << 10
-	maxMemoryKiB = 256 << 10
-	maxPasses    = 10
+	maxMemoryKiB = 1 << 20
+	maxPasses    = 16
 	maxLanes     = 8
 	maxSaltBytes = 64
 	minSaltBytes = 8

@@ -6,13 +6,16 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"math/big"
+
+	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// JWK is the public half of one signing key, as RFC 7517 writes it. Alg pins the key to one algorithm: a verifier
+// jwk is the public half of one signing key, as RFC 7517 writes it. Alg pins the key to one algorithm: a verifier
 // must never let a token's own header choose.
-type JWK struct {
+type jwk struct {
 	KeyType   string `json:"kty"`
 	ID        string `json:"kid"`
 	Algorithm string `json:"alg"`
@@ -24,17 +27,31 @@ type JWK struct {
 	E         string `json:"e,omitempty"`
 }
 
-// PublicJWK renders a public key in PKIX form. It fails when the key does not belong to the algorithm.
-func PublicJWK(id, algorithm string, pkix []byte) (JWK, error) {
-	public, err := ParsePublic(algorithm, pkix)
-	if err != nil {
-		return JWK{}, fmt.Errorf("signing key %s: %w", id, err)
+// KeySet renders keys as the JSON document of RFC 7517. It fails when a key does not belong to its algorithm.
+func KeySet(keys []identity.SigningKey) ([]byte, error) {
+	set := struct {
+		Keys []jwk `json:"keys"`
+	}{Keys: make([]jwk, 0, len(keys))}
+	for _, key := range keys {
+		k, err := publicJWK(key)
+		if err != nil {
+			return nil, err
+		}
+		set.Keys = append(set.Keys, k)
 	}
-	k := JWK{ID: id, Algorithm: algorithm, Use: "sig"}
+	return json.Marshal(set)
+}
+
+func publicJWK(key identity.SigningKey) (jwk, error) {
+	public, err := ParsePublic(key.Algorithm, key.Public)
+	if err != nil {
+		return jwk{}, fmt.Errorf("signing key %s: %w", key.ID, err)
+	}
+	k := jwk{ID: key.ID, Algorithm: key.Algorithm, Use: "sig"}
 	return k, k.fill(public)
 }
 
-func (k *JWK) fill(public crypto.PublicKey) error {
+func (k *jwk) fill(public crypto.PublicKey) error {
 	b64 := base64.RawURLEncoding.EncodeToString
 	switch key := public.(type) {
 	case ed25519.PublicKey:

@@ -11,9 +11,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	golangjwt "github.com/golang-jwt/jwt/v5"
+
+	"cloakroom.dev/auth-svc/internal/identity"
 )
 
 // Sealer encrypts private keys at rest, bound to a label.
@@ -28,51 +31,48 @@ const tokenType = "at+jwt"
 // maxParsed bounds the keys kept in memory. One signs at a time; the rest is what rotations leave behind.
 const maxParsed = 16
 
-// Key is a signing key as the store holds it.
-type Key struct {
-	ID        string
-	Algorithm string
-	Public    []byte // PKIX, DER
-	Sealed    []byte // PKCS #8, DER, sealed under the key id
-}
-
 // Signer makes keys and signs with them. It is safe for concurrent use.
 type Signer struct {
-	sealer Sealer
+	sealer   Sealer
+	issuer   string
+	audience []string
 
 	mu     sync.RWMutex
 	parsed map[string]crypto.Signer // by key id
 }
 
-// NewSigner returns a Signer whose private keys are sealed by sealer.
-func NewSigner(sealer Sealer) *Signer {
-	return &Signer{sealer: sealer, parsed: map[string]crypto.Signer{}}
+var _ identity.Signer = (*Signer)(nil)
+
+// NewSigner returns a Signer whose private keys are sealed by sealer and whose tokens name this issuer and audience.
+func NewSigner(sealer Sealer, issuer string, audience []string) *Signer {
+	return &Signer{sealer: sealer, issuer: issuer, audience: slices.Clone(audience), parsed: map[string]crypto.Signer{}}
 }
 
-// Generate makes a new key for an algorithm: EdDSA, RS256, RS512, ES256 or ES512.
-func (s *Signer) Generate(id, algorithm string) (Key, error) {
+// Generate makes a new key for an algorithm: EdDSA, RS256, RS512, ES256 or ES512. The public half is PKIX DER, the
+// private one PKCS #8 DER, sealed under the key's id.
+func (s *Signer) Generate(id, algorithm string) (public, sealed []byte, err error) {
 	a, err := lookUp(algorithm)
 	if err != nil {
-		return Key{}, err
+		return nil, nil, err
 	}
 	private, err := a.generate()
 	if err != nil {
-		return Key{}, fmt.Errorf("generate a key for %s: %w", algorithm, err)
+		return nil, nil, fmt.Errorf("generate a key for %s: %w", algorithm, err)
 	}
-	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	public, err = x509.MarshalPKIXPublicKey(private.Public())
 	if err != nil {
-		return Key{}, fmt.Errorf("encode the public key: %w", err)
+		return nil, nil, fmt.Errorf("encode the public key: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return Key{}, fmt.Errorf("encode the private key: %w", err)
+		return nil, nil, fmt.Errorf("encode the private key: %w", err)
 	}
 	defer clear(der)
-	return Key{ID: id, Algorithm: algorithm, Public: public, Sealed: s.sealer.Seal(label(id), der)}, nil
+	return public, s.sealer.Seal(label(id), der), nil
 }
 
-// Claims are those of an access token. Exactly one of SessionID and APIKeyID is set. Times are cut to whole seconds.
-type Claims struct {
+// claims are those of an access token, in RFC 9068's words and ours.
+type claims struct {
 	golangjwt.RegisteredClaims
 	SessionID   string   `json:"sid,omitempty"`
 	APIKeyID    string   `json:"api_key_id,omitempty"`
@@ -81,8 +81,24 @@ type Claims struct {
 	Epoch       int64    `json:"epoch"`
 }
 
-// Sign makes the token. It fails when the key can't be opened, or does not belong to its public half.
-func (s *Signer) Sign(key Key, claims Claims) (string, error) {
+func (s *Signer) claims(c identity.Claims) claims {
+	permissions := make([]string, len(c.Permissions))
+	for i, p := range c.Permissions {
+		permissions[i] = p.String()
+	}
+	return claims{
+		RegisteredClaims: golangjwt.RegisteredClaims{
+			Issuer: s.issuer, Audience: s.audience, Subject: c.UserID, ID: c.TokenID,
+			IssuedAt: golangjwt.NewNumericDate(c.IssuedAt), ExpiresAt: golangjwt.NewNumericDate(c.ExpiresAt),
+		},
+		SessionID: c.SessionID, APIKeyID: c.APIKeyID, Epoch: c.Epoch,
+		Roles: append([]string{}, c.Roles...), Permissions: permissions,
+	}
+}
+
+// Sign makes the token. Times are cut to whole seconds. It fails when the key can't be opened, or its halves do not
+// belong together.
+func (s *Signer) Sign(key identity.SigningKey, c identity.Claims) (string, error) {
 	a, err := lookUp(key.Algorithm)
 	if err != nil {
 		return "", err
@@ -91,7 +107,7 @@ func (s *Signer) Sign(key Key, claims Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("signing key %s: %w", key.ID, err)
 	}
-	token := golangjwt.NewWithClaims(a.method, claims)
+	token := golangjwt.NewWithClaims(a.method, s.claims(c))
 	token.Header["typ"] = tokenType
 	token.Header["kid"] = key.ID
 	raw, err := token.SignedString(private)
@@ -101,7 +117,7 @@ func (s *Signer) Sign(key Key, claims Claims) (string, error) {
 	return raw, nil
 }
 
-func (s *Signer) private(key Key, a algorithm) (crypto.Signer, error) {
+func (s *Signer) private(key identity.SigningKey, a algorithm) (crypto.Signer, error) {
 	s.mu.RLock()
 	private, ok := s.parsed[key.ID]
 	s.mu.RUnlock()
@@ -121,7 +137,7 @@ func (s *Signer) private(key Key, a algorithm) (crypto.Signer, error) {
 	return private, nil
 }
 
-func (s *Signer) open(key Key, a algorithm) (crypto.Signer, error) {
+func (s *Signer) open(key identity.SigningKey, a algorithm) (crypto.Signer, error) {
 	der, err := s.sealer.Open(label(key.ID), key.Sealed)
 	if err != nil {
 		return nil, err

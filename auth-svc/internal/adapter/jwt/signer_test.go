@@ -10,6 +10,10 @@ import (
 	"time"
 
 	golangjwt "github.com/golang-jwt/jwt/v5"
+
+	"cloakroom.dev/libs/principal"
+
+	"cloakroom.dev/auth-svc/internal/identity"
 )
 
 // boxes is a sealer that binds to its label and does not encrypt: what sealing is worth is the key ring's test.
@@ -28,30 +32,29 @@ func (b *boxes) Open(label string, sealed []byte) ([]byte, error) {
 	return bytes.Clone(plain), nil
 }
 
-func generate(t *testing.T, s *Signer, id, algorithm string) Key {
+func newSigner(s Sealer) *Signer { return NewSigner(s, "https://id.example", []string{"cloakroom"}) }
+
+func generate(t *testing.T, s *Signer, id, algorithm string) identity.SigningKey {
 	t.Helper()
-	k, err := s.Generate(id, algorithm)
+	public, sealed, err := s.Generate(id, algorithm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k
+	return identity.SigningKey{ID: id, Algorithm: algorithm, Public: public, Sealed: sealed}
 }
 
-var claims = Claims{
-	RegisteredClaims: golangjwt.RegisteredClaims{
-		Issuer: "https://id.example", Audience: []string{"cloakroom"}, Subject: "user", ID: "jti",
-		IssuedAt:  golangjwt.NewNumericDate(time.Unix(1_700_000_000, 999_999_000)),
-		ExpiresAt: golangjwt.NewNumericDate(time.Unix(1_700_000_900, 1_000)),
-	},
-	SessionID: "session", Roles: []string{"guest"}, Permissions: []string{"files:read:self"}, Epoch: 7,
+var someone = identity.Claims{
+	TokenID: "jti", UserID: "user", SessionID: "session", Roles: []string{"guest"}, Epoch: 7,
+	Permissions: []principal.Permission{{Resource: "files", Action: "read", Scope: principal.Self}},
+	IssuedAt:    time.Unix(1_700_000_000, 999_999_000), ExpiresAt: time.Unix(1_700_000_900, 1_000),
 }
 
 func TestSign_EveryAlgorithmVerifiesAgainstItsPublicHalf(t *testing.T) {
 	for algorithm := range algorithms {
 		t.Run(algorithm, func(t *testing.T) {
-			s := NewSigner(&boxes{})
+			s := newSigner(&boxes{})
 			key := generate(t, s, "kid-1", algorithm)
-			raw, err := s.Sign(key, claims)
+			raw, err := s.Sign(key, someone)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,8 +72,8 @@ func TestSign_EveryAlgorithmVerifiesAgainstItsPublicHalf(t *testing.T) {
 }
 
 func TestSign_ClaimsAsRFC9068WantsThem(t *testing.T) {
-	s := NewSigner(&boxes{})
-	raw, err := s.Sign(generate(t, s, "k", "EdDSA"), claims)
+	s := newSigner(&boxes{})
+	raw, err := s.Sign(generate(t, s, "k", "EdDSA"), someone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +90,10 @@ func TestSign_ClaimsAsRFC9068WantsThem(t *testing.T) {
 
 func TestSign_OpensAKeyOnce(t *testing.T) {
 	b := &boxes{}
-	s := NewSigner(b)
+	s := newSigner(b)
 	key := generate(t, s, "k", "EdDSA")
 	for range 10 {
-		if _, err := s.Sign(key, claims); err != nil {
+		if _, err := s.Sign(key, someone); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,9 +103,9 @@ func TestSign_OpensAKeyOnce(t *testing.T) {
 }
 
 func TestSign_KeepsABoundedNumberOfKeys(t *testing.T) {
-	s := NewSigner(&boxes{})
+	s := newSigner(&boxes{})
 	for i := range 3 * maxParsed {
-		if _, err := s.Sign(generate(t, s, string(rune('a'+i)), "EdDSA"), claims); err != nil {
+		if _, err := s.Sign(generate(t, s, string(rune('a'+i)), "EdDSA"), someone); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.parsed) > maxParsed {
@@ -112,19 +115,19 @@ func TestSign_KeepsABoundedNumberOfKeys(t *testing.T) {
 }
 
 func TestSign_RefusesRowsThatDoNotFitTogether(t *testing.T) {
-	s := NewSigner(&boxes{})
+	s := newSigner(&boxes{})
 	key, other := generate(t, s, "one", "EdDSA"), generate(t, s, "two", "EdDSA")
 	ec := generate(t, s, "one", "ES256")
-	for name, row := range map[string]Key{
-		"private key of another row":    {"one", "EdDSA", key.Public, other.Sealed},
-		"public key of another row":     {"one", "EdDSA", other.Public, key.Sealed},
-		"algorithm of another key type": {"one", "RS256", key.Public, key.Sealed},
-		"curve of another algorithm":    {"one", "ES512", ec.Public, ec.Sealed},
-		"none":                          {"one", "none", key.Public, key.Sealed},
-		"a symmetric algorithm":         {"one", "HS256", key.Public, key.Sealed},
-		"garbage":                       {"one", "EdDSA", key.Public, []byte("signing key one|garbage")},
+	for name, row := range map[string]identity.SigningKey{
+		"private key of another row":    {ID: "one", Algorithm: "EdDSA", Public: key.Public, Sealed: other.Sealed},
+		"public key of another row":     {ID: "one", Algorithm: "EdDSA", Public: other.Public, Sealed: key.Sealed},
+		"algorithm of another key type": {ID: "one", Algorithm: "RS256", Public: key.Public, Sealed: key.Sealed},
+		"curve of another algorithm":    {ID: "one", Algorithm: "ES512", Public: ec.Public, Sealed: ec.Sealed},
+		"none":                          {ID: "one", Algorithm: "none", Public: key.Public, Sealed: key.Sealed},
+		"a symmetric algorithm":         {ID: "one", Algorithm: "HS256", Public: key.Public, Sealed: key.Sealed},
+		"garbage":                       {ID: "one", Algorithm: "EdDSA", Public: key.Public, Sealed: []byte("signing key one|garbage")},
 	} {
-		if raw, err := s.Sign(row, claims); err == nil {
+		if raw, err := s.Sign(row, someone); err == nil {
 			t.Errorf("%s: signed %s", name, raw)
 		}
 	}
@@ -134,55 +137,69 @@ func TestSign_RefusesRowsThatDoNotFitTogether(t *testing.T) {
 }
 
 func TestGenerate_KeysDifferAndHideTheirPrivateHalf(t *testing.T) {
-	s := NewSigner(&boxes{})
+	s := newSigner(&boxes{})
 	if a, b := generate(t, s, "k", "EdDSA"), generate(t, s, "k", "EdDSA"); bytes.Equal(a.Public, b.Public) {
 		t.Error("two keys are equal")
 	}
 	for _, algorithm := range []string{"", "none", "HS256", "HS512", "eddsa", "PS256", "ES384"} {
-		if _, err := s.Generate("k", algorithm); err == nil {
+		if _, _, err := s.Generate("k", algorithm); err == nil {
 			t.Errorf("made a key for %q", algorithm)
 		}
 	}
 }
 
-func TestPublicJWK_ReadsBackAsTheSameKey(t *testing.T) {
-	s := NewSigner(&boxes{})
-	for algorithm, want := range map[string]JWK{
+func TestKeySet_PublishesOnlyThePublicHalf(t *testing.T) {
+	s := newSigner(&boxes{})
+	for algorithm, want := range map[string]jwk{
 		"EdDSA": {KeyType: "OKP", Curve: "Ed25519"}, "RS256": {KeyType: "RSA"}, "RS512": {KeyType: "RSA"},
 		"ES256": {KeyType: "EC", Curve: "P-256"}, "ES512": {KeyType: "EC", Curve: "P-521"},
 	} {
-		key := generate(t, s, "k", algorithm)
-		jwk, err := PublicJWK("k", algorithm, key.Public)
+		raw, err := KeySet([]identity.SigningKey{generate(t, s, "k", algorithm)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if jwk.KeyType != want.KeyType || jwk.Curve != want.Curve || jwk.Use != "sig" || jwk.Algorithm != algorithm {
-			t.Errorf("%s: %+v", algorithm, jwk)
+		var set struct {
+			Keys []map[string]string `json:"keys"`
+		}
+		if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) != 1 {
+			t.Fatalf("%s: %s, %v", algorithm, raw, err)
+		}
+		k := set.Keys[0]
+		if k["kty"] != want.KeyType || k["crv"] != want.Curve || k["use"] != "sig" || k["alg"] != algorithm || k["kid"] != "k" {
+			t.Errorf("%s: %v", algorithm, k)
 		}
 		// RFC 7518 asks for coordinates of the field's full size: 32 and 66 bytes are 43 and 88 characters.
-		if sizes := map[string]int{"EdDSA": 43, "ES256": 43, "ES512": 88}; len(jwk.X) != sizes[algorithm] {
-			t.Errorf("%s: x has %d characters", algorithm, len(jwk.X))
+		if sizes := map[string]int{"EdDSA": 43, "ES256": 43, "ES512": 88}; len(k["x"]) != sizes[algorithm] {
+			t.Errorf("%s: x has %d characters", algorithm, len(k["x"]))
 		}
-		var members map[string]any
-		raw, _ := json.Marshal(jwk)
-		_ = json.Unmarshal(raw, &members)
-		if _, private := members["d"]; private {
-			t.Errorf("%s: the JWK has a private part", algorithm)
+		for _, private := range []string{"d", "p", "q", "k"} {
+			if _, told := k[private]; told {
+				t.Errorf("%s: the set tells %q", algorithm, private)
+			}
 		}
 	}
-	if _, err := PublicJWK("k", "RS256", generate(t, s, "k", "EdDSA").Public); err == nil {
+}
+
+func TestKeySet_RefusesKeysOfAnotherAlgorithm(t *testing.T) {
+	mixed := generate(t, newSigner(&boxes{}), "k", "EdDSA")
+	mixed.Algorithm = "RS256"
+	if _, err := KeySet([]identity.SigningKey{mixed}); err == nil {
 		t.Error("a key is published under an algorithm it does not belong to")
 	}
-	if _, err := PublicJWK("k", "EdDSA", []byte("garbage")); err == nil {
+	if _, err := KeySet([]identity.SigningKey{{ID: "k", Algorithm: "EdDSA", Public: []byte("garbage")}}); err == nil {
 		t.Error("garbage is published")
+	}
+	if raw, err := KeySet(nil); err != nil || string(raw) != `{"keys":[]}` {
+		t.Errorf("no keys: %s, %v", raw, err)
 	}
 }
 
 func BenchmarkSign_EdDSA(b *testing.B) {
-	s := NewSigner(&boxes{})
-	key, _ := s.Generate("k", "EdDSA")
+	s := newSigner(&boxes{})
+	public, sealed, _ := s.Generate("k", "EdDSA")
+	key := identity.SigningKey{ID: "k", Algorithm: "EdDSA", Public: public, Sealed: sealed}
 	for b.Loop() {
-		if _, err := s.Sign(key, claims); err != nil {
+		if _, err := s.Sign(key, someone); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,0 +1,149 @@
+// Package httpapi speaks HTTP for the identity core: the public contract of openapi.yaml, and what the other services
+// ask on the internal listener.
+//
+// A handler decodes, calls the core once, and encodes. Every rule is the core's, every refusal is written by package
+// problem, every strictness of a body is web.JSON's. Public mounts what clients reach through the gateway; Internal
+// mounts the revocation stream, the API key exchange and introspection, which only the other services may reach. Every answer
+// says no-store, but for the key set: there is nothing else here that anyone else should keep.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/token"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+// Options are the parts an API is made of; all but AckApplied are needed.
+type Options struct {
+	Core     *identity.Service
+	Verifier *token.Verifier
+	Cursors  *web.CursorCodec
+	// KeySet renders keys as RFC 7517 has it.
+	KeySet func(keys []identity.SigningKey) ([]byte, error)
+	// Contract is openapi.yaml.
+	Contract []byte
+	// Closing is closed when the process begins to go away: streams end then, so that they don't hold it.
+	Closing <-chan struct{}
+	// AckApplied is told what a follower has applied, for metrics.
+	AckApplied func(seq int64)
+}
+
+// API holds the handlers.
+type API struct{ opts Options }
+
+// New makes an API.
+func New(opts Options) *API {
+	if opts.AckApplied == nil {
+		opts.AckApplied = func(int64) {}
+	}
+	return &API{opts: opts}
+}
+
+// Public returns the routes for clients.
+func (a *API) Public() *web.Mux {
+	m := web.NewMux()
+
+	m.Post("/v1/auth/signup", "auth.signup", open(a.signup))
+	m.Post("/v1/auth/login", "auth.login", open(a.login))
+	m.Post("/v1/auth/refresh", "auth.refresh", open(a.refresh))
+	m.Post("/v1/auth/logout", "auth.logout", guarded(a, a.logout))
+	m.Post("/v1/auth/logout-all", "auth.logout_all", guarded(a, a.logoutAll))
+
+	m.Get("/v1/auth/session", "auth.session", guarded(a, a.checkSession))
+	m.Get("/v1/auth/sessions", "sessions.list", guarded(a, a.listSessions))
+	m.Delete("/v1/auth/sessions/{id}", "sessions.delete", guarded(a, a.deleteSession))
+	m.Post("/v1/auth/password/change", "password.change", guarded(a, a.changePassword))
+
+	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
+	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))
+	m.Delete("/v1/users/me", "users.me.delete", guarded(a, a.deleteMe))
+	m.Patch("/v1/users/{id}", "users.update", guarded(a, a.updateUser))
+
+	m.Get("/v1/api-keys", "api_keys.list", guarded(a, a.listAPIKeys))
+	m.Post("/v1/api-keys", "api_keys.create", guarded(a, a.createAPIKey))
+	m.Delete("/v1/api-keys/{id}", "api_keys.delete", guarded(a, a.deleteAPIKey))
+
+	m.Get("/v1/signing-keys", "signing_keys.list", guarded(a, a.listSigningKeys))
+	m.Post("/v1/signing-keys", "signing_keys.rotate", guarded(a, a.rotateSigningKeys))
+	m.Delete("/v1/signing-keys/{kid}", "signing_keys.kill", guarded(a, a.killSigningKey))
+
+	m.Get("/.well-known/jwks.json", "jwks", web.Func(a.jwks))
+	m.Get("/openapi.yaml", "openapi", web.Func(a.contract))
+	return m
+}
+
+// Internal returns the routes for the other services.
+func (a *API) Internal() *web.Mux {
+	m := web.NewMux()
+	m.Handle(http.MethodGet, "/internal/v1/revocations", "revocations.follow", web.Func(a.followRevocations))
+	m.Post("/internal/v1/revocations/acks", "revocations.ack", open(a.ackRevocations))
+	m.Post("/internal/v1/api-keys/exchange", "api_keys.exchange", open(a.exchangeAPIKey))
+	m.Post("/internal/v1/introspect", "tokens.introspect", open(a.introspect))
+	m.Get("/.well-known/jwks.json", "jwks", web.Func(a.jwks))
+	return m
+}
+
+// open is a route that needs no access token.
+func open[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.Handler {
+	return noStore(web.JSON(fn))
+}
+
+// guarded is a route that needs an access token; fn gets its caller. The context is not bound to the caller's
+// session on purpose: the very call that ends a session would be cut by its own success.
+func guarded[In, Out any](a *API, fn func(ctx context.Context, caller principal.Principal, in In) (Out, error)) http.Handler {
+	handler := web.JSON(func(ctx context.Context, in In) (Out, error) {
+		caller, ok := principal.From(ctx)
+		if !ok {
+			var none Out
+			return none, errors.New("guarded route without a caller")
+		}
+		return fn(ctx, caller, in)
+	})
+	return noStore(web.Func(func(w http.ResponseWriter, r *http.Request) error {
+		raw, err := token.Bearer(r)
+		if err != nil {
+			return err
+		}
+		caller, err := a.opts.Verifier.Verify(r.Context(), raw)
+		if err != nil {
+			return err
+		}
+		handler.ServeHTTP(w, r.WithContext(principal.With(r.Context(), caller)))
+		return nil
+	}))
+}
+
+func noStore(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *API) contract(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(a.opts.Contract)
+	return nil
+}
+
+// empty is the input of routes that take nothing.
+type empty struct{}
+
+// seconds rounds down, so that nobody believes in a token longer than it lives.
+func seconds(d time.Duration) int64 { return int64(max(0, d) / time.Second) }
+
+func required(field string) fault.Field {
+	return fault.Field{Field: field, Code: "REQUIRED", Detail: "give " + field}
+}
+
+func tooLong(field string) fault.Field {
+	return fault.Field{Field: field, Code: "TOO_LONG", Detail: field + " is too long"}
+}

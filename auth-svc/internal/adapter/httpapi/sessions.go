@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+type sessionCheckResponse struct {
+	User      userBody `json:"user"`
+	SessionID *string  `json:"session_id"`
+	ExpiresAt web.Time `json:"expires_at"`
+}
+
+func (a *API) checkSession(ctx context.Context, caller principal.Principal, _ empty) (sessionCheckResponse, error) {
+	check, err := a.opts.Core.CheckSession(ctx, caller)
+	if err != nil {
+		return sessionCheckResponse{}, err
+	}
+	return sessionCheckResponse{newUser(check.User), orNull(check.SessionID), web.Time(check.ExpiresAt)}, nil
+}
+
+type device struct {
+	ID            string    `json:"id"`
+	DeviceName    string    `json:"device_name"`
+	UserAgent     string    `json:"user_agent"`
+	IP            *string   `json:"ip"`
+	CreatedAt     web.Time  `json:"created_at"`
+	LastRefreshAt *web.Time `json:"last_refresh_at"`
+	RefreshCount  int64     `json:"refresh_count"`
+	Current       bool      `json:"current"`
+}
+
+func (a *API) listSessions(ctx context.Context, caller principal.Principal, in pageQuery) (pageBody[device], error) {
+	after, err := a.place("sessions", in.Cursor)
+	if err != nil {
+		return pageBody[device]{}, err
+	}
+	page, err := a.opts.Core.ListSessions(ctx, caller, after, in.limit())
+	if err != nil {
+		return pageBody[device]{}, err
+	}
+	return newPage(a, "sessions", page, func(s identity.Session) device {
+		d := device{
+			ID: s.ID, DeviceName: s.DeviceName, UserAgent: s.UserAgent, CreatedAt: web.Time(s.CreatedAt),
+			LastRefreshAt: timeOrNull(s.RefreshedAt), RefreshCount: s.RefreshCount(), Current: s.ID == caller.SessionID,
+		}
+		if s.Address.IsValid() {
+			d.IP = orNull(s.Address.String())
+		}
+		return d
+	}), nil
+}
+
+type deleteSessionRequest struct {
+	ID   string `path:"id"`
+	Wait bool   `query:"wait"`
+}
+
+type acksResponse struct {
+	Acked int   `json:"acked"`
+	Of    int   `json:"of"`
+	LagMS int64 `json:"lag_ms"`
+}
+
+// deleteSession answers 204, or how far the word has spread when the caller waits for it.
+func (a *API) deleteSession(ctx context.Context, caller principal.Principal, in deleteSessionRequest) (any, error) {
+	seq, err := a.opts.Core.RevokeSession(ctx, caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !in.Wait {
+		return web.NoContent{}, nil
+	}
+	acks, err := a.opts.Core.WaitAcked(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	return acksResponse{acks.Acked, acks.Of, acks.Lag.Milliseconds()}, nil
+}

@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+type signingKeyBody struct {
+	KeyID          string            `json:"kid"`
+	Algorithm      string            `json:"algorithm"`
+	State          identity.KeyState `json:"state"`
+	CreatedAt      web.Time          `json:"created_at"`
+	SignsFrom      *web.Time         `json:"signs_from"`
+	PublishedUntil *web.Time         `json:"published_until"`
+}
+
+type signingKeysResponse struct {
+	Items []signingKeyBody `json:"items"`
+}
+
+func newSigningKeys(keys []identity.SigningKey) signingKeysResponse {
+	body := signingKeysResponse{Items: make([]signingKeyBody, 0, len(keys))}
+	for _, k := range keys {
+		body.Items = append(body.Items, signingKeyBody{
+			KeyID: k.ID, Algorithm: k.Algorithm, State: k.State, CreatedAt: web.Time(k.CreatedAt),
+			SignsFrom: timeOrNull(k.ActivateAt), PublishedUntil: timeOrNull(k.GoneAt),
+		})
+	}
+	return body
+}
+
+func (a *API) listSigningKeys(ctx context.Context, caller principal.Principal, _ empty) (signingKeysResponse, error) {
+	keys, err := a.opts.Core.ListSigningKeys(ctx, caller)
+	return newSigningKeys(keys), err
+}
+
+func (a *API) rotateSigningKeys(ctx context.Context, caller principal.Principal, _ empty) (signingKeysResponse, error) {
+	keys, err := a.opts.Core.RotateSigningKeys(ctx, caller)
+	return newSigningKeys(keys), err
+}
+
+type killSigningKeyRequest struct {
+	KeyID string `path:"kid"`
+}
+
+func (a *API) killSigningKey(ctx context.Context, caller principal.Principal, in killSigningKeyRequest) (web.NoContent, error) {
+	_, err := a.opts.Core.KillSigningKey(ctx, caller, in.KeyID)
+	return web.NoContent{}, err
+}
+
+// jwks is the one answer that may be kept: that is what it is for.
+func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
+	keys, err := a.opts.Core.PublishedKeys(r.Context())
+	if err != nil {
+		return err
+	}
+	body, err := a.opts.KeySet(keys)
+	if err != nil {
+		return fmt.Errorf("render the key set: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(seconds(a.opts.Core.JWKSLifetime()), 10))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+	return nil
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/secret"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+// hidden is a secret in a request. It prints as [redacted] from the moment it is read.
+type hidden struct {
+	secret.String
+	given bool // distinguishes an empty secret from none
+}
+
+// UnmarshalJSON takes a string.
+func (h *hidden) UnmarshalJSON(raw []byte) error {
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return err
+	}
+	if s == nil {
+		return errNull
+	}
+	h.String, h.given = secret.NewString(*s), true
+	return nil
+}
+
+var errNull = fault.New(fault.Invalid, "null is not a value here")
+
+// removable is a text that may be left alone (absent), removed (null), or set.
+type removable struct{ value *string }
+
+// UnmarshalJSON takes a string or null. The empty string is refused by the core's rules like any other bad value,
+// and means removal only as null; so it becomes a space, which no identifier may be.
+func (t *removable) UnmarshalJSON(raw []byte) error {
+	if bytes.Equal(raw, []byte("null")) {
+		t.value = new(string)
+		return nil
+	}
+	return json.Unmarshal(raw, &t.value)
+}
+
+type userBody struct {
+	ID          string                 `json:"id"`
+	Name        string                 `json:"name"`
+	Email       *string                `json:"email"`
+	Phone       *string                `json:"phone"`
+	Username    *string                `json:"username"`
+	Status      identity.Status        `json:"status"`
+	Roles       []string               `json:"roles"`
+	Permissions []principal.Permission `json:"permissions"`
+	CreatedAt   web.Time               `json:"created_at"`
+	UpdatedAt   web.Time               `json:"updated_at"`
+}
+
+func newUser(u identity.User) userBody {
+	return userBody{
+		ID: u.ID, Name: u.Name, Email: orNull(u.Email), Phone: orNull(u.Phone), Username: orNull(u.Username),
+		Status: u.Status, Roles: orEmpty(u.Roles), Permissions: orEmpty(u.Permissions),
+		CreatedAt: web.Time(u.CreatedAt), UpdatedAt: web.Time(u.UpdatedAt),
+	}
+}
+
+type sessionBody struct {
+	AccessToken      string `json:"access_token"`
+	TokenType        string `json:"token_type"`
+	ExpiresIn        int64  `json:"expires_in"`
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int64  `json:"refresh_expires_in"`
+	SessionID        string `json:"session_id"`
+}
+
+func newSession(t identity.Tokens) sessionBody {
+	return sessionBody{
+		AccessToken: t.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: seconds(t.ExpiresIn),
+		RefreshToken: t.RefreshToken.Reveal(), RefreshExpiresIn: seconds(time.Until(t.RefreshExpiresAt)),
+		SessionID: t.SessionID,
+	}
+}
+
+// maxUserAgent bounds what is kept of a header that has no limit of its own.
+const maxUserAgent = 512
+
+// client is the other end of the request, as the core keeps it.
+func client(ctx context.Context, deviceName string) identity.Client {
+	c := identity.Client{Address: web.ClientAddr(ctx), DeviceName: deviceName}
+	if r := web.Request(ctx); r != nil {
+		c.UserAgent = cut(strings.ToValidUTF8(r.UserAgent(), ""), maxUserAgent)
+	}
+	return c
+}
+
+// cut shortens text to at most n bytes without breaking a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func timeOrNull(t time.Time) *web.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return (*web.Time)(&t)
+}
+
+// orEmpty makes lists [] and never null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

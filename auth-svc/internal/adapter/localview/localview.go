@@ -1,0 +1,145 @@
+// Package localview keeps the service's own view of the revocation log true, so that it refuses a token it has revoked
+// from the very next request on.
+//
+// It stands between the core and its store. What a transaction appends to the log is applied to the view when the
+// transaction has committed, before the core hears of it: whoever got the answer to a logout can't use the token here any
+// more. What other replicas append, and what was there at start, comes by reading the log once a second; the same
+// reading proves the view fresh, so a store that can't be read makes the view stale and the verifier refuse.
+package localview
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/token"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+const (
+	every       = time.Second
+	loadTimeout = 2 * time.Second
+	pageSize    = 1000
+)
+
+// Store is an identity.Store that tells the view what its transactions revoke.
+type Store struct {
+	identity.Store
+	view *token.View
+	log  *slog.Logger
+	acks *ackTimes
+	read int64 // position up to which the log has been read; used by Load alone, one call at a time
+}
+
+var _ identity.Store = (*Store)(nil)
+
+// New wraps store. The view is empty, and so not fresh, until the first Load.
+func New(store identity.Store, view *token.View, log *slog.Logger, reg prometheus.Registerer) *Store {
+	return &Store{Store: store, view: view, log: log, acks: newAckTimes(reg)}
+}
+
+// InTx runs fn as the wrapped store does, and applies what it revoked when that has committed.
+func (s *Store) InTx(ctx context.Context, fn func(tx identity.Tx) error) error {
+	var appended []identity.Revocation
+	err := s.Store.InTx(ctx, func(tx identity.Tx) error {
+		appended = appended[:0] // fn may run more than once
+		return fn(recorder{tx, &appended})
+	})
+	if err != nil {
+		return err // a commit whose answer was lost comes with the next Load
+	}
+	for _, r := range appended {
+		s.view.Apply(entry(r))
+		s.acks.committed(r.Seq, time.Now())
+	}
+	return nil
+}
+
+// recorder notes what a transaction appends to the log.
+type recorder struct {
+	identity.Tx
+	appended *[]identity.Revocation
+}
+
+func (r recorder) AppendRevocation(ctx context.Context, e identity.Revocation) (int64, error) {
+	seq, err := r.Tx.AppendRevocation(ctx, e)
+	if err == nil {
+		e.Seq = seq
+		*r.appended = append(*r.appended, e)
+	}
+	return seq, err
+}
+
+// Load takes in what is new in the log and makes the view fresh. Calls must not overlap.
+func (s *Store) Load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	made := time.Now()
+	var head int64
+	err := s.Store.View(ctx, func(tx identity.Tx) (err error) {
+		if head, err = tx.RevocationHead(ctx); err != nil {
+			return err
+		}
+		if head < s.read { // an older database was put in place: what we read may never have happened
+			s.view.Reset()
+			s.read = 0
+		}
+		return s.apply(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("read the revocation log: %w", err)
+	}
+	s.read = head
+	s.view.Heard(head, made)
+	return nil
+}
+
+func (s *Store) apply(ctx context.Context, tx identity.Tx) error {
+	for after := s.read; ; {
+		page, err := tx.Revocations(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			s.view.Apply(entry(r))
+			after = r.Seq
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+// Run keeps the view fresh until ctx ends, through whatever becomes of the store.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	broken := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		switch err := s.Load(ctx); {
+		case ctx.Err() != nil:
+		case err != nil && !broken:
+			broken = true
+			s.log.ErrorContext(ctx, "revocation log can't be read, access tokens will be refused", "error", err.Error())
+		case err == nil && broken:
+			broken = false
+			s.log.InfoContext(ctx, "revocation log can be read again")
+		}
+	}
+}
+
+// Ready returns nil while the view is fresh.
+func (s *Store) Ready(context.Context) error { return s.view.Fresh() }
+
+func entry(r identity.Revocation) token.Entry {
+	return token.Entry{Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until}
+}
