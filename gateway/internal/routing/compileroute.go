@@ -75,7 +75,7 @@ func compilePath(m v1alpha1.PathMatch, at string, f *finding) pathMatch {
 	if m.Type == v1alpha1.PathRegularExpression {
 		p.kind = pathRegex
 		var err error
-		if p.re, err = wholly(m.Value); err != nil {
+		if p.re, err = wholly(p.value); err != nil {
 			f.reject("%s.path.value: not a regular expression: %v", at, err)
 		}
 		return p

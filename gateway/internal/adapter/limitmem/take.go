@@ -1,0 +1,97 @@
+package limitmem
+
+import (
+	"cmp"
+	"context"
+	"hash/maphash"
+	"slices"
+
+	"cloakroom.dev/gateway/internal/routing"
+)
+
+// Take implements routing.Limiter. It never fails: nothing here waits for anything but short locks.
+func (l *Limiter) Take(_ context.Context, charges []routing.Charge, verdicts []routing.Verdict) error {
+	var seatBuf [usualCharges]seat
+	var shardBuf [usualCharges]*shard
+	seats, locked := l.enter(charges, seatBuf[:0], shardBuf[:0])
+	now := l.elapsed() // under the locks: time must not run backwards for a key
+
+	pass := true
+	for i := range seats {
+		s := &seats[i]
+		s.tat = s.quota.bound(s.shard.debt(s.key, s.hash, now), now)
+		s.after, s.allowed = s.quota.take(s.tat, now)
+		pass = pass && (s.allowed || charges[i].Rule.Shadow)
+	}
+	for i := range seats {
+		s := &seats[i]
+		if s.allowed && (pass || charges[i].Rule.Shadow) {
+			l.charge(s, now)
+		}
+		verdicts[i] = s.quota.verdict(s.tat, now, s.allowed)
+		s.state.decisions.count(charges[i].Rule.Shadow, s.allowed)
+	}
+	unlock(locked)
+	return nil
+}
+
+// usualCharges fit on the stack; more are rare and cost an allocation.
+const usualCharges = 4
+
+// seat is one charge on its way.
+type seat struct {
+	key   routing.Key
+	hash  uint64
+	state *ruleState
+	shard *shard
+	quota quota
+
+	tat, after instant // before and after this request
+	allowed    bool
+}
+
+// enter finds the shards of the charges and locks each once, in the one order in which everybody locks.
+func (l *Limiter) enter(charges []routing.Charge, seats []seat, locked []*shard) ([]seat, []*shard) {
+	for {
+		seats, locked = seats[:0], locked[:0]
+		for i := range charges {
+			hash := maphash.Comparable(l.seed, charges[i].Key)
+			state := l.state(charges[i].Rule)
+			sh := &state.shards[hash%shardsPerRule]
+			seats = append(seats, seat{key: charges[i].Key, hash: hash, state: state, shard: sh, quota: newQuota(charges[i].Rule)})
+			if !slices.Contains(locked, sh) {
+				locked = append(locked, sh)
+			}
+		}
+		slices.SortFunc(locked, func(a, b *shard) int { return cmp.Compare(a.order, b.order) })
+		for _, sh := range locked {
+			sh.mu.Lock()
+		}
+		if !slices.ContainsFunc(seats, func(s seat) bool { return s.state.dead }) {
+			return seats, locked
+		}
+		unlock(locked)
+	}
+}
+
+func unlock(locked []*shard) {
+	for _, sh := range locked {
+		sh.mu.Unlock()
+	}
+}
+
+// charge writes the request down.
+func (l *Limiter) charge(s *seat, now int64) {
+	before := len(s.shard.keys)
+	if _, known := s.shard.keys[s.key]; !known && before >= l.capacity {
+		if victim, debt, ok := s.shard.makeRoom(now); ok {
+			s.shard.carry(maphash.Comparable(l.seed, victim), debt)
+			l.metrics.evictions.Inc()
+		}
+	}
+	s.shard.store(s.key, s.after)
+	s.tat = s.after
+	if after := len(s.shard.keys); after != before {
+		l.metrics.keys.Add(float64(after - before))
+	}
+}
