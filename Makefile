@@ -1,0 +1,77 @@
+# Cloakroom. `make` lists what there is.
+SHELL := bash
+.DEFAULT_GOAL := help
+
+export PORT ?= 8080
+export DATA_DIR ?= .data
+BIN := $(CURDIR)/.bin
+MODULES := libs auth-svc files-svc gateway stack tests
+PROGRAMS := stack auth-svc files-svc gateway
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## run the stack on http://localhost:8080; PORT, DATA_DIR and CONFIG_DIR override
+	@go build -o $(BIN)/stack ./stack
+	@exec $(BIN)/stack
+
+.PHONY: build
+build: ## build the stack and the three services into .bin
+	@go build -o $(BIN)/stack ./stack
+	@for s in auth-svc files-svc gateway; do go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
+
+.PHONY: test
+test: ## run every test, with the race detector
+	go test -race -timeout 20m work
+
+.PHONY: test-unit
+test-unit: ## run the tests that live beside the code
+	go test -race $(foreach m,$(filter-out tests,$(MODULES)),./$(m)/...)
+
+.PHONY: test-e2e
+test-e2e: ## run the main job through the real gateway, as one process and as three
+	go test -count=1 -v ./tests/e2e/... ./tests/docs/...
+
+.PHONY: test-hostile
+test-hostile: ## run the hostile cases, black box over HTTP
+	go test -count=1 -v ./tests/hostile/...
+
+.PHONY: test-chaos
+test-chaos: ## kill -9 the stack while it works and look what is left
+	go test -count=1 -v ./tests/chaos/...
+
+.PHONY: bench
+bench: ## run the benchmarks beside the code
+	go test -run '^$$' -bench . -benchtime 2s work
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## vet style and the arrows between the rooms
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $(MODULES)
+
+.PHONY: generate
+generate: $(BIN)/controller-gen ## make what is made from the code: deep copies and CRDs
+	PATH="$(BIN):$$PATH" go generate ./libs/...
+
+.PHONY: tidy
+tidy: ## tidy every module
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
+
+.PHONY: verify
+verify: generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
+	@test -z "$$(gofmt -l $(MODULES))" || { echo 'these files want `make fmt`:'; gofmt -l $(MODULES); exit 1; }
+	@git diff --exit-code -- '*.go' '*.mod' '*.sum' k8s libs || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
+
+.PHONY: clean
+clean: ## remove what was built; data stays
+	rm -rf $(BIN)
+
+$(BIN)/%: tests/tools/go.mod tests/tools/go.sum
+	@echo "building the pinned tools into .bin"
+	@mkdir -p $(BIN) && GOWORK=off go -C tests/tools build -o $(BIN)/ tool

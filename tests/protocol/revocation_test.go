@@ -1,0 +1,154 @@
+// Package protocol holds the promises of the protocols against a running stack.
+package protocol
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"cloakroom.dev/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// The promise: from the answer of a logout to refusal at the gateway, p99 under 100 ms.
+func TestRevocation_FromLogoutToRefusal(t *testing.T) {
+	const logouts, bound = 500, 100 * time.Millisecond
+	anyone := harness.NewClient(t, harness.Start(t).Public)
+	people := make([]*harness.Client, 8)
+	for i := range people {
+		people[i] = anyone.SignUp()
+	}
+	took := make([]time.Duration, 0, logouts)
+	for i := range logouts {
+		p := people[i%len(people)]
+		session := anyone.LogIn(p.User.Username, harness.Password)
+		session.Do("GET", "/v1/auth/session", nil).Is(200) // the gateway has the token in its cache
+		session.Do("POST", "/v1/auth/logout", nil).Is(204)
+		answered := time.Now()
+		for session.Do("GET", "/v1/auth/session", nil).Status != http.StatusUnauthorized {
+			if time.Since(answered) > 5*time.Second {
+				t.Fatalf("logout %d was not seen within 5 s", i)
+			}
+		}
+		took = append(took, time.Since(answered))
+	}
+	slices.Sort(took)
+	p50, p99, most := took[logouts/2], took[logouts*99/100], took[logouts-1]
+	t.Logf("from logout's answer to refusal over %d logouts: p50 %v, p99 %v, most %v", logouts, p50, p99, most)
+	if p99 > bound {
+		t.Errorf("p99 is %v, promised is %v", p99, bound)
+	}
+}
+
+func TestRevocation_WaitAnswersWhenEveryFollowerHasApplied(t *testing.T) {
+	anyone := harness.NewClient(t, harness.Start(t).Public)
+	ada := anyone.SignUp()
+	other := anyone.LogIn(ada.User.Username, harness.Password)
+	var answer struct {
+		Acked, Of int
+		LagMS     *int64 `json:"lag_ms"`
+	}
+	ada.Do("DELETE", "/v1/auth/sessions/"+other.Session.SessionID+"?wait=1", nil).Is(200).JSON(&answer)
+	if answer.Of < 2 || answer.Acked != answer.Of || answer.LagMS == nil {
+		t.Errorf("answered %+v, want gateway and files service to have applied it", answer)
+	}
+	other.Do("GET", "/v1/auth/session", nil).Refused(401, "INVALID_TOKEN")
+	other.Do("GET", "/v1/files", nil).Refused(401, "INVALID_TOKEN")
+	ada.Do("GET", "/v1/auth/session", nil).Is(200)
+}
+
+// A download and an upload that are under way end when their session does.
+func TestRevocation_CutsWhatIsRunning(t *testing.T) {
+	anyone := harness.NewClient(t, harness.Start(t).Public)
+	ada := anyone.SignUp()
+	const size = 64 << 20
+	file := ada.Do("POST", "/v1/files", io.LimitReader(rand.Reader, size), harness.Raw("large")).Is(201).File()
+	session := anyone.LogIn(ada.User.Username, harness.Password)
+
+	var group sync.WaitGroup
+	began := make(chan struct{}, 2)
+	ended := make(chan string, 2)
+	group.Go(func() { ended <- slowDownload(session, file.ID, began) })
+	group.Go(func() { ended <- endlessUpload(session, began) })
+	<-began
+	<-began
+	ada.Do("DELETE", "/v1/auth/sessions/"+session.Session.SessionID, nil).Is(204)
+	revoked := time.Now()
+	for range 2 {
+		select {
+		case how := <-ended:
+			if took := time.Since(revoked); took > time.Second {
+				t.Errorf("%s ended %v after the revocation, promised is one second", how, took)
+			} else {
+				t.Logf("%s ended %v after the revocation", how, took)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("still running ten seconds after the revocation")
+		}
+	}
+	group.Wait()
+	var list struct{ Items []harness.File }
+	ada.Do("GET", "/v1/files", nil).Is(200).JSON(&list)
+	if len(list.Items) != 1 {
+		t.Errorf("files are %+v, want only the whole one", list.Items)
+	}
+}
+
+func slowDownload(c *harness.Client, id string, began chan<- struct{}) string {
+	req, err := c.Request("GET", "/v1/files/"+id+"/content", nil)
+	if err != nil {
+		return "download: " + err.Error()
+	}
+	res, err := c.HTTP().Do(req)
+	if err != nil {
+		began <- struct{}{}
+		return "download: " + err.Error()
+	}
+	defer res.Body.Close()
+	buf := make([]byte, 64<<10)
+	for i := 0; ; i++ {
+		if _, err := io.ReadFull(res.Body, buf); err != nil {
+			return fmt.Sprintf("download after %d KiB", i*64)
+		}
+		if i == 0 {
+			began <- struct{}{}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func endlessUpload(c *harness.Client, began chan<- struct{}) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	pr, pw := io.Pipe()
+	go func() {
+		chunk := make([]byte, 64<<10)
+		for i := 0; ; i++ {
+			if _, err := pw.Write(chunk); err != nil {
+				return
+			}
+			if i == 4 {
+				began <- struct{}{}
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	defer pr.Close()
+	req, err := c.Request("POST", "/v1/files", pr, harness.Raw("endless"))
+	if err != nil {
+		return "upload: " + err.Error()
+	}
+	res, err := c.HTTP().Do(req.WithContext(ctx))
+	if err == nil {
+		defer res.Body.Close()
+		return "upload with status " + res.Status
+	}
+	return "upload"
+}
