@@ -77,6 +77,7 @@ const (
 type Epoch struct {
 	ID        EpochID
 	State     EpochState
-	Beats     int64 // goes up while the writer lives; others watch it with their own clocks
-	ChangedAt time.Time
+	Beats     int64     // goes up while the writer lives; others watch it with their own clocks
+	Settled   int64     // every key numbered below has had its row since: no search need look there again
+	ChangedAt time.Time // of State
 }

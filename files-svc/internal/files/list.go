@@ -2,7 +2,9 @@ package files
 
 import (
 	"context"
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"cloakroom.dev/libs/fault"
 )
@@ -46,8 +48,6 @@ type ListQuery struct {
 	ContentType   string  // "image/png", or "image/*"
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-
-	Now time.Time // set by the core: what has expired by then is not listed
 }
 
 // FileList is one page. Next is nil on the last one. Total is counted only for pages by number.
@@ -68,5 +68,80 @@ type DueQuery struct {
 
 // List lists the owner's files outside the trash. A cursor of another order is fault.Invalid.
 func (s *Service) List(ctx context.Context, owner OwnerID, q ListQuery) (FileList, error) {
-	return FileList{}, fault.New(fault.Unavailable, "not yet")
+	if err := s.allow(ctx, owner, "read"); err != nil {
+		return FileList{}, err
+	}
+	q, err := s.checkList(q)
+	if err != nil {
+		return FileList{}, err
+	}
+	// One more than wanted tells whether there is a next page.
+	w := Window{Now: s.now(), Skip: int64(max(0, q.Page-1)) * int64(q.Limit), Limit: q.Limit + 1}
+	var list FileList
+	err = s.catalog.Read(ctx, func(tx ReadTx) (err error) {
+		if list.Files, err = tx.Files(ctx, owner, q, w); err != nil || q.Page == 0 {
+			return err
+		}
+		list.Total, err = tx.CountFiles(ctx, owner, q, w.Now)
+		return err
+	})
+	if err != nil {
+		return FileList{}, fmt.Errorf("list files: %w", err)
+	}
+	if len(list.Files) > q.Limit {
+		list.Files = list.Files[:q.Limit]
+		list.Next = cursorAt(q.Sort, list.Files[q.Limit-1])
+	}
+	return list, nil
+}
+
+// checkList fills in what was left out and refuses what can't be.
+func (s *Service) checkList(q ListQuery) (ListQuery, error) {
+	var bad []fault.Field
+	refuse := func(field, detail string) {
+		bad = append(bad, fault.Field{Field: field, Code: "INVALID", Detail: detail})
+	}
+	if q.Limit == 0 {
+		q.Limit = DefaultLimit
+	}
+	if q.Sort == "" {
+		q.Sort = SortNewest
+	}
+	if q.Limit < 1 || q.Limit > MaxLimit {
+		refuse("limit", "must be 1 to 100")
+	}
+	switch q.Sort {
+	case SortNewest, SortOldest, SortName, SortNameDesc, SortSize, SortSizeDesc:
+	default:
+		refuse("sort", "must be created_at, name or size, with or without a leading -")
+	}
+	if q.Page < 0 || q.Page > MaxPage {
+		refuse("page", "must be 1 to 100000")
+	}
+	if q.After != nil && (q.Page > 0 || q.After.Sort != q.Sort) {
+		refuse("cursor", "belongs to a list of another order")
+	}
+	if len(q.Query) > maxNameBytes || !utf8.ValidString(q.Query) {
+		refuse("q", "must be at most 255 bytes of UTF-8")
+	}
+	if len(bad) > 0 {
+		return q, fault.Validation(bad...)
+	}
+	q.Query = s.fold(q.Query)
+	q.ContentType = mediaType(q.ContentType)
+	return q, nil
+}
+
+// cursorAt is the place behind a file.
+func cursorAt(sort Sort, f File) *Cursor {
+	c := &Cursor{Sort: sort, ID: f.ID}
+	switch sort {
+	case SortName, SortNameDesc:
+		c.Text = f.Fold
+	case SortSize, SortSizeDesc:
+		c.Int = f.Size
+	default:
+		c.Int = f.CreatedAt.UnixMicro()
+	}
+	return c
 }

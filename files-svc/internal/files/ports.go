@@ -10,8 +10,8 @@ import (
 // that can't be reached fault.Unavailable; both leave nothing behind.
 type Catalog interface {
 	// Write runs fn in a transaction and returns once it is durable. When fn fails, nothing is kept and its error is
-	// returned as it is. fn may run more than once, must be short, and must not call the catalog. An error that is not
-	// fn's leaves the outcome open.
+	// returned as it is. fn may run more than once but never after Write has returned; it must be short, and must not
+	// call the catalog. When the last run of fn succeeded and Write fails, the outcome is open.
 	Write(ctx context.Context, fn func(tx Tx) error) error
 	// Read runs fn on one consistent snapshot of what was durable.
 	Read(ctx context.Context, fn func(tx ReadTx) error) error
@@ -44,12 +44,19 @@ type FileReader interface {
 	File(ctx context.Context, id FileID) (File, error)
 	// FileNamed reports whether owner has a file of exactly this name that is visible at now.
 	FileNamed(ctx context.Context, owner OwnerID, name string, now time.Time) (bool, error)
-	// Files lists what is visible, at most q.Limit files, in the order of q.Sort.
-	Files(ctx context.Context, owner OwnerID, q ListQuery) ([]File, error)
-	// CountFiles counts what Files would list without a limit.
-	CountFiles(ctx context.Context, owner OwnerID, q ListQuery) (int64, error)
+	// Files lists what is visible at w.Now in the order of q.Sort, from q.After or w.Skip on. q.Query is folded.
+	Files(ctx context.Context, owner OwnerID, q ListQuery, w Window) ([]File, error)
+	// CountFiles counts what Files would list without cursor and window.
+	CountFiles(ctx context.Context, owner OwnerID, q ListQuery, now time.Time) (int64, error)
 	// DueFiles lists at most q.Limit files in the order of their ids that match q.
 	DueFiles(ctx context.Context, q DueQuery) ([]File, error)
+}
+
+// Window is the part of a list a store is asked for.
+type Window struct {
+	Now   time.Time
+	Skip  int64
+	Limit int
 }
 
 // FileWriter changes files.
@@ -80,11 +87,13 @@ type VersionWriter interface {
 type BlobReader interface {
 	// Blob finds a blob's row. It returns fault.NotFound when there is none.
 	Blob(ctx context.Context, id BlobID) (Blob, error)
-	// BlobsIn lists at most limit blobs of a state that changed before a moment, the longest waiting first.
-	BlobsIn(ctx context.Context, state BlobState, before time.Time, limit int) ([]Blob, error)
+	// BlobsIn lists at most limit blobs in state dead, deleting or tombstone since then or earlier, the longest waiting first.
+	BlobsIn(ctx context.Context, state BlobState, since time.Time, limit int) ([]Blob, error)
+	// PendingBlobs lists at most limit pending blobs of an epoch, in the order of their ids.
+	PendingBlobs(ctx context.Context, epoch EpochID, limit int) ([]Blob, error)
 	// EpochHasBlobs reports whether any row's id belongs to the epoch.
 	EpochHasBlobs(ctx context.Context, epoch EpochID) (bool, error)
-	// BlobStats counts blobs and bytes by state.
+	// BlobStats counts blobs and bytes by state; of pending ones, the bytes they reserve.
 	BlobStats(ctx context.Context) (map[BlobState]BlobStat, error)
 }
 
@@ -162,6 +171,7 @@ type Outbox interface {
 // Blobs is the store of bytes. Blobs are written once under fresh ids and never changed. Implementations are safe for
 // concurrent use. No room left is fault.StorageFull; a store that can't be read or written is fault.Unavailable.
 type Blobs interface {
+	BlobKeys
 	// Create begins a blob. Nothing is visible under id before Commit. The id has never been used before.
 	Create(ctx context.Context, id BlobID) (BlobSink, error)
 	// Open opens a blob for reading and checks that it has size bytes. Deleting it does not disturb the reader. It
@@ -170,11 +180,17 @@ type Blobs interface {
 	// Delete removes blobs and returns those that are gone for good: they stay gone after a power cut. A blob that was
 	// not there counts as gone. err is the first failure; the others are tried all the same.
 	Delete(ctx context.Context, ids []BlobID) (gone []BlobID, err error)
+}
+
+// BlobKeys is how the reaper looks at a store of bytes: by epoch, because the keys of a live writer are not its business.
+type BlobKeys interface {
 	// Epochs lists the epochs that may have bytes in the store.
 	Epochs(ctx context.Context) ([]EpochID, error)
-	// Walk calls fn for each key of an epoch numbered from or above, complete or not. It may miss a key that appears
-	// meanwhile. When forget is set, what is empty of the epoch is removed: nobody may write in it any more.
-	Walk(ctx context.Context, epoch EpochID, from int64, forget bool, fn func(id BlobID) error) error
+	// Walk calls fn for each key of an epoch numbered from or above, complete or not, until fn fails. It may miss a key
+	// that appears meanwhile, and none that was there before.
+	Walk(ctx context.Context, epoch EpochID, from int64, fn func(id BlobID) error) error
+	// Forget removes what is empty of an epoch in which nobody may write any more. Keys stay.
+	Forget(ctx context.Context, epoch EpochID) error
 }
 
 // BlobSink takes the bytes of one blob. It is used by one goroutine. Exactly one of Commit and Abort ends it; Abort

@@ -1,0 +1,172 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+)
+
+// NewFile says what is being handed in.
+type NewFile struct {
+	Name        string
+	ContentType string // empty: application/octet-stream
+	Metadata    Metadata
+	ExpiresAt   time.Time // zero: never
+	Size        int64     // as declared, or UnknownSize. Zero means an empty file
+	Digest      *Digest   // expected; nil: none was declared
+	NewName     bool      // refuse when a file of this name exists (If-None-Match: *)
+}
+
+// Create stores a new file and returns it once it is durable.
+//
+// It refuses with fault.Invalid (name, type, metadata, expiry, or a content that ends early or goes on past its declared
+// size), UnsupportedMediaType, TooLarge (by the declared size before the first byte, else while streaming), QuotaExceeded,
+// DigestMismatch, PreconditionFailed (NewName), StorageFull, Unavailable, Timeout (content failed with a timeout); with
+// the cause of ctx when that ended. Then nothing of it shows, ever. A fault returned by content is passed on as it is.
+func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content io.Reader) (f File, err error) {
+	u := upload{s: s, owner: owner, action: "create", declared: nf.Size, expected: nf.Digest}
+	defer s.measure(&u, s.opts.Now(), &err)
+	if f, err = s.newFile(ctx, owner, nf); err != nil {
+		return File{}, err
+	}
+	if err := u.store(ctx, content); err != nil {
+		return File{}, err
+	}
+	defer u.end(ctx)
+	err = u.settle(ctx, func(tx Tx, o *Owner) error {
+		if err := s.checkNew(ctx, tx, nf.NewName, f); err != nil {
+			return err
+		}
+		f = u.firstVersion(f)
+		if err := tx.InsertFile(ctx, f); err != nil {
+			return err
+		}
+		o.Files++
+		return u.addVersion(ctx, tx, o, f, FileCreated)
+	})
+	if err != nil {
+		return File{}, err
+	}
+	return f, nil
+}
+
+// newFile checks all that can be checked before the first byte.
+func (s *Service) newFile(ctx context.Context, owner OwnerID, nf NewFile) (File, error) {
+	if err := s.allow(ctx, owner, "create"); err != nil {
+		return File{}, err
+	}
+	now := s.now()
+	name, bad := s.checkName(nf.Name)
+	contentType, more := normalContentType(nf.ContentType)
+	bad = append(bad, more...)
+	metadata, more := checkMetadata(nf.Metadata)
+	bad = append(bad, more...)
+	expires, more := checkExpiry(nf.ExpiresAt, now)
+	if bad = append(bad, more...); len(bad) > 0 {
+		return File{}, fault.Validation(bad...)
+	}
+	f := File{
+		ID: FileID(s.newID()), Owner: owner, Name: name, Fold: s.fold(name), ContentType: contentType,
+		Metadata: metadata, ExpiresAt: expires, CreatedAt: now,
+	}
+	policy := s.opts.Policy()
+	if err := policy.checkType(contentType); err != nil {
+		return File{}, err
+	}
+	if err := policy.checkSize(nf.Size); err != nil {
+		return File{}, err
+	}
+	if nf.NewName { // asked again in the commit; here it saves the bytes
+		err := s.catalog.Read(ctx, func(tx ReadTx) error { return s.checkNew(ctx, tx, true, f) })
+		if err != nil {
+			return File{}, fmt.Errorf("look for the name: %w", err)
+		}
+	}
+	return f, s.at(StepAuthorized)
+}
+
+func (s *Service) checkNew(ctx context.Context, tx FileReader, wanted bool, f File) error {
+	if !wanted {
+		return nil
+	}
+	taken, err := tx.FileNamed(ctx, f.Owner, f.Name, s.now())
+	if err == nil && taken {
+		return fault.New(fault.PreconditionFailed, "a file of this name exists")
+	}
+	return err
+}
+
+// store brings the content into the blob store, durably. The caller owes it end when it has succeeded.
+func (u *upload) store(ctx context.Context, content io.Reader) (err error) {
+	defer func() {
+		if err != nil {
+			u.end(ctx)
+		}
+	}()
+	if err := u.begin(ctx); err != nil {
+		return err
+	}
+	if err := u.receive(ctx, content); err != nil {
+		return err
+	}
+	return u.keep(ctx)
+}
+
+// firstVersion puts what was received into a new file.
+func (u *upload) firstVersion(f File) File {
+	f.UpdatedAt = f.CreatedAt
+	return u.newContent(f, f.CreatedAt)
+}
+
+func (u *upload) newContent(f File, at time.Time) File {
+	f.Size, f.SHA256, f.Blob, f.ContentAt = u.size, u.digest, u.id, at
+	f.Version++
+	f.Revision++
+	return f
+}
+
+// addVersion writes the version of f's newest content, its sum and its event.
+func (u *upload) addVersion(ctx context.Context, tx Tx, o *Owner, f File, kind EventKind) error {
+	err := tx.InsertVersion(ctx, Version{
+		File: f.ID, Number: f.Version, Blob: f.Blob, Size: f.Size, SHA256: f.SHA256, ContentType: f.ContentType, CreatedAt: f.ContentAt,
+	})
+	if err != nil {
+		return err
+	}
+	o.Bytes += f.Size
+	o.Versions++
+	return tx.AppendEvent(ctx, Event{Kind: kind, Owner: f.Owner, File: f.ID, Version: f.Version, At: f.ContentAt})
+}
+
+// measure tells the meter how an upload ended.
+func (s *Service) measure(u *upload, began time.Time, err *error) {
+	s.opts.Meter.Uploaded(uploadResult(*err), u.size, s.opts.Now().Sub(began))
+}
+
+// uploadResult is the closed set of words for how an upload ended.
+func uploadResult(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	switch fault.KindOf(err) {
+	case fault.TooLarge:
+		return "too_large"
+	case fault.QuotaExceeded:
+		return "quota"
+	case fault.DigestMismatch:
+		return "digest"
+	case fault.PreconditionFailed:
+		return "precondition"
+	case fault.Internal:
+		return "error"
+	case fault.StorageFull:
+		return "storage_full"
+	case fault.Unavailable:
+		return "unavailable"
+	default:
+		return "invalid"
+	}
+}

@@ -1,0 +1,244 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+)
+
+// reapBatch bounds how many rows one transaction of the reaper touches, and so how long uploads wait for it.
+const reapBatch = 200
+
+// endOfTime is after every stamp, whatever the clock that made it.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Reap makes one pass: it fences writers that have died, ends what they left, takes bytes into the catalog that no row
+// knows, and buries the dead. A crash at any point leaves work for the next pass and nothing else. Two passes leave no
+// key in the store that no row knows. Passes of several processes do not harm each other.
+func (s *Service) Reap(ctx context.Context) error {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
+	began := s.opts.Now()
+	err := s.reap(ctx)
+	s.opts.Meter.PassEnded(s.opts.Now().Sub(began), err)
+	if err != nil {
+		return fmt.Errorf("reap: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) reap(ctx context.Context) error {
+	if err := s.at(StepReapBegin); err != nil {
+		return err
+	}
+	var errs []error
+	for _, part := range []func(context.Context) error{
+		s.fenceDead, s.expire, s.purge, s.abandonLeft, s.search, s.bury, s.forget, s.trim, s.report,
+	} {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := part(ctx); err != nil { // the parts do not build on each other: one that fails harms no other
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// expire moves files whose time has come to the trash.
+func (s *Service) expire(ctx context.Context) error {
+	return s.inBatches(ctx, "trashed", func(tx Tx) (int, error) {
+		found, err := tx.DueFiles(ctx, DueQuery{ExpiredBefore: s.now(), Limit: reapBatch})
+		if err != nil {
+			return 0, err
+		}
+		return len(found), s.eachAccount(ctx, tx, found, func(o *Owner, f File) error {
+			return s.trash(ctx, tx, o, f, s.now())
+		})
+	})
+}
+
+// purge empties the trash of what has been there for its time.
+func (s *Service) purge(ctx context.Context) error {
+	keep := s.opts.Policy().TrashRetention
+	if keep <= 0 {
+		return nil
+	}
+	return s.inBatches(ctx, "purged", func(tx Tx) (int, error) {
+		found, err := tx.DueFiles(ctx, DueQuery{TrashedBefore: s.now().Add(-keep), Limit: eraseBatch})
+		if err != nil {
+			return 0, err
+		}
+		return len(found), s.eachAccount(ctx, tx, found, func(o *Owner, f File) error { return s.remove(ctx, tx, o, f) })
+	})
+}
+
+// inBatches repeats a transaction until it finds nothing more to do, and tells the meter how much it did.
+func (s *Service) inBatches(ctx context.Context, step string, fn func(tx Tx) (int, error)) error {
+	for {
+		n := 0
+		err := s.catalog.Write(ctx, func(tx Tx) (err error) {
+			n, err = fn(tx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", step, err)
+		}
+		if n == 0 {
+			return nil
+		}
+		s.opts.Meter.Reaped(step, n)
+	}
+}
+
+// bury brings dead blobs out of the store: marked first, so that a crash between here and there is found; then deleted;
+// then a tombstone until nobody can still write under the id.
+func (s *Service) bury(ctx context.Context) error {
+	for {
+		marked, err := s.mark(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.at(StepReapMarked); err != nil {
+			return err
+		}
+		buried, err := s.deleteMarked(ctx)
+		if err != nil {
+			return err
+		}
+		if marked == 0 && buried < reapBatch {
+			return s.dropTombstones(ctx)
+		}
+	}
+}
+
+func (s *Service) mark(ctx context.Context) (n int, err error) {
+	before := s.now().Add(-s.opts.RestoreHorizon)
+	err = s.move(ctx, BlobDead, before, BlobDeleting, &n)
+	return n, err
+}
+
+// deleteMarked takes one batch of marked blobs out of the store. Those of a pass that crashed come first.
+func (s *Service) deleteMarked(ctx context.Context) (int, error) {
+	var rows []Blob
+	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
+		rows, err = tx.BlobsIn(ctx, BlobDeleting, endOfTime, reapBatch)
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	ids := make([]BlobID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	gone, failed := s.blobs.Delete(ctx, ids)
+	if err := s.at(StepReapDeleted); err != nil {
+		return 0, err
+	}
+	if err := s.raiseTombstones(ctx, gone); err != nil {
+		return 0, err
+	}
+	if failed == nil && len(gone) < len(ids) {
+		failed = errors.New("the store kept some and did not say why")
+	}
+	if failed != nil {
+		return 0, fmt.Errorf("delete blobs: %w", failed)
+	}
+	return len(rows), s.at(StepReapBuried)
+}
+
+func (s *Service) raiseTombstones(ctx context.Context, ids []BlobID) error {
+	n := 0
+	err := s.catalog.Write(ctx, func(tx Tx) error {
+		n = 0
+		for _, id := range ids {
+			row, err := tx.Blob(ctx, id)
+			if errors.Is(err, fault.Of(fault.NotFound)) || (err == nil && row.State != BlobDeleting) {
+				continue // another process was quicker
+			}
+			if err != nil {
+				return err
+			}
+			row.State, row.ChangedAt = BlobTombstone, s.now()
+			if err := tx.UpdateBlob(ctx, row, BlobDeleting); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("raise tombstones: %w", err)
+	}
+	s.opts.Meter.Reaped(string(BlobTombstone), n)
+	return nil
+}
+
+// move brings one batch of blobs from a state they have been in since before a moment to the next.
+func (s *Service) move(ctx context.Context, from BlobState, before time.Time, to BlobState, n *int) error {
+	err := s.catalog.Write(ctx, func(tx Tx) error {
+		rows, err := tx.BlobsIn(ctx, from, before, reapBatch)
+		*n = len(rows)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			row.State, row.ChangedAt = to, s.now()
+			if err := tx.UpdateBlob(ctx, row, from); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("move %s blobs to %s: %w", from, to, err)
+	}
+	s.opts.Meter.Reaped(string(to), *n)
+	return nil
+}
+
+// dropTombstones removes the rows nobody can need any more.
+func (s *Service) dropTombstones(ctx context.Context) error {
+	before := s.now().Add(-s.opts.TombstoneFor)
+	err := s.inBatches(ctx, "gone", func(tx Tx) (int, error) {
+		rows, err := tx.BlobsIn(ctx, BlobTombstone, before, reapBatch)
+		for _, row := range rows {
+			if err := tx.DeleteBlob(ctx, row.ID, BlobTombstone); err != nil {
+				return 0, err
+			}
+		}
+		return len(rows), err
+	})
+	if err != nil {
+		return err
+	}
+	return s.at(StepReapGone)
+}
+
+// trim removes old events, so that the outbox stays bounded whether or not anybody reads it.
+func (s *Service) trim(ctx context.Context) error {
+	before := s.now().Add(-s.opts.KeepEvents)
+	return s.inBatches(ctx, "event", func(tx Tx) (int, error) {
+		n, err := tx.TrimEvents(ctx, before, reapBatch)
+		return int(n), err
+	})
+}
+
+// report tells the meter where the blobs stand.
+func (s *Service) report(ctx context.Context) error {
+	var stats map[BlobState]BlobStat
+	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
+		stats, err = tx.BlobStats(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("count blobs: %w", err)
+	}
+	s.opts.Meter.Blobs(stats)
+	return nil
+}
+

@@ -1,0 +1,154 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"cloakroom.dev/libs/fault"
+)
+
+// NewContent says what is being put in the place of a file's content.
+type NewContent struct {
+	ContentType string   // empty: as it was
+	Size        int64    // as declared, or UnknownSize
+	Digest      *Digest  // expected; nil: none was declared
+	IfMatch     []string // entity tags with their quotes, one of which the content must have; {"*"}: any; nil: no condition
+}
+
+// Replace stores a new version of a file and returns the file once it is durable. Readers of the old version finish it.
+// Of two replaces under one IfMatch one wins, the other gets fault.PreconditionFailed. It refuses like Create, and with
+// fault.NotFound when the file is not there or is in the trash.
+func (s *Service) Replace(ctx context.Context, owner OwnerID, id FileID, c NewContent, content io.Reader) (f File, err error) {
+	u := upload{s: s, owner: owner, action: "update", declared: c.Size, expected: c.Digest}
+	defer s.measure(&u, s.opts.Now(), &err)
+	if err := s.checkReplace(ctx, owner, id, &c, &u); err != nil {
+		return File{}, err
+	}
+	if err := u.store(ctx, content); err != nil {
+		return File{}, err
+	}
+	defer u.end(ctx)
+	err = u.settle(ctx, func(tx Tx, o *Owner) error {
+		old, err := s.visibleFile(ctx, tx, owner, id)
+		if err != nil {
+			return err
+		}
+		if err := checkMatch(old, c.IfMatch); err != nil {
+			return err
+		}
+		f, err = s.nextVersion(ctx, tx, &u, o, old, c.ContentType)
+		return err
+	})
+	if err != nil {
+		return File{}, err
+	}
+	return f, nil
+}
+
+// checkReplace checks all that can be checked before the first byte.
+func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c *NewContent, u *upload) error {
+	if err := s.allow(ctx, owner, "update"); err != nil {
+		return err
+	}
+	policy := s.opts.Policy()
+	if c.ContentType != "" {
+		contentType, bad := normalContentType(c.ContentType)
+		if len(bad) > 0 {
+			return fault.Validation(bad...)
+		}
+		if err := policy.checkType(contentType); err != nil {
+			return err
+		}
+		c.ContentType = contentType
+	}
+	if err := policy.checkSize(c.Size); err != nil {
+		return err
+	}
+	err := s.catalog.Read(ctx, func(tx ReadTx) error {
+		old, err := s.visibleFile(ctx, tx, owner, id)
+		if err == nil && policy.KeepVersions == 0 {
+			u.frees = old.Size
+		}
+		if err != nil {
+			return err
+		}
+		return checkMatch(old, c.IfMatch)
+	})
+	if err != nil {
+		return fmt.Errorf("look up the file to replace: %w", err)
+	}
+	return s.at(StepAuthorized)
+}
+
+// visibleFile is the owner's file outside the trash.
+func (s *Service) visibleFile(ctx context.Context, tx FileReader, owner OwnerID, id FileID) (File, error) {
+	f, err := tx.File(ctx, id)
+	switch {
+	case err != nil:
+		return File{}, err
+	case f.Owner != owner || !f.visible(s.now()):
+		return File{}, errNoFile()
+	default:
+		return f, nil
+	}
+}
+
+// checkMatch compares strongly: a weak tag matches nothing.
+func checkMatch(f File, ifMatch []string) error {
+	if ifMatch == nil {
+		return nil
+	}
+	etag := f.ETag()
+	matches := slices.ContainsFunc(ifMatch, func(tag string) bool {
+		return tag == "*" || (tag == etag && !strings.HasPrefix(tag, "W/"))
+	})
+	if !matches {
+		return fault.New(fault.PreconditionFailed, "the file has been changed meanwhile")
+	}
+	return nil
+}
+
+// nextVersion moves a file to the content of u and lets go of the versions that are not kept any more.
+func (s *Service) nextVersion(ctx context.Context, tx Tx, u *upload, o *Owner, old File, contentType string) (File, error) {
+	now := s.now()
+	f := u.newContent(old, now)
+	f.UpdatedAt = now
+	if contentType != "" {
+		f.ContentType = contentType
+	}
+	versions, err := tx.Versions(ctx, f.ID)
+	if err != nil {
+		return File{}, err
+	}
+	keep := min(max(0, s.opts.Policy().KeepVersions), len(versions))
+	if err := s.dropVersions(ctx, tx, o, versions[keep:]); err != nil {
+		return File{}, err
+	}
+	if err := tx.UpdateFile(ctx, f); err != nil {
+		return File{}, err
+	}
+	return f, u.addVersion(ctx, tx, o, f, FileReplaced)
+}
+
+// dropVersions removes versions and leaves their bytes to the reaper.
+func (s *Service) dropVersions(ctx context.Context, tx Tx, o *Owner, versions []Version) error {
+	for _, v := range versions {
+		if err := tx.DeleteVersion(ctx, v.File, v.Number); err != nil {
+			return err
+		}
+		row, err := tx.Blob(ctx, v.Blob)
+		if err != nil {
+			return err
+		}
+		row.State, row.ChangedAt = BlobDead, s.now()
+		if err := tx.UpdateBlob(ctx, row, BlobLive); err != nil {
+			return err
+		}
+		o.Bytes -= v.Size
+		o.Versions--
+	}
+	return nil
+}
