@@ -30,27 +30,25 @@ type shard struct {
 	overflow *[overflowCells]int64
 }
 
-// debt returns the TAT a key starts from.
-func (s *shard) debt(key routing.Key, hash uint64, now int64) instant {
-	if tat, ok := s.keys[key]; ok {
-		return tat
+// debt returns the TAT a key starts from, and whether the key is remembered.
+func (s *shard) debt(key *routing.Key, hash uint64, now int64) (tat instant, known bool) {
+	if tat, known = s.keys[*key]; known {
+		return tat, true
 	}
 	if s.overflow != nil {
-		return instant{ns: s.overflow[cell(hash)]}
+		return instant{ns: s.overflow[cell(hash)]}, false
 	}
-	return instant{ns: now}
+	return instant{ns: now}, false
 }
 
-// store remembers a key's TAT.
-func (s *shard) store(key routing.Key, tat instant) {
-	if _, known := s.keys[key]; !known {
-		if s.keys == nil {
-			s.keys = make(map[routing.Key]instant)
-		}
-		key.Text = strings.Clone(key.Text) // it may be a piece of a whole request's header
-		s.peak = max(s.peak, len(s.keys)+1)
+// add remembers a new key.
+func (s *shard) add(key routing.Key, tat instant) {
+	if s.keys == nil {
+		s.keys = make(map[routing.Key]instant)
 	}
+	key.Text = strings.Clone(key.Text) // it may be a piece of a whole request's header
 	s.keys[key] = tat
+	s.peak = max(s.peak, len(s.keys))
 }
 
 // makeRoom looks at some keys and drops those without debt; when there are none it evicts the least indebted one and

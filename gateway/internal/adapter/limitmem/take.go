@@ -19,7 +19,8 @@ func (l *Limiter) Take(_ context.Context, charges []routing.Charge, verdicts []r
 	pass := true
 	for i := range seats {
 		s := &seats[i]
-		s.tat = s.quota.bound(s.shard.debt(s.key, s.hash, now), now)
+		s.tat, s.known = s.shard.debt(s.key, s.hash, now)
+		s.tat = s.quota.bound(s.tat, now)
 		s.after, s.allowed = s.quota.take(s.tat, now)
 		pass = pass && (s.allowed || charges[i].Rule.Shadow)
 	}
@@ -40,7 +41,7 @@ const usualCharges = 4
 
 // seat is one charge on its way.
 type seat struct {
-	key   routing.Key
+	key   *routing.Key
 	hash  uint64
 	state *ruleState
 	shard *shard
@@ -48,6 +49,7 @@ type seat struct {
 
 	tat, after instant // before and after this request
 	allowed    bool
+	known      bool // the shard remembers the key
 }
 
 // enter finds the shards of the charges and locks each once, in the one order in which everybody locks.
@@ -58,7 +60,7 @@ func (l *Limiter) enter(charges []routing.Charge, seats []seat, locked []*shard)
 			hash := maphash.Comparable(l.seed, charges[i].Key)
 			state := l.state(charges[i].Rule)
 			sh := &state.shards[hash%shardsPerRule]
-			seats = append(seats, seat{key: charges[i].Key, hash: hash, state: state, shard: sh, quota: newQuota(charges[i].Rule)})
+			seats = append(seats, seat{key: &charges[i].Key, hash: hash, state: state, shard: sh, quota: newQuota(charges[i].Rule)})
 			if !slices.Contains(locked, sh) {
 				locked = append(locked, sh)
 			}
@@ -82,16 +84,18 @@ func unlock(locked []*shard) {
 
 // charge writes the request down.
 func (l *Limiter) charge(s *seat, now int64) {
+	s.tat = s.after
+	if s.known {
+		s.shard.keys[*s.key] = s.after
+		return
+	}
 	before := len(s.shard.keys)
-	if _, known := s.shard.keys[s.key]; !known && before >= l.capacity {
-		if victim, debt, ok := s.shard.makeRoom(now); ok {
+	if before >= l.capacity {
+		if victim, debt, evicted := s.shard.makeRoom(now); evicted {
 			s.shard.carry(maphash.Comparable(l.seed, victim), debt)
 			l.metrics.evictions.Inc()
 		}
 	}
-	s.shard.store(s.key, s.after)
-	s.tat = s.after
-	if after := len(s.shard.keys); after != before {
-		l.metrics.keys.Add(float64(after - before))
-	}
+	s.shard.add(*s.key, s.after)
+	l.metrics.keys.Add(float64(len(s.shard.keys) - before))
 }
