@@ -14,15 +14,24 @@ const (
 	KindAPIKey      Kind = "api_key"      // id is an API key: every token it was exchanged for is dead
 )
 
+// kinds gives each kind its table in an entrySet.
 var kinds = [...]Kind{KindSession, KindUserEpoch, KindUserDeleted, KindSigningKey, KindAPIKey}
 
-func (k Kind) known() bool {
-	for _, kind := range kinds {
+const (
+	sessions = iota
+	userEpochs
+	deletedUsers
+	signingKeys
+	apiKeys
+)
+
+func (k Kind) index() (int, bool) {
+	for i, kind := range kinds {
 		if k == kind {
-			return true
+			return i, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // Entry is one position of the revocation log. Until is when the last token it could concern has expired: from then on

@@ -1,9 +1,15 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,10 +17,13 @@ import (
 	"cloakroom.dev/libs/fault"
 )
 
+const firstBackoff = 50 * time.Millisecond
+
 // FollowerOptions tune a Follower. The zero value works.
 type FollowerOptions struct {
 	// OnEntry is told each entry in order, after the view has it. It must be quick and durable (write a row), and must
-	// tolerate an entry that comes again. When it fails the stream is taken up again from before that entry.
+	// tolerate an entry that comes again: after a restart they all do. When it fails, or takes longer than IdleTimeout,
+	// the stream is taken up again from before that entry.
 	OnEntry      func(ctx context.Context, e Entry) error
 	DialTimeout  time.Duration // until the answer's header; default 3 s
 	IdleTimeout  time.Duration // without a line; default 3 s
@@ -25,21 +34,107 @@ type FollowerOptions struct {
 }
 
 // Follower keeps a View true by following the auth service's revocation stream.
-type Follower struct{}
+//
+// A heartbeat says how long after the stream's beginning it was made, by the sender's clock. The stream can't have begun
+// before we asked for it: so the heartbeat was made no earlier than that moment plus what it says, and the view is at
+// most that old, however long the line lay in a buffer on its way. Both clocks only have to run at the same speed, for
+// the life of one stream; that is why streams are renewed.
+type Follower struct {
+	name   string
+	url    string
+	client http.Client
+	view   *View
+	opts   FollowerOptions
+	acks   *acker
+
+	after   int64       // newest position taken in; touched by Run only
+	ready   atomic.Bool // the live entries have been taken in once
+	up      atomic.Bool // a stream is open and has had a heartbeat
+	ends    *prometheus.CounterVec
+	entries prometheus.Counter
+}
 
 // NewFollower makes a follower of the auth service's internal listener at baseURL. name tells it apart from the other
 // followers there. A client's own Timeout is not used: the stream never ends.
 func NewFollower(baseURL, name string, client *http.Client, view *View, opts FollowerOptions) *Follower {
-	return &Follower{}
+	opts.DialTimeout = cmp.Or(opts.DialTimeout, 3*time.Second)
+	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 3*time.Second)
+	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 2*time.Second)
+	opts.MaxStreamAge = cmp.Or(opts.MaxStreamAge, 10*time.Minute)
+	opts.Log = cmp.Or(opts.Log, slog.Default())
+	f := &Follower{
+		name: name, url: strings.TrimSuffix(baseURL, "/") + "/internal/v1/revocations", view: view, opts: opts,
+		ends:    counterVec(opts.Registerer, "cloakroom_revocation_streams_total", "Revocation streams that ended, by reason.", "end"),
+		entries: counter(opts.Registerer, "cloakroom_revocation_entries_received_total", "Entries taken from the revocation stream."),
+	}
+	if client != nil {
+		f.client = *client
+	}
+	f.client.Timeout = 0
+	f.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	f.acks = newAcker(f.url+"/acks", name, &f.client, opts)
+	registerFunc(opts.Registerer, prometheus.GaugeOpts{
+		Name: "cloakroom_revocation_stream_up", Help: "1 while the revocation stream is being followed.",
+	}, func() float64 {
+		if f.up.Load() {
+			return 1
+		}
+		return 0
+	})
+	return f
+}
+
+// Ready returns nil once the live entries have been taken in.
+func (f *Follower) Ready(context.Context) error {
+	if !f.ready.Load() {
+		return fault.Retry(fault.Unavailable, "the revocation log has not been read yet", time.Second)
+	}
+	return nil
 }
 
 // Run follows until ctx ends, through whatever becomes of the server.
 func (f *Follower) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	var acking sync.WaitGroup
+	acking.Go(func() { f.acks.run(ctx) })
+	defer acking.Wait()
+	var last ending
+	for wait := firstBackoff; ; {
+		began := time.Now()
+		end, err := f.follow(ctx)
+		f.up.Store(false)
+		if ctx.Err() != nil {
+			return nil
+		}
+		f.ends.WithLabelValues(string(end)).Inc()
+		if end == endRenewed {
+			continue
+		}
+		if time.Since(began) > 2*f.opts.MaxBackoff { // it worked for a while: this is a new failure
+			wait, last = firstBackoff, ""
+		}
+		if end != last { // a server that is away for an hour is one line
+			f.opts.Log.WarnContext(ctx, "revocation stream ended", "end", string(end), "error", err, "after", f.after)
+			last = end
+		}
+		if !sleep(ctx, time.Duration(float64(wait)*(0.5+rand.Float64()/2))) {
+			return nil
+		}
+		wait = min(2*wait, f.opts.MaxBackoff)
+	}
 }
 
-// Ready returns nil once the live entries have been taken in.
-func (f *Follower) Ready(ctx context.Context) error {
-	return fault.New(fault.Unavailable, "the revocation log has not been read yet")
+func (f *Follower) streamURL(after int64) string {
+	return f.url + "?" + url.Values{"after": {formatSeq(after)}, "follower": {f.name}}.Encode()
+}
+
+// sleep returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

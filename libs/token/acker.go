@@ -1,0 +1,113 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// acker tells the auth service how far this follower has come. Only the newest position is ever told: while one is on
+// its way, those that follow join into one.
+type acker struct {
+	url     string
+	name    string
+	client  *http.Client
+	timeout time.Duration
+	backoff time.Duration
+	log     *slog.Logger
+	newest  atomic.Int64
+	told    int64 // touched by run only
+	again   atomic.Bool
+	wake    chan struct{}
+
+	sent, failed prometheus.Counter
+}
+
+func newAcker(url, name string, client *http.Client, opts FollowerOptions) *acker {
+	results := counterVec(opts.Registerer, "cloakroom_revocation_acks_total", "Positions acknowledged to the auth service, by result.", "result")
+	return &acker{
+		url: url, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1),
+		sent: results.WithLabelValues("ok"), failed: results.WithLabelValues("error"),
+	}
+}
+
+// reached notes a position. again asks for it to be told even if it was told before, for a server that has forgotten.
+func (a *acker) reached(seq int64, again bool) {
+	if a.newest.Swap(seq) == seq && !again {
+		return
+	}
+	if again {
+		a.again.Store(true)
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default: // run will look
+	}
+}
+
+// run tells positions until ctx ends.
+func (a *acker) run(ctx context.Context) {
+	wait := firstBackoff
+	for {
+		select {
+		case <-a.wake:
+		case <-ctx.Done():
+			return
+		}
+		for a.again.Swap(false) || a.newest.Load() != a.told {
+			err := a.tell(ctx, a.newest.Load())
+			if err == nil {
+				wait = firstBackoff
+				continue
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			a.again.Store(true)
+			if wait == firstBackoff { // a server that is away for an hour is one line
+				a.log.WarnContext(ctx, "revocation position could not be acknowledged", "error", err)
+			}
+			if !sleep(ctx, time.Duration(float64(wait)*(0.5+rand.Float64()/2))) {
+				return
+			}
+			wait = min(2*wait, a.backoff)
+		}
+	}
+}
+
+func (a *acker) tell(ctx context.Context, seq int64) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	body, err := json.Marshal(map[string]any{"follower": a.name, "seq": seq})
+	if err != nil {
+		return fmt.Errorf("encode acknowledgement: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("acknowledge position: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := a.client.Do(req)
+	if err != nil {
+		a.failed.Inc()
+		return fmt.Errorf("acknowledge position: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()                     // only read from
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4<<10)) // so that the connection can serve again
+	if res.StatusCode/100 != 2 {
+		a.failed.Inc()
+		return fmt.Errorf("acknowledge position: status %d", res.StatusCode)
+	}
+	a.sent.Inc()
+	a.told = seq
+	return nil
+}

@@ -1,0 +1,175 @@
+package token
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cloakroom.dev/libs/principal"
+)
+
+// sweepGrace keeps entries a little beyond their time: a clock that is set back must not bring a revoked token to life.
+const sweepGrace = 2 * time.Minute
+
+// entrySet is the exact set of live entries. check may run beside anything; the rest is serialized by the view.
+type entrySet struct {
+	seed   maphash.Seed // makes the shard of an id unpredictable to whoever chooses ids
+	tables [len(kinds)]table
+	expiry expiryHeap // one element for each entry
+}
+
+func newEntrySet() *entrySet { return &entrySet{seed: maphash.MakeSeed()} }
+
+func (s *entrySet) check(p *principal.Principal) error {
+	if s.has(signingKeys, p.KeyID) || s.has(sessions, p.SessionID) || s.has(apiKeys, p.APIKeyID) || s.has(deletedUsers, p.UserID) {
+		return errRevoked
+	}
+	if s.tables[userEpochs].count.Load() == 0 {
+		return nil
+	}
+	if e, found := s.tables[userEpochs].get(s.hash(p.UserID), p.UserID); found && p.Epoch < e.seq {
+		return errStale
+	}
+	return nil
+}
+
+func (s *entrySet) has(i int, id string) bool {
+	if id == "" || s.tables[i].count.Load() == 0 {
+		return false
+	}
+	_, found := s.tables[i].get(s.hash(id), id)
+	return found
+}
+
+func (s *entrySet) hash(id string) uint64 { return maphash.String(s.seed, id) }
+
+// add takes e in, unless its time is over. It returns false when it can't: the set is full, or the kind unknown.
+func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
+	i, known := e.Kind.index()
+	if !known || e.ID == "" {
+		return false
+	}
+	fresh := held{until: e.Until.Add(sweepGrace).Unix(), seq: e.Seq}
+	if fresh.until <= now.Unix() {
+		return true
+	}
+	old, found := s.tables[i].get(s.hash(e.ID), e.ID)
+	switch {
+	case found:
+		fresh = held{until: max(fresh.until, old.until), seq: max(fresh.seq, old.seq)}
+	case len(s.expiry) >= limit:
+		return false
+	default:
+		heap.Push(&s.expiry, expiring{fresh.until, i, e.ID})
+	}
+	s.tables[i].put(s.hash(e.ID), e.ID, fresh)
+	return true
+}
+
+// sweep forgets the entries whose time is over.
+func (s *entrySet) sweep(now time.Time) {
+	for len(s.expiry) > 0 && s.expiry[0].until <= now.Unix() {
+		e := s.expiry[0]
+		t, hash := &s.tables[e.table], s.hash(e.id)
+		if current, _ := t.get(hash, e.id); current.until > e.until { // it came again, to stay longer
+			s.expiry[0].until = current.until
+			heap.Fix(&s.expiry, 0)
+			continue
+		}
+		heap.Pop(&s.expiry)
+		t.delete(hash, e.id)
+	}
+}
+
+func (s *entrySet) clear() {
+	for i := range s.tables {
+		s.tables[i].clear()
+	}
+	s.expiry = nil
+}
+
+// held is what is known of one id. until is in seconds.
+type held struct{ until, seq int64 }
+
+const shardCount = 64
+
+// table holds the entries of one kind. A reader shares its lock with few others and holds it for one look-up.
+type table struct {
+	count  atomic.Int64
+	shards [shardCount]tableShard
+}
+
+type tableShard struct {
+	mu   sync.RWMutex
+	byID map[string]held
+	_    [64]byte // keeps two shards' locks out of one cache line
+}
+
+func (t *table) get(hash uint64, id string) (held, bool) {
+	sh := &t.shards[hash%shardCount]
+	sh.mu.RLock()
+	h, found := sh.byID[id]
+	sh.mu.RUnlock()
+	return h, found
+}
+
+func (t *table) put(hash uint64, id string, h held) {
+	sh := &t.shards[hash%shardCount]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.byID == nil {
+		sh.byID = map[string]held{}
+	}
+	if _, found := sh.byID[id]; !found {
+		t.count.Add(1)
+	}
+	sh.byID[id] = h
+}
+
+func (t *table) delete(hash uint64, id string) {
+	sh := &t.shards[hash%shardCount]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if _, found := sh.byID[id]; !found {
+		return
+	}
+	delete(sh.byID, id)
+	if len(sh.byID) == 0 {
+		sh.byID = nil // a map never gives back the room of a flood that is over
+	}
+	t.count.Add(-1)
+}
+
+func (t *table) clear() {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		t.count.Add(-int64(len(sh.byID)))
+		sh.byID = nil
+		sh.mu.Unlock()
+	}
+}
+
+// expiryHeap has the entry that ends first at its top.
+type expiryHeap []expiring
+
+type expiring struct {
+	until int64
+	table int
+	id    string
+}
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].until < h[j].until }
+func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(expiring)) }
+
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = expiring{}
+	*h = (*h)[:last]
+	return e
+}

@@ -1,0 +1,118 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// keyFetcher asks one address for the key set.
+type keyFetcher struct {
+	url      string
+	client   http.Client
+	timeout  time.Duration
+	maxBytes int64
+}
+
+func newKeyFetcher(url string, client *http.Client, opts JWKSOptions) *keyFetcher {
+	f := &keyFetcher{url: url, timeout: opts.Timeout, maxBytes: opts.MaxBytes}
+	if client != nil {
+		f.client = *client
+	}
+	// Keys come from the configured address or not at all.
+	f.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return f
+}
+
+// fetch returns the set as it is now; old's keys when the server says that nothing changed.
+func (f *keyFetcher) fetch(ctx context.Context, old *keySet) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the key set: %w", err)
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	if old != nil && old.etag != "" {
+		req.Header.Set("If-None-Match", old.etag)
+	}
+	asked := time.Now()
+	res, err := f.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the key set: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }() // only read from
+	switch {
+	case res.StatusCode == http.StatusNotModified && old != nil && old.etag != "":
+		renewed := *old
+		renewed.fetched, renewed.maxAge = asked, maxAge(res.Header)
+		return &renewed, nil
+	case res.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("ask for the key set: status %d", res.StatusCode)
+	}
+	return f.read(res, asked)
+}
+
+func (f *keyFetcher) read(res *http.Response, asked time.Time) (*keySet, error) {
+	data, err := io.ReadAll(io.LimitReader(res.Body, f.maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the key set: %w", err)
+	}
+	if int64(len(data)) > f.maxBytes {
+		return nil, fmt.Errorf("read the key set: more than %d bytes", f.maxBytes)
+	}
+	keys, skipped, err := decodeKeySet(data)
+	if err != nil {
+		return nil, fmt.Errorf("read the key set: %w", err)
+	}
+	set := &keySet{keys: keys, skipped: skipped, fetched: asked, maxAge: maxAge(res.Header)}
+	if etag := res.Header.Get("ETag"); len(etag) <= maxIDBytes {
+		set.etag = etag
+	}
+	return set, nil
+}
+
+// maxAge reads Cache-Control: max-age; zero when it says nothing useful.
+func maxAge(h http.Header) time.Duration {
+	for directive := range strings.SplitSeq(h.Get("Cache-Control"), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if seconds, err := strconv.ParseUint(value, 10, 31); err == nil && strings.EqualFold(name, "max-age") {
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return 0
+}
+
+type jwksMetrics struct {
+	fetched, unchanged, failed, unknown prometheus.Counter
+}
+
+func newJWKSMetrics(reg prometheus.Registerer, name string, set *atomic.Pointer[keySet]) jwksMetrics {
+	if reg != nil {
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"jwks": name}, reg)
+	}
+	fetches := counterVec(reg, "cloakroom_jwks_fetches_total", "Fetches of the key set, by result.", "result")
+	gauge := func(name, help string, read func(*keySet) float64) {
+		registerFunc(reg, prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			if s := set.Load(); s != nil {
+				return read(s)
+			}
+			return 0
+		})
+	}
+	gauge("cloakroom_jwks_keys", "Signing keys in use.", func(s *keySet) float64 { return float64(len(s.keys)) })
+	gauge("cloakroom_jwks_skipped_keys", "Keys of the set that can't be used.", func(s *keySet) float64 { return float64(s.skipped) })
+	gauge("cloakroom_jwks_age_seconds", "Time since the key set was last known to be true; 0 without a set.",
+		func(s *keySet) float64 { return time.Since(s.fetched).Seconds() })
+	return jwksMetrics{
+		fetched: fetches.WithLabelValues("ok"), unchanged: fetches.WithLabelValues("unchanged"), failed: fetches.WithLabelValues("error"),
+		unknown: counter(reg, "cloakroom_jwks_unknown_kid_total", "Look-ups of a kid that is in no key set."),
+	}
+}
