@@ -139,7 +139,7 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	select {
 	case c := <-db.idle:
 		defer func() { db.idle <- c }()
-		return mapError(c.view(ctx, fn))
+		return mapError(c.view(fn))
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a reader: %w", ctx.Err())
 	}

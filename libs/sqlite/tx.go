@@ -47,7 +47,7 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, 
 		end(err)
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, args...) //nolint:sqlclosecheck,rowserrcheck // the caller's
+	rows, err := stmt.QueryContext(ctx, args...)
 	end(err)
 	return rows, err
 }
@@ -86,7 +86,7 @@ func (tx *Tx) context(ctx context.Context) context.Context {
 	return ctx
 }
 
-func (c *conn) view(ctx context.Context, fn func(*Tx) error) error {
+func (c *conn) view(fn func(*Tx) error) error {
 	if err := c.exec("BEGIN"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

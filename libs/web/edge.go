@@ -74,10 +74,10 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // recovered answers for a panic and reports whether the connection must be cut.
 func (e *edge) recovered(rw *response, r *http.Request, cause any) (abort bool) {
-	switch {
-	case cause == nil:
+	switch cause {
+	case nil:
 		return false
-	case cause == http.ErrAbortHandler: //nolint:errorlint // the sentinel itself is panicked with
+	case http.ErrAbortHandler:
 		rw.aborted = true
 		return true
 	}
