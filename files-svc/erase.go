@@ -1,0 +1,142 @@
+package filessvc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/token"
+)
+
+// maxErasures bounds how many people wait to be erased. Beyond it the follower is told to come back with the entry.
+const maxErasures = 64 << 10
+
+// Erasing is tried again after a failure, ever more slowly.
+const (
+	eraseRetry    = time.Second
+	eraseRetryMax = time.Minute
+)
+
+var errErasuresFull = errors.New("too many people wait to be erased")
+
+// eraser removes what deleted people leave. It hears of them from the revocation log, in order, and works beside the
+// follower, which must not wait. Each start hears all live entries again, so a crash loses none; an erasure that has been
+// done is done again at the cost of one read, which stays right even when the auth service's log was restored and its
+// positions mean others. The position it keeps in the catalogue is how far it has come, for people and for metrics.
+type eraser struct {
+	core interface {
+		EraseOwner(ctx context.Context, owner files.OwnerID) error
+		LogPosition(ctx context.Context) (int64, error)
+		SetLogPosition(ctx context.Context, seq int64) error
+	}
+	log     *slog.Logger
+	mu      sync.Mutex
+	waiting []token.Entry
+	wake    chan struct{}
+
+	queued prometheus.Gauge
+	erased *prometheus.CounterVec
+}
+
+func newEraser(core *files.Service, log *slog.Logger, reg prometheus.Registerer) *eraser {
+	f := promauto.With(reg)
+	return &eraser{
+		core: core, log: log, wake: make(chan struct{}, 1),
+		queued: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_erasures_waiting", Help: "Deleted people whose files are still to be erased.",
+		}),
+		erased: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_files_erasures_total", Help: "Erasures of deleted people, by result; an error is tried again.",
+		}, []string{"result"}),
+	}
+}
+
+// hear takes an entry of the log.
+func (e *eraser) hear(_ context.Context, entry token.Entry) error {
+	if entry.Kind != token.KindUserDeleted {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.waiting) >= maxErasures {
+		return errErasuresFull
+	}
+	e.waiting = append(e.waiting, entry)
+	e.queued.Set(float64(len(e.waiting)))
+	select {
+	case e.wake <- struct{}{}:
+	default: // it is awake
+	}
+	return nil
+}
+
+// run erases until ctx ends.
+func (e *eraser) run(ctx context.Context) error {
+	pause := eraseRetry
+	for {
+		entry, ok := e.first()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-e.wake:
+				continue
+			}
+		}
+		if err := e.erase(ctx, entry); err == nil {
+			pause = eraseRetry
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+			pause = min(2*pause, eraseRetryMax)
+		}
+	}
+}
+
+// erase works off the first entry and drops it when that is done.
+func (e *eraser) erase(ctx context.Context, entry token.Entry) error {
+	level := slog.LevelInfo
+	position, err := e.core.LogPosition(ctx)
+	if err == nil && entry.Seq <= position {
+		level = slog.LevelDebug // known from before a restart
+	}
+	if err == nil {
+		err = e.core.EraseOwner(ctx, files.OwnerID(entry.ID))
+	}
+	if err == nil {
+		err = e.core.SetLogPosition(ctx, entry.Seq)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			e.erased.WithLabelValues("error").Inc()
+			e.log.WarnContext(ctx, "erasing a deleted person's files failed; it is tried again", "user_id", entry.ID, "error", err.Error())
+		}
+		return err
+	}
+	e.erased.WithLabelValues("ok").Inc()
+	e.log.Log(ctx, level, "deleted person's files erased", "user_id", entry.ID, "seq", entry.Seq)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waiting = e.waiting[1:]
+	e.queued.Set(float64(len(e.waiting)))
+	return nil
+}
+
+func (e *eraser) first() (token.Entry, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.waiting) == 0 {
+		e.waiting = nil // give the memory of a long queue back
+		return token.Entry{}, false
+	}
+	return e.waiting[0], true
+}

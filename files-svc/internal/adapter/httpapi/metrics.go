@@ -1,0 +1,29 @@
+package httpapi
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	uploading, downloading prometheus.Gauge
+	downloads              *prometheus.CounterVec
+	downloadedBytes        prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	running := f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cloakroom_files_transfers_in_flight", Help: "Contents being received (up) and sent (down).",
+	}, []string{"direction"})
+	return &metrics{
+		uploading: running.WithLabelValues("up"), downloading: running.WithLabelValues("down"),
+		downloads: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_files_downloads_total",
+			Help: "Contents sent: whole or in ranges (ok), cut because the client or its session went (cut), or because reading failed (error).",
+		}, []string{"result"}),
+		downloadedBytes: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_files_download_bytes_total", Help: "Bytes of contents sent.",
+		}),
+	}
+}

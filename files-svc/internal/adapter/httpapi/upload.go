@@ -1,0 +1,190 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/adapter/httpapi/field"
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
+)
+
+// upload is POST /v1/files.
+func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
+	newName, err := onlyNewName(r)
+	if err != nil {
+		return refuseUnread(w, err)
+	}
+	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
+		in, err := a.receive(r, body, "name", "metadata", "expires_at")
+		if err != nil {
+			return files.File{}, err
+		}
+		n, err := in.newFile()
+		if err != nil {
+			return files.File{}, err
+		}
+		n.NewName = newName
+		return a.files.Create(ctx, owner(ctx), n, in.content)
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/files/"+string(f.ID))
+	return writeFile(w, http.StatusCreated, f)
+}
+
+// replace is PUT /v1/files/{id}/content.
+func (a *api) replace(w http.ResponseWriter, r *http.Request) error {
+	match := field.ParseETags(r.Header.Values("If-Match"))
+	c := files.NewContent{IfMatch: match.Tags}
+	switch {
+	case match.Any:
+		c.IfMatch = []string{"*"}
+	case match.Given && len(match.Tags) == 0, len(r.Header.Values("If-None-Match")) > 0:
+		return refuseUnread(w, fault.New(fault.PreconditionFailed, "no content can meet this condition"))
+	}
+	if err := noQuery(r); err != nil {
+		return refuseUnread(w, err)
+	}
+	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
+		in, err := a.receive(r, body)
+		if err != nil {
+			return files.File{}, err
+		}
+		c.ContentType, c.Size, c.Digest = in.contentType, in.size, in.digest
+		return a.files.Replace(ctx, owner(ctx), files.FileID(web.Var(r, "id")), c, in.content)
+	})
+	if err != nil {
+		return err
+	}
+	return writeFile(w, http.StatusOK, f)
+}
+
+// take runs an upload over the request's body, on a leash and under the rate floor. When the body is not read to its end
+// the connection closes with the answer: what still comes is of no use to anyone.
+func (a *api) take(w http.ResponseWriter, r *http.Request,
+	store func(ctx context.Context, body *pacedBody) (files.File, error),
+) (files.File, error) {
+	a.metrics.uploading.Inc()
+	defer a.metrics.uploading.Dec()
+	l, release := hold(r.Context(), http.NewResponseController(w).SetReadDeadline)
+	defer release()
+	body := &pacedBody{ctx: r.Context(), src: r.Body, leash: l, pace: a.pace, now: a.now}
+	f, err := store(r.Context(), body)
+	if !body.whole() && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	if err != nil {
+		return files.File{}, a.uploadError(r.Context(), body, err)
+	}
+	return f, nil
+}
+
+// uploadError finds the reason that comes before the others: net/http ends the context of a request whose body can't be
+// read, so an ended context alone says nothing.
+func (a *api) uploadError(ctx context.Context, body *pacedBody, err error) error {
+	if failure := body.failure(); failure != nil {
+		return failure
+	}
+	if errors.Is(err, context.Canceled) && fault.KindOf(err) == fault.Internal {
+		if cause := context.Cause(ctx); fault.KindOf(cause) != fault.Internal {
+			return cause
+		}
+		return fault.Wrap(fault.Timeout, "the client went away", err)
+	}
+	return err
+}
+
+// refuseUnread refuses a request whose body nobody will read.
+func refuseUnread(w http.ResponseWriter, err error) error {
+	w.Header().Set("Connection", "close")
+	return err
+}
+
+// onlyNewName reads If-None-Match, of which an upload takes one value.
+func onlyNewName(r *http.Request) (bool, error) {
+	if err := noQuery(r); err != nil {
+		return false, err
+	}
+	none := field.ParseETags(r.Header.Values("If-None-Match"))
+	if none.Given && !none.Any {
+		return false, badForm("If-None-Match", "INVALID", "only * has a meaning here")
+	}
+	return none.Any, nil
+}
+
+// newFile is what the core is told of a new file. Fields of a form come before the headers of its part.
+func (in intake) newFile() (files.NewFile, error) {
+	n := files.NewFile{Name: in.name, ContentType: in.contentType, Size: in.size, Digest: in.digest}
+	var bad []fault.Field
+	if name, ok := in.fields["name"]; ok {
+		n.Name = name
+	}
+	if text, ok := in.fields["expires_at"]; ok {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			bad = append(bad, fault.Field{Field: "expires_at", Code: "INVALID", Detail: "must be a time in RFC 3339's form"})
+		}
+		n.ExpiresAt = at.UTC().Truncate(time.Microsecond)
+	}
+	if text, ok := in.fields["metadata"]; ok {
+		err := web.Decode([]byte(text), (*map[string]string)(&n.Metadata))
+		bad = append(bad, inMetadata(err)...)
+	}
+	if len(bad) > 0 {
+		return n, fault.Validation(bad...)
+	}
+	return n, nil
+}
+
+// inMetadata says of what is wrong with a JSON text that it is in the field metadata.
+func inMetadata(err error) (bad []fault.Field) {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return nil
+	}
+	if len(f.Fields) == 0 {
+		return []fault.Field{{Field: "metadata", Code: "INVALID", Detail: f.Detail}}
+	}
+	for _, b := range f.Fields {
+		b.Field = "metadata." + b.Field
+		bad = append(bad, b)
+	}
+	return bad
+}
+
+func writeFile(w http.ResponseWriter, status int, f files.File) error {
+	b := bodyOf(f)
+	b.Headers(w.Header())
+	return writeJSON(w, status, b)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(raw) // a client that has gone is no failure of ours
+	return nil
+}
+
+// noQuery refuses query parameters on calls that have none, as the typed calls do.
+func noQuery(r *http.Request) error {
+	var bad []fault.Field
+	for name := range r.URL.Query() {
+		bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
+	}
+	if len(bad) > 0 {
+		return fault.Validation(bad...)
+	}
+	return nil
+}
