@@ -20,6 +20,8 @@ type APIKey struct {
 	AccessUntil time.Time // no access token of this key outlives this
 }
 
+func (k APIKey) expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
+
 // NewAPIKey is what a caller asks for.
 type NewAPIKey struct {
 	Name        string
@@ -37,4 +39,25 @@ type MadeAPIKey struct {
 type ExchangedAPIKey struct {
 	AccessToken secret.String
 	ExpiresIn   time.Duration
+}
+
+// makeAPIKey draws a secret for a key and puts both together.
+func makeAPIKey(mac MAC, k APIKey) (MadeAPIKey, error) {
+	live := newSecret()
+	k.SecretHash = hashSecret(live)
+	id, ok := parseID(k.ID)
+	if !ok {
+		return MadeAPIKey{}, errBadID
+	}
+	text, err := sealCredential(mac, apiKeyPrefix, append(id[:], live[:]...))
+	return MadeAPIKey{APIKey: k, Secret: text}, err
+}
+
+// openAPIKey returns the id of a key of ours, and the hash of the secret it shows.
+func openAPIKey(mac MAC, raw string) (id string, hash [32]byte, ok bool) {
+	body, ok := openCredential(mac, apiKeyPrefix, apiKeyBody, raw)
+	if !ok {
+		return "", hash, false
+	}
+	return formatID([16]byte(body[:16])), hashSecret([secretBytes]byte(body[16:])), true
 }

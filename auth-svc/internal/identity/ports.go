@@ -27,6 +27,7 @@ type Tx interface {
 	Now() time.Time
 
 	Users
+	Roles
 	Grants
 	Sessions
 	SessionLists
@@ -46,8 +47,8 @@ type Users interface {
 	UserByIdentifier(ctx context.Context, identifier Identifier) (User, error)
 	// InsertUser adds a user with roles and permissions. It returns fault.UserExists when an identifier is taken.
 	InsertUser(ctx context.Context, u User) error
-	// UpdateUser writes everything but the id and CreatedAt where the stored version is still u.Version, and counts the
-	// version up. It returns fault.UserExists when an identifier is taken, fault.Conflict when the version has moved.
+	// UpdateUser writes everything but id, CreatedAt and Roles where the stored version is still u.Version, and counts
+	// the version up. It returns fault.UserExists when an identifier is taken, fault.Conflict when the version has moved.
 	UpdateUser(ctx context.Context, u User) error
 	// DeleteUser erases a user with roles, sessions and API keys. It returns fault.NotFound.
 	DeleteUser(ctx context.Context, id string) error
@@ -60,10 +61,16 @@ type Grants interface {
 	// TokensUntil is when the last access token this person may hold expires, zero when there is none. Tokens of
 	// sessions and keys that are gone are not counted: they are in the log.
 	TokensUntil(ctx context.Context, userID string) (time.Time, error)
+}
+
+// Roles keeps the named sets of permissions, and who has which.
+type Roles interface {
 	// Role finds a role. It returns fault.NotFound.
 	Role(ctx context.Context, name string) (Role, error)
 	// PutRole adds or replaces a role.
 	PutRole(ctx context.Context, r Role) error
+	// SetRoles gives a user exactly these roles. It returns fault.NotFound for an unknown user or role.
+	SetRoles(ctx context.Context, userID string, roles []string) error
 	// CountActive counts the active users that have the role. Call it after AppendRevocation: the log's lock makes
 	// the answer hold until the commit.
 	CountActive(ctx context.Context, role string) (int, error)
@@ -180,18 +187,31 @@ type MAC interface {
 }
 
 // Attempts guards against guessing. Admit is asked before a password is looked at, with the account in canonical
-// form (or what was typed, when that can't be made canonical) and the client's address; it returns fault.RateLimited
-// to refuse. The returned function is called once with what came of it, outside any transaction.
+// form (or what was typed, when that can't be made canonical) and the client; it returns fault.RateLimited to refuse.
+// done is called exactly once with what came of it, outside any transaction, even when ctx has ended meanwhile.
 type Attempts interface {
-	Admit(ctx context.Context, account string, client Client) (done func(ctx context.Context, ok bool), err error)
+	Admit(ctx context.Context, account string, client Client) (done func(context.Context, AttemptOutcome), err error)
 }
 
-// Observer counts what happens, for metrics. The words are closed sets, see the constants.
+// AttemptOutcome says what came of a guess.
+type AttemptOutcome int
+
+// The outcomes of an attempt.
+const (
+	AttemptNotTried  AttemptOutcome = iota // the password was never looked at
+	AttemptFailed                          // it was wrong
+	AttemptSucceeded                       // it was right
+)
+
+// Observer counts what happens, for metrics.
 type Observer interface {
+	// Login is told ok, denied or error for each login.
 	Login(outcome string)
+	// Refresh is told rotated, repeated (the same successor again), reused (theft), refused, forged, contended or error.
 	Refresh(outcome string)
-	Revoked(kind Kind)
+	// Followers is told how many streams of the log are open.
 	Followers(n int)
+	// Swept is told how many sessions or revocations a sweep has removed.
 	Swept(what string, n int)
 }
 

@@ -1,6 +1,9 @@
 package identity
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -28,4 +31,101 @@ type Service struct {
 	signer Signer
 	hasher Hasher
 	opts   Options
+	keys   keyCache
+	feed   feed
+}
+
+// New checks what it is given and starts nothing.
+func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, error) {
+	if store == nil || signer == nil || hasher == nil {
+		return nil, errors.New("identity needs a store, a signer and a hasher")
+	}
+	if opts.NewID == nil || opts.Policy == nil || opts.MAC == nil {
+		return nil, errors.New("identity needs NewID, Policy and MAC")
+	}
+	if _, ok := parseID(opts.NewID()); !ok {
+		return nil, errors.New("NewID does not make UUIDs in lower case")
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Observer == nil {
+		opts.Observer = noObserver{}
+	}
+	if opts.Attempts == nil {
+		opts.Attempts = noAttempts{}
+	}
+	opts.JWKSLifetime = orDefault(opts.JWKSLifetime, 5*time.Minute)
+	opts.AckTimeout = orDefault(opts.AckTimeout, 2*time.Second)
+	opts.SweepEvery = orDefault(opts.SweepEvery, time.Hour)
+	opts.MaxFollowers = orDefault(opts.MaxFollowers, 1024)
+	s := &Service{store: store, signer: signer, hasher: hasher, opts: opts}
+	s.feed.init()
+	return s, nil
+}
+
+// Prepare brings the store to where requests can be served: built-in roles, and the first signing keys. Call it once
+// at start, before Bootstrap; it may be called again.
+func (s *Service) Prepare(ctx context.Context) error {
+	if err := s.store.InTx(ctx, func(tx Tx) error { return putBuiltInRoles(ctx, tx) }); err != nil {
+		return fmt.Errorf("write the built-in roles: %w", err)
+	}
+	return s.keepKeys(ctx)
+}
+
+// Ready reports whether requests can be served: keys are loaded and the store answers.
+func (s *Service) Ready(ctx context.Context) error {
+	if _, err := s.keys.signing(s.policy().Algorithm); err != nil {
+		return err
+	}
+	return s.store.View(ctx, func(tx Tx) error {
+		_, err := tx.RevocationHead(ctx)
+		return err
+	})
+}
+
+// keyTick is how often the life of keys is looked after, and the keys of other replicas are read.
+const keyTick = 30 * time.Second
+
+// Run looks after keys and sweeps until ctx ends, and returns nil then. What fails is logged and tried again.
+func (s *Service) Run(ctx context.Context) error {
+	keys, sweep := time.NewTicker(keyTick), time.NewTicker(s.opts.SweepEvery)
+	defer keys.Stop()
+	defer sweep.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-keys.C:
+			err = s.keepKeys(ctx)
+		case <-sweep.C:
+			err = s.sweep(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())
+		}
+	}
+}
+
+func (s *Service) policy() Policy { return s.opts.Policy().withDefaults() }
+
+// change runs a transaction that may append to the log, and wakes whoever follows it. They are woken after a failure
+// too: a lost answer may hide a commit.
+func (s *Service) change(ctx context.Context, fn func(tx Tx) error) error {
+	defer s.feed.wake()
+	return s.store.InTx(ctx, fn)
+}
+
+type noObserver struct{}
+
+func (noObserver) Login(string)      {}
+func (noObserver) Refresh(string)    {}
+func (noObserver) Followers(int)     {}
+func (noObserver) Swept(string, int) {}
+
+type noAttempts struct{}
+
+func (noAttempts) Admit(context.Context, string, Client) (func(context.Context, AttemptOutcome), error) {
+	return func(context.Context, AttemptOutcome) {}, nil
 }

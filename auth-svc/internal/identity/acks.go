@@ -1,0 +1,112 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+)
+
+var (
+	errTooManyFollowers = fault.New(fault.Overloaded, "too many followers are connected")
+	errNotFollowing     = fault.New(fault.NotFound, "no such follower is connected")
+)
+
+// join notes a new stream. What an older stream of that name had acknowledged no longer counts: its reader may have
+// started anew.
+func (f *feed) join(name string, most int, o Observer) (*follower, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.streams >= most {
+		return nil, errTooManyFollowers
+	}
+	f.streams++
+	fol := &follower{streams: 1}
+	if old := f.followers[name]; old != nil {
+		fol.streams += old.streams
+	}
+	f.followers[name] = fol
+	f.notify()
+	o.Followers(f.streams)
+	return fol, nil
+}
+
+func (f *feed) leave(name string, o Observer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.streams--
+	fol := f.followers[name]
+	if fol.streams--; fol.streams == 0 {
+		delete(f.followers, name)
+	}
+	f.notify()
+	o.Followers(f.streams)
+}
+
+// sending notes that a follower, who has everything up to from, is being sent the log up to upTo.
+func (f *feed) sending(fol *follower, from, upTo int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fol.sent == 0 && from > 0 { // it resumed from there
+		fol.acked = max(fol.acked, from)
+		f.notify()
+	}
+	fol.sent = upTo
+}
+
+// notify needs mu.
+func (f *feed) notify() {
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// Ack notes that a follower has applied the log up to seq. Faults: NotFound when it is not connected, Invalid when seq
+// was never sent to it.
+func (s *Service) Ack(_ context.Context, name string, seq int64) error {
+	f := &s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fol := f.followers[name]
+	if fol == nil {
+		return errNotFollowing
+	}
+	if seq < 0 || seq > fol.sent {
+		return fault.Validation(fault.Field{Field: "seq", Code: "INVALID", Detail: "was not sent to this follower"})
+	}
+	fol.acked = max(fol.acked, seq)
+	f.notify()
+	return nil
+}
+
+// WaitAcked waits until every connected follower has applied the entry, or AckTimeout has passed.
+func (s *Service) WaitAcked(ctx context.Context, seq int64) (Acks, error) {
+	began := time.Now()
+	timeout := time.NewTimer(s.opts.AckTimeout)
+	defer timeout.Stop()
+	for {
+		acks, moved := s.feed.progress(seq)
+		acks.Lag = time.Since(began)
+		if acks.Acked == acks.Of {
+			return acks, nil
+		}
+		select {
+		case <-ctx.Done():
+			return acks, ctx.Err()
+		case <-timeout.C:
+			return acks, nil
+		case <-moved:
+		}
+	}
+}
+
+func (f *feed) progress(seq int64) (a Acks, moved <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fol := range f.followers {
+		a.Of++
+		if fol.acked >= seq {
+			a.Acked++
+		}
+	}
+	return a, f.moved
+}

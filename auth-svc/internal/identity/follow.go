@@ -1,0 +1,178 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+)
+
+const (
+	heartbeatEvery = time.Second
+	// logBatch entries are read and sent at once: a follower that was away for long costs memory for so many.
+	logBatch = 500
+	// wakeGap joins commits that come closer together than this, so that a storm of logouts does not become a storm of
+	// readings by each follower.
+	wakeGap = 2 * time.Millisecond
+
+	maxFollowerName = 100
+)
+
+// feed wakes the streams of this process when something may have been appended, and knows how far each follower is.
+type feed struct {
+	mu        sync.Mutex
+	woken     chan struct{} // closed and replaced at each wake
+	moved     chan struct{} // closed and replaced when a follower comes, goes or acknowledges
+	followers map[string]*follower
+	streams   int
+}
+
+// follower is one reader of the log, by name, as its newest stream has it.
+type follower struct {
+	streams int   // more than one while a broken stream has not been noticed yet
+	sent    int64 // nothing past here has been sent
+	acked   int64
+}
+
+func (f *feed) init() {
+	f.woken, f.moved, f.followers = make(chan struct{}), make(chan struct{}), map[string]*follower{}
+}
+
+func (f *feed) wake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.woken)
+	f.woken = make(chan struct{})
+}
+
+// wakeup is closed at the next wake. Take it before reading the store, so that nothing slips between.
+func (f *feed) wakeup() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.woken
+}
+
+// Follow sends the log after a number to one follower, as it grows: first every live entry, then a heartbeat, then
+// entries as they commit and a heartbeat a second. It stops heartbeats while the store can't be read. It returns when
+// ctx ends or send fails. send is called from this goroutine only. Faults: Invalid for a bad name, Overloaded.
+func (s *Service) Follow(ctx context.Context, name string, after int64, send func(Event) error) error {
+	if !isFollowerName(name) {
+		return fault.Validation(fault.Field{Field: "follower", Code: "INVALID", Detail: "must be 1 to 100 letters, digits, dots, dashes, slashes or colons"})
+	}
+	if after < 0 {
+		return fault.Validation(fault.Field{Field: "after", Code: "INVALID", Detail: "must not be negative"})
+	}
+	f, err := s.feed.join(name, s.opts.MaxFollowers, s.opts.Observer)
+	if err != nil {
+		return err
+	}
+	defer s.feed.leave(name, s.opts.Observer)
+	return (&stream{service: s, follower: f, cursor: after, send: send}).run(ctx)
+}
+
+func isFollowerName(s string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@"
+	return s != "" && len(s) <= maxFollowerName && strings.Trim(s, allowed) == ""
+}
+
+// stream is one run of Follow.
+type stream struct {
+	service  *Service
+	follower *follower
+	cursor   int64 // everything up to here has been sent, or no longer matters
+	send     func(Event) error
+}
+
+func (st *stream) run(ctx context.Context) error {
+	ticker := time.NewTicker(heartbeatEvery)
+	defer ticker.Stop()
+	beat := true // right after the backlog
+	for {
+		woken := st.service.feed.wakeup()
+		made, err := st.catchUp(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, new(sendError)):
+			return err
+		case err != nil: // the follower hears no heartbeat and draws its conclusions
+			st.service.opts.Log.ErrorContext(ctx, "revocation log can't be read", "error", err.Error())
+		case beat:
+			if err := st.send(Event{Kind: EventHeartbeat, Seq: st.cursor, MadeAt: made}); err != nil {
+				return err
+			}
+			beat = false
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			beat = true
+		case <-woken:
+			time.Sleep(wakeGap)
+		}
+	}
+}
+
+// sendError is the follower's end of the stream breaking, as opposed to the store's.
+type sendError struct{ cause error }
+
+func (e sendError) Error() string { return "send to the follower: " + e.cause.Error() }
+func (e sendError) Unwrap() error { return e.cause }
+
+// catchUp sends what is new, batch by batch, and returns when the last reading began: the heartbeat that follows
+// vouches for that moment.
+func (st *stream) catchUp(ctx context.Context) (made time.Time, err error) {
+	for {
+		made = time.Now()
+		entries, head, err := st.read(ctx)
+		if err != nil {
+			return made, err
+		}
+		if st.cursor > head {
+			if err := st.reset(head); err != nil {
+				return made, err
+			}
+			continue
+		}
+		upTo := head // past the last entry there may be some that have expired: nobody needs them
+		if len(entries) == logBatch {
+			upTo = entries[logBatch-1].Seq
+		}
+		// Noted before it is sent: the acknowledgement takes another way and may be here first.
+		st.service.feed.sending(st.follower, st.cursor, upTo)
+		if len(entries) > 0 {
+			if err := st.send(Event{Kind: EventEntries, Entries: entries}); err != nil {
+				return made, sendError{err}
+			}
+		}
+		st.cursor = upTo
+		if upTo == head {
+			return made, nil
+		}
+	}
+}
+
+// read takes entries and head from one state of the store.
+func (st *stream) read(ctx context.Context) (entries []Revocation, head int64, err error) {
+	err = st.service.store.View(ctx, func(tx Tx) error {
+		if head, err = tx.RevocationHead(ctx); err != nil || head <= st.cursor {
+			return err
+		}
+		entries, err = tx.Revocations(ctx, st.cursor, logBatch)
+		return err
+	})
+	return entries, head, err
+}
+
+// reset tells a follower that it knows more than the log: the store was put back to an earlier state.
+func (st *stream) reset(head int64) error {
+	if err := st.send(Event{Kind: EventReset, Seq: head}); err != nil {
+		return sendError{err}
+	}
+	st.cursor = 0
+	return nil
+}

@@ -1,0 +1,142 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// keyTurn moves signing keys on, inside a transaction: next → current → retiring → gone. It is idempotent: where
+// nothing is due it writes nothing.
+//
+// Each algorithm has a chain of its own. A chain that begins while another one signs starts with a next key, so
+// that even a change of algorithm publishes before it signs.
+type keyTurn struct {
+	tx       Tx
+	keys     []SigningKey
+	fresh    func(algorithm string) (SigningKey, error)
+	lifetime time.Duration // of a published key set in a verifier's cache
+	every    time.Duration // rotate a current key of this age; 0 for never
+	changed  bool
+}
+
+// retiringFor keeps a key published until no token signed by it can be alive, and until replicas that still had the old set in memory
+// have noticed.
+const retiringFor = maxAccessTTL + 2*keyTick + revocationMargin
+
+func (t *keyTurn) run(ctx context.Context, algorithm string) (err error) {
+	if t.keys, err = t.tx.SigningKeys(ctx); err != nil {
+		return err
+	}
+	if err := t.dropDone(ctx, algorithm); err != nil {
+		return err
+	}
+	if t.find(KeyCurrent, "") == nil {
+		// Nothing signs, so nothing is lost by not waiting: the first start, or the current key was killed.
+		if err := t.promote(ctx, algorithm); err != nil {
+			return err
+		}
+	}
+	if err := t.plan(ctx, algorithm); err != nil {
+		return err
+	}
+	next := t.find(KeyNext, algorithm)
+	if next == nil || next.ActivateAt.IsZero() || t.tx.Now().Before(next.ActivateAt) {
+		return nil
+	}
+	if err := t.promote(ctx, algorithm); err != nil {
+		return err
+	}
+	return t.plan(ctx, algorithm)
+}
+
+// dropDone removes keys whose last token has expired, and next keys of an algorithm nobody wants any more.
+func (t *keyTurn) dropDone(ctx context.Context, algorithm string) error {
+	for _, k := range slices.Clone(t.keys) {
+		done := k.State == KeyRetiring && !t.tx.Now().Before(k.GoneAt)
+		unwanted := k.State == KeyNext && k.Algorithm != algorithm
+		if !done && !unwanted {
+			continue
+		}
+		if err := t.tx.DeleteSigningKey(ctx, k.ID); err != nil {
+			return err
+		}
+		t.changed = true
+		t.keys = slices.DeleteFunc(t.keys, func(o SigningKey) bool { return o.ID == k.ID })
+	}
+	return nil
+}
+
+// plan sees to it that there is a next key, and that it knows its day when the chain or the calendar asks for it.
+func (t *keyTurn) plan(ctx context.Context, algorithm string) error {
+	next := t.find(KeyNext, algorithm)
+	if next == nil {
+		k, err := t.insert(ctx, algorithm, KeyNext)
+		if err != nil {
+			return err
+		}
+		next = k
+	}
+	current := t.find(KeyCurrent, algorithm)
+	aged := current != nil && t.every > 0 && !t.tx.Now().Before(current.ActivateAt.Add(t.every))
+	if !next.ActivateAt.IsZero() || (current != nil && !aged) {
+		return nil
+	}
+	next.ActivateAt = t.ripe(*next)
+	return t.update(ctx, *next)
+}
+
+// ripe is when a next key may sign: one lifetime of a cached key set after it was published, and not before now.
+func (t *keyTurn) ripe(next SigningKey) time.Time {
+	return later(t.tx.Now(), next.CreatedAt.Add(t.lifetime))
+}
+
+// promote lets the next key sign from now on, or a fresh one when there is none, and retires whatever signed before.
+func (t *keyTurn) promote(ctx context.Context, algorithm string) error {
+	for _, k := range slices.Clone(t.keys) {
+		if k.State != KeyCurrent {
+			continue
+		}
+		k.State, k.GoneAt = KeyRetiring, t.tx.Now().Add(retiringFor)
+		if err := t.update(ctx, k); err != nil {
+			return err
+		}
+	}
+	next := t.find(KeyNext, algorithm)
+	if next == nil {
+		_, err := t.insert(ctx, algorithm, KeyCurrent)
+		return err
+	}
+	next.State, next.ActivateAt = KeyCurrent, t.tx.Now()
+	return t.update(ctx, *next)
+}
+
+// find returns a copy of the first key in that state, of any algorithm when none is named.
+func (t *keyTurn) find(state KeyState, algorithm string) *SigningKey {
+	for _, k := range t.keys {
+		if k.State == state && (algorithm == "" || k.Algorithm == algorithm) {
+			return &k
+		}
+	}
+	return nil
+}
+
+func (t *keyTurn) insert(ctx context.Context, algorithm string, state KeyState) (*SigningKey, error) {
+	k, err := t.fresh(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	k.State, k.CreatedAt = state, t.tx.Now()
+	if state == KeyCurrent {
+		k.ActivateAt = t.tx.Now()
+	}
+	t.keys, t.changed = append(t.keys, k), true
+	return &k, t.tx.InsertSigningKey(ctx, k)
+}
+
+func (t *keyTurn) update(ctx context.Context, k SigningKey) error {
+	t.changed = true
+	i := slices.IndexFunc(t.keys, func(o SigningKey) bool { return o.ID == k.ID })
+	t.keys[i] = k
+	return t.tx.UpdateSigningKey(ctx, k)
+}

@@ -1,0 +1,183 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/secret"
+)
+
+// LoginInput is what someone gives to come in.
+type LoginInput struct {
+	Identifier string // email, phone or username, as typed
+	Password   secret.String
+	Client     Client
+}
+
+var (
+	errCredentials = fault.New(fault.InvalidCredentials, "the identifier or the password is wrong")
+	errDeactivated = fault.New(fault.AccountDeactivated, "this account is deactivated")
+	errAtCap       = fault.New(fault.Conflict, "too many sessions; end one on another device first")
+)
+
+// Login opens a session. Faults: InvalidCredentials for every refusal alike, at the cost of one hash;
+// AccountDeactivated only to who has proved the password; RateLimited, Overloaded; Conflict at the session cap when
+// the policy refuses there.
+func (s *Service) Login(ctx context.Context, in LoginInput) (Entry, error) {
+	e, err := s.login(ctx, in)
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+		s.opts.Observer.Login("ok")
+	case kind == fault.Internal || kind == fault.Unavailable || kind == fault.StorageFull:
+		s.opts.Observer.Login("error")
+	default:
+		s.opts.Observer.Login("denied")
+	}
+	return e, err
+}
+
+func (s *Service) login(ctx context.Context, in LoginInput) (Entry, error) {
+	in.Client = in.Client.cleaned()
+	id, readable := ParseIdentifier(in.Identifier)
+	account := id.Key
+	if !readable {
+		account = clip(in.Identifier, maxEmailBytes)
+	}
+	u, err := s.findForLogin(ctx, id, readable)
+	if err != nil {
+		return Entry{}, err
+	}
+	match, outdated, err := s.guarded(ctx, account, in.Client, in.Password, u.PasswordHash)
+	switch {
+	case err != nil:
+		return Entry{}, err
+	case !match:
+		return Entry{}, errCredentials
+	case u.Status != Active:
+		return Entry{}, errDeactivated
+	}
+	proved := u.PasswordHash
+	if outdated {
+		u.PasswordHash = s.rehash(ctx, in.Password, proved)
+	}
+	return s.enter(ctx, u.ID, proved, u.PasswordHash, in.Client)
+}
+
+// findForLogin returns the zero user, who has no password, when there is nobody: what follows costs the same.
+func (s *Service) findForLogin(ctx context.Context, id Identifier, readable bool) (u User, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		if !readable {
+			id = Identifier{Kind: Username} // matches nobody, and costs the look-up of somebody
+		}
+		u, err = tx.UserByIdentifier(ctx, id)
+		return err
+	})
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		return User{}, nil
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("find the account: %w", err)
+	}
+	return u, nil
+}
+
+// rehash makes a hash of today's strength. When the gate is full the old one does until next time.
+func (s *Service) rehash(ctx context.Context, password secret.String, old string) string {
+	fresh, err := s.hasher.Hash(ctx, password.Reveal())
+	if err != nil {
+		s.opts.Log.InfoContext(ctx, "password hash not renewed", "error", err.Error())
+		return old
+	}
+	return fresh
+}
+
+// enter opens a session for someone who has proved a password, unless it has changed since, or the account has.
+func (s *Service) enter(ctx context.Context, userID, proved, renewed string, client Client) (Entry, error) {
+	var e entering
+	err := s.change(ctx, func(tx Tx) error {
+		u, err := tx.User(ctx, userID)
+		switch {
+		case errors.Is(err, fault.Of(fault.NotFound)):
+			return errCredentials
+		case err != nil:
+			return err
+		case u.PasswordHash != proved:
+			return errCredentials
+		case u.Status != Active:
+			return errDeactivated
+		}
+		u.PasswordHash, u.LastLoginAt = renewed, tx.Now()
+		if err := tx.UpdateUser(ctx, u); err != nil {
+			return err
+		}
+		if e, err = s.openSession(ctx, tx, u, client); err != nil {
+			return err
+		}
+		return logAct(ctx, tx, userTarget(u.ID), act{name: "session.login", target: sessionTarget(e.session.ID)})
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("open session: %w", err)
+	}
+	return s.entered(e)
+}
+
+// entering is a session on its way out: everything its tokens need.
+type entering struct {
+	policy  Policy
+	user    User
+	session Session
+	rights  Rights
+	live    [secretBytes]byte
+	now     time.Time
+}
+
+// openSession adds a session for u, whose row the transaction has locked, and ends what is over the cap.
+func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client) (entering, error) {
+	e := entering{policy: s.policy(), user: u, live: newSecret(), now: tx.Now()}
+	created, err := e.policy.makeRoom(ctx, tx, u.ID)
+	if err != nil {
+		return e, err
+	}
+	e.session = Session{
+		ID: s.opts.NewID(), UserID: u.ID, DeviceName: client.DeviceName, UserAgent: client.UserAgent,
+		Address: client.Address, CreatedAt: created, RefreshUntil: e.policy.refreshUntil(created, created),
+		AccessUntil: accessUntil(e.policy, created), Generation: 1, SecretHash: hashSecret(e.live),
+	}
+	if err := tx.InsertSession(ctx, e.session); err != nil {
+		return e, fmt.Errorf("insert session: %w", err)
+	}
+	e.rights, err = tx.Rights(ctx, u.ID)
+	return e, err
+}
+
+// makeRoom ends the oldest sessions until one more fits, and returns the time the new one begins: now, or just after
+// the newest there is, so that oldest and newest stay true when the clock is set back.
+func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (time.Time, error) {
+	live, err := tx.SessionsOf(ctx, userID, Cursor{}, maxSessions+1)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("count sessions: %w", err)
+	}
+	if len(live) >= p.MaxSessions {
+		if p.RefuseAtCap {
+			return time.Time{}, errAtCap
+		}
+		for _, old := range live[p.MaxSessions-1:] {
+			if _, err := endSession(ctx, tx, old.ID); err != nil {
+				return time.Time{}, err
+			}
+		}
+	}
+	created := tx.Now()
+	if len(live) > 0 {
+		created = later(created, live[0].CreatedAt.Add(time.Microsecond))
+	}
+	return created, nil
+}
+
+func (s *Service) entered(e entering) (Entry, error) {
+	tokens, err := s.issue(e.policy, e.session, e.rights, e.live, e.now)
+	return Entry{User: e.user, Tokens: tokens}, err
+}

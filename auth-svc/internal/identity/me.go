@@ -1,0 +1,178 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/secret"
+)
+
+var errCurrentPassword = fault.New(fault.InvalidCurrentPassword, "the current password is wrong")
+
+// Me returns the caller's own record.
+func (s *Service) Me(ctx context.Context, caller principal.Principal) (u User, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		err := check(ctx, tx, caller, act{resource: resUsers, verb: actRead, owner: caller.UserID})
+		if err != nil {
+			return err
+		}
+		u, err = tx.User(ctx, caller.UserID)
+		return err
+	})
+	return u, err
+}
+
+// UserChange says what to change about oneself: nil leaves a field, "" removes it. Identifiers need CurrentPassword.
+type UserChange struct {
+	Name, Email, Phone, Username *string
+	CurrentPassword              secret.String
+}
+
+// touchesIdentifiers reports whether the change is one that could take the account over.
+func (c UserChange) touchesIdentifiers() bool {
+	return c.Email != nil || c.Phone != nil || c.Username != nil
+}
+
+// apply changes u, finds all that is wrong, and lists what was given, for the audit trail.
+func (c UserChange) apply(u *User) (fields []string, bad []fault.Field) {
+	for _, f := range []struct {
+		name  string
+		value *string
+		set   func(string) []fault.Field
+	}{{"name", c.Name, u.setName}, {"email", c.Email, u.setEmail}, {"phone", c.Phone, u.setPhone}, {"username", c.Username, u.setUsername}} {
+		if f.value != nil {
+			fields = append(fields, f.name)
+			bad = append(bad, f.set(*f.value)...)
+		}
+	}
+	return fields, bad
+}
+
+// UpdateMe changes the caller's own record. Faults: Invalid, InvalidCurrentPassword, UserExists.
+func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, change UserChange) (u User, err error) {
+	fields, bad := change.apply(&User{}) // what is wrong by itself is told before a hash is spent on it
+	if len(bad) > 0 {
+		return User{}, fault.Validation(bad...)
+	}
+	a := act{
+		resource: resUsers, verb: actUpdate, owner: caller.UserID, name: "user.update", target: userTarget(caller.UserID),
+		detail: map[string]any{"fields": fields},
+	}
+	var confirmed User
+	if change.touchesIdentifiers() {
+		if confirmed, err = s.confirm(ctx, caller, a, change.CurrentPassword); err != nil {
+			return User{}, err
+		}
+	}
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		if u, err = own(ctx, tx, caller, a); err != nil {
+			return err
+		}
+		if change.touchesIdentifiers() {
+			if u.PasswordHash != confirmed.PasswordHash {
+				return errCurrentPassword
+			}
+		}
+		change.apply(&u)
+		if bad := u.checkReachable(); len(bad) > 0 {
+			return fault.Validation(bad...)
+		}
+		u.UpdatedAt = tx.Now()
+		return tx.UpdateUser(ctx, u)
+	})
+	return u, err
+}
+
+// ChangePassword sets a new password and ends every other session. Faults: Invalid, InvalidCurrentPassword.
+func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal, current, next secret.String) error {
+	a := act{
+		resource: resUsers, verb: actUpdate, owner: caller.UserID, name: "user.password_change", target: userTarget(caller.UserID),
+	}
+	confirmed, err := s.confirm(ctx, caller, a, current)
+	if err != nil {
+		return err
+	}
+	if bad := s.policy().checkPassword("new_password", next, confirmed); len(bad) > 0 {
+		return fault.Validation(bad...)
+	}
+	fresh, err := s.hasher.Hash(ctx, next.Reveal())
+	if err != nil {
+		return fmt.Errorf("hash password: %w", err)
+	}
+	return s.change(ctx, func(tx Tx) error {
+		u, err := own(ctx, tx, caller, a)
+		if err != nil {
+			return err
+		}
+		if u.PasswordHash != confirmed.PasswordHash {
+			return errCurrentPassword
+		}
+		u.PasswordHash, u.UpdatedAt = fresh, tx.Now()
+		if err := tx.UpdateUser(ctx, u); err != nil {
+			return err
+		}
+		_, err = endSessions(ctx, tx, u.ID, caller.SessionID)
+		return err
+	})
+}
+
+// DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults: InvalidCurrentPassword,
+// Conflict for the last administrator.
+func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, current secret.String) error {
+	a := act{resource: resUsers, verb: actDelete, owner: caller.UserID, name: "user.delete", target: userTarget(caller.UserID)}
+	confirmed, err := s.confirm(ctx, caller, a, current)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx Tx) error {
+		u, err := own(ctx, tx, caller, a)
+		if err != nil {
+			return err
+		}
+		if u.PasswordHash != confirmed.PasswordHash {
+			return errCurrentPassword
+		}
+		return erase(ctx, tx, u)
+	})
+}
+
+// confirm asks for the caller's password again, before the transaction. Whoever writes then compares the hash with the
+// one that was proved: the password may have changed in between.
+func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, password secret.String) (u User, err error) {
+	if caller.SessionID == "" {
+		return User{}, errNeedsSession
+	}
+	err = s.store.View(ctx, func(tx Tx) (err error) {
+		if err = check(ctx, tx, caller, a); err != nil {
+			return err
+		}
+		u, err = tx.User(ctx, caller.UserID)
+		return err
+	})
+	if err != nil {
+		return User{}, err
+	}
+	match, _, err := s.guarded(ctx, u.account(), Client{}, password, u.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	if !match {
+		return User{}, errCurrentPassword
+	}
+	return u, nil
+}
+
+// own passes the door and returns the caller's locked row.
+func own(ctx context.Context, tx Tx, caller principal.Principal, a act) (User, error) {
+	if err := checkAndLog(ctx, tx, caller, a); err != nil {
+		return User{}, err
+	}
+	u, err := tx.User(ctx, caller.UserID)
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		return User{}, errSessionEnded
+	}
+	return u, err
+}

@@ -1,0 +1,188 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/secret"
+)
+
+var errRefreshToken = fault.New(fault.InvalidRefreshToken, "the refresh token is not valid; sign in again")
+
+// contentionRetry is how soon a refresh that lost to another is worth trying again.
+const contentionRetry = time.Second
+
+// Refresh trades a refresh token for its one successor and a fresh access token. Faults: InvalidRefreshToken; Conflict
+// with RetryAfter on contention; Unavailable when the store is not there. The last two spend nothing.
+func (s *Service) Refresh(ctx context.Context, token secret.String, client Client) (Tokens, error) {
+	presented, ok := openRefreshToken(s.opts.MAC, token.Reveal())
+	if !ok {
+		s.opts.Observer.Refresh("forged")
+		return Tokens{}, errRefreshToken
+	}
+	t, err := s.newTurn(presented, client)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if err := s.store.InTx(ctx, func(tx Tx) error { return t.decide(ctx, tx) }); err != nil {
+		return Tokens{}, s.refreshFailed(ctx, t, err)
+	}
+	s.opts.Observer.Refresh(string(t.verdict))
+	return s.refreshed(ctx, t)
+}
+
+// refreshed acts on a committed verdict.
+func (s *Service) refreshed(ctx context.Context, t *turn) (Tokens, error) {
+	switch t.verdict {
+	case rotated:
+		return s.issue(t.policy, t.session, t.rights, t.successor, t.now)
+	case repeated:
+		successor, err := openSuccessor(t.presented, t.session.Sealed)
+		if err != nil {
+			return Tokens{}, err
+		}
+		return s.issue(t.policy, t.session, t.rights, successor, t.now)
+	case reused:
+		s.opts.Log.WarnContext(ctx, "refresh token reused, session ended", "user_id", t.session.UserID,
+			"session_id", t.session.ID, "generation", t.presented.generation, "live_generation", t.session.Generation)
+	}
+	if t.verdict.ends() {
+		s.feed.wake()
+	}
+	return Tokens{}, errRefreshToken
+}
+
+// refreshFailed tells contention from a store that is not there, and neither from a bad token: the client keeps it
+// and comes back.
+func (s *Service) refreshFailed(ctx context.Context, t *turn, err error) error {
+	if t.verdict.ends() {
+		s.feed.wake() // the answer is lost, the commit may not be
+	}
+	if errors.Is(err, fault.Of(fault.Conflict)) {
+		s.opts.Observer.Refresh("contended")
+		return fault.Retry(fault.Conflict, "the session is being refreshed; try again", contentionRetry)
+	}
+	s.opts.Observer.Refresh("error")
+	if ctx.Err() == nil {
+		s.opts.Log.ErrorContext(ctx, "refresh failed in the store", "session_id", t.presented.sessionID, "error", err.Error())
+	}
+	return fault.Retry(fault.Unavailable, "sessions can't be refreshed right now; try again", contentionRetry)
+}
+
+// verdict is what a presented refresh token is worth.
+type verdict string
+
+const (
+	rotated  verdict = "rotated"  // it was live: its successor is now
+	repeated verdict = "repeated" // it was spent within the window: the same successor again
+	refused  verdict = "refused"  // its session has ended, or its owner may not come in
+	reused   verdict = "reused"   // genuine but spent: somebody has a copy
+	evicted  verdict = "evicted"  // its session is over the cap
+)
+
+func (v verdict) ends() bool { return v == reused || v == evicted }
+
+// turn is one refresh. Everything that costs time is made before the transaction, which then reads one row and
+// writes one.
+type turn struct {
+	policy    Policy
+	presented refreshToken
+	hash      [32]byte // of the presented secret
+	client    Client
+
+	successor     [secretBytes]byte
+	successorHash [32]byte
+	sealed        []byte
+
+	verdict verdict
+	session Session
+	rights  Rights
+	now     time.Time
+}
+
+func (s *Service) newTurn(presented refreshToken, client Client) (*turn, error) {
+	t := &turn{
+		policy: s.policy(), presented: presented, hash: hashSecret(presented.secret),
+		client: client.cleaned(), successor: newSecret(),
+	}
+	t.successorHash = hashSecret(t.successor)
+	var err error
+	t.sealed, err = sealSuccessor(presented, t.successor)
+	return t, err
+}
+
+// decide reads the session, judges the token and writes what follows from it.
+func (t *turn) decide(ctx context.Context, tx Tx) error {
+	t.verdict, t.now = "", tx.Now()
+	sess, rights, newer, err := tx.SessionForRefresh(ctx, t.presented.sessionID)
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		t.verdict = refused
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the session: %w", err)
+	}
+	t.session, t.rights = sess, rights
+	switch t.verdict = t.judge(newer); t.verdict {
+	case rotated:
+		t.session = t.rotate()
+		return tx.RotateSession(ctx, t.session)
+	case reused:
+		return t.end(ctx, tx, "session.theft")
+	case evicted:
+		return t.end(ctx, tx, "session.evict")
+	default:
+		return nil
+	}
+}
+
+// judge is the rule. The MAC has proved that we made the token; the row says whether it is the live one.
+func (t *turn) judge(newer int) verdict {
+	s, v := t.session, reused
+	switch {
+	case t.rights.Status != Active || t.policy.expired(s, t.now):
+		return refused
+	case t.presented.generation == s.Generation && sameHash(t.hash, s.SecretHash):
+		v = rotated
+	case t.presented.generation == s.Generation-1 && sameHash(t.hash, s.PreviousHash) && t.inWindow():
+		v = repeated
+	}
+	if v != reused && newer >= t.policy.MaxSessions {
+		return evicted
+	}
+	return v
+}
+
+// inWindow measures from the rotation, which no repeat moves. A clock that was set back must not hold the window open,
+// so a rotation that seems to lie ahead counts for no longer than one that lies behind.
+func (t *turn) inWindow() bool {
+	return t.now.Sub(t.session.RefreshedAt).Abs() < t.policy.ReuseWindow
+}
+
+func (t *turn) rotate() Session {
+	s := t.session
+	s.Generation++
+	s.PreviousHash, s.SecretHash, s.Sealed = s.SecretHash, t.successorHash, t.sealed
+	s.RefreshedAt = t.now
+	s.RefreshUntil = t.policy.refreshUntil(s.CreatedAt, t.now)
+	s.AccessUntil = later(s.AccessUntil, accessUntil(t.policy, t.now))
+	if t.client.Address.IsValid() {
+		s.Address = t.client.Address
+	}
+	return s
+}
+
+func (t *turn) end(ctx context.Context, tx Tx, name string) error {
+	if _, err := endSession(ctx, tx, t.session.ID); err != nil {
+		return err
+	}
+	return logAct(ctx, tx, actorSystem, act{
+		name: name, target: sessionTarget(t.session.ID),
+		detail: map[string]any{
+			"user_id": t.session.UserID, "generation": t.presented.generation, "live_generation": t.session.Generation,
+		},
+	})
+}
