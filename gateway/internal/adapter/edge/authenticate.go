@@ -1,0 +1,100 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+
+	"cloakroom.dev/gateway/internal/routing"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
+)
+
+// authenticate finds out who is calling, or lets everybody pass where the rule says so in so many words.
+func (x *exchange) authenticate() error {
+	if x.rule.Auth.Anonymous() {
+		return nil
+	}
+	policy := x.rule.Auth.Policy
+	verifier := x.verifier(policy)
+	if verifier == nil {
+		return fault.New(fault.Unavailable, "tokens can't be verified right now")
+	}
+	if showsToken(x.r.URL.RawQuery) {
+		x.edge.metrics.refused("token_in_query")
+		return x.malformed(tokenInQuery)
+	}
+	shown, err := findCredential(x.r, &policy.Spec.ExtractFrom)
+	if err != nil {
+		return err
+	}
+	if shown.cookie {
+		if err := x.sameOrigin(); err != nil {
+			return err
+		}
+	}
+	if shown.apiKey {
+		return x.exchangeKey(verifier, shown.value)
+	}
+	x.raw = shown.value
+	x.caller, err = verifier.Verify(x.r.Context(), x.raw)
+	return err
+}
+
+func (x *exchange) verifier(policy *routing.TokenPolicy) Verifier {
+	if policy == nil {
+		return nil
+	}
+	return x.live.verifiers[policy.Digest]
+}
+
+// exchangeKey turns an API key into its short token. A remembered token may be of before a change of rights, so one that
+// is refused is fetched anew, once; a revoked key ends there.
+func (x *exchange) exchangeKey(verifier Verifier, key string) error {
+	var err error
+	for range 2 {
+		if x.raw, err = x.edge.keys.Exchange(x.r.Context(), key); err != nil {
+			return err
+		}
+		x.caller, err = verifier.Verify(x.r.Context(), x.raw)
+		if err == nil && x.caller.APIKeyID == "" {
+			return errors.New("the auth service gave a token without api_key_id for an API key")
+		}
+		if !refusedToken(err) {
+			return err
+		}
+		x.edge.keys.Forget(key)
+	}
+	x.caller = principal.Principal{}
+	return fault.New(fault.InvalidToken, "the access token is not valid")
+}
+
+func refusedToken(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.InvalidToken, fault.TokenExpired, fault.TokenStale:
+		return err != nil
+	}
+	return false
+}
+
+// sameOrigin holds requests whose credential a browser added by itself to the cross-origin check, if they change
+// something or open a WebSocket. Unlike net/http's own check, one that says nothing of its origin is refused: every
+// browser that keeps our cookies says it. A page that the rule's CORS trusts with credentials may call.
+func (x *exchange) sameOrigin() error {
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if len(x.r.Header["Upgrade"]) == 0 {
+			return nil
+		}
+	}
+	origin := x.r.Header.Get("Origin")
+	if c := x.rule.CORS; c != nil && c.Credentials && origin != "" && c.Admits(origin) {
+		return nil
+	}
+	silent := origin == "" && x.r.Header.Get("Sec-Fetch-Site") == ""
+	unsafe := http.Request{Method: http.MethodPost, Header: x.r.Header, Host: x.r.Host, URL: x.r.URL}
+	if silent || x.edge.csrf.Check(&unsafe) != nil {
+		x.edge.metrics.refused("cross_origin")
+		return fault.New(fault.Forbidden, "this call must come from a page of this site")
+	}
+	return nil
+}

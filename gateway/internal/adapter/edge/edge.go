@@ -1,0 +1,167 @@
+// Package edge is the gateway's path of a request, from the client's bytes to a service's answer.
+//
+//	web.Edge (recover, request id, trace, metrics, access log, client address)
+//	  -> parse    what two programs could read differently is refused: framing (package wire), paths, credentials
+//	  -> hygiene  headers that say who the caller is, or where the request came from, are the gateway's alone
+//	  -> match    which rule of which Route: 404, 405, or 503 for a rule that may not be served
+//	  -> cors, body limit, rate limit
+//	  -> authenticate, authorize
+//	  -> forward  httputil.ReverseProxy over a tuned transport; bodies stream both ways
+//
+// Every step is one method of exchange, and each may end the request with an error that package problem writes. The
+// order is the order of the file exchange.go.
+//
+// Promises: a request that no rule with an explicit decision on authentication claims goes nowhere. What a service reads
+// in Authorization, X-Request-Id, X-Forwarded-* and the claim headers was written here. Whatever runs when its caller is
+// revoked is cut. A table can be replaced at any moment; requests finish by the one they began with. No body is held.
+package edge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"cloakroom.dev/gateway/internal/adapter/edge/wire"
+	"cloakroom.dev/gateway/internal/routing"
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/problem"
+	"cloakroom.dev/libs/web"
+)
+
+// Verifier turns an access token into its principal, by one TokenPolicy. It returns fault.InvalidToken,
+// fault.TokenExpired, fault.TokenStale, or fault.Unavailable when it cannot know.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (principal.Principal, error)
+}
+
+// Revocations tells when a verified caller is revoked.
+type Revocations interface {
+	// Bind returns a context that is cancelled, with the fault as its cause, when p is revoked. The returned function must
+	// be called when the work is done.
+	Bind(ctx context.Context, p principal.Principal) (context.Context, context.CancelFunc)
+}
+
+// APIKeys exchanges API keys for short access tokens.
+type APIKeys interface {
+	// Exchange returns a token for the key. It returns fault.InvalidToken for a key that is not ours, expired or revoked,
+	// and fault.Unavailable when that can't be known now.
+	Exchange(ctx context.Context, key string) (token string, err error)
+	// Forget drops what is remembered of a key, because a token of it was refused.
+	Forget(key string)
+}
+
+// Options is what an Edge is made of. All parts are needed but Tracer and Own.
+type Options struct {
+	Upstreams   map[string]*Upstream // by the name Routes use
+	Limiter     routing.Limiter
+	Revocations Revocations
+	APIKeys     APIKeys
+	Trust       web.TrustedProxies
+	Own         http.Handler // the gateway's own paths
+	OwnPaths    []string     // exactly these are Own's, on every host
+	Log         *slog.Logger
+	Registerer  prometheus.Registerer
+	Tracer      trace.TracerProvider
+}
+
+// Edge is the http.Handler of the public listener. It answers 503 until Use has been called.
+type Edge struct {
+	upstreams   map[string]*Upstream
+	limiter     routing.Limiter
+	revocations Revocations
+	keys        APIKeys
+	trust       web.TrustedProxies
+	own         http.Handler
+	ownPaths    map[string]bool
+	log         *slog.Logger
+	metrics     *metrics
+	tunnels     *tunnels
+	csrf        *http.CrossOriginProtection
+	live        atomic.Pointer[live]
+}
+
+// live is what requests are served by; it is replaced as a whole.
+type live struct {
+	table     *routing.Table
+	verifiers map[string]Verifier // by the digest of the TokenPolicy
+}
+
+// New makes an Edge.
+func New(opts Options) (*Edge, error) {
+	if opts.Limiter == nil || opts.Revocations == nil || opts.APIKeys == nil || len(opts.Upstreams) == 0 || opts.Log == nil {
+		return nil, errors.New("edge: upstreams, limiter, revocations, api keys and log are needed")
+	}
+	e := &Edge{
+		upstreams: opts.Upstreams, limiter: opts.Limiter, revocations: opts.Revocations, keys: opts.APIKeys,
+		trust: opts.Trust, own: opts.Own, ownPaths: map[string]bool{}, log: opts.Log,
+		metrics: newMetrics(opts.Registerer), csrf: http.NewCrossOriginProtection(),
+	}
+	e.tunnels = newTunnels(e.metrics.tunnels)
+	for _, path := range opts.OwnPaths {
+		e.ownPaths[path] = true
+	}
+	for _, u := range e.upstreams {
+		u.observe(e.metrics, opts.Tracer)
+	}
+	return e, nil
+}
+
+// Use serves by this table from the next request on. verifiers holds one for each TokenPolicy of the table, by digest; a
+// policy without one answers 503.
+func (e *Edge) Use(table *routing.Table, verifiers map[string]Verifier) {
+	e.live.Store(&live{table: table, verifiers: verifiers})
+}
+
+// Table returns the table in use, or nil before the first.
+func (e *Edge) Table() *routing.Table {
+	if l := e.live.Load(); l != nil {
+		return l.table
+	}
+	return nil
+}
+
+// Drain waits until no upgraded connection is left, or ctx ends, and then cuts those that are.
+func (e *Edge) Drain(ctx context.Context) { e.tunnels.drain(ctx) }
+
+// Close closes idle connections to the services.
+func (e *Edge) Close() {
+	for _, u := range e.upstreams {
+		u.transport.CloseIdleConnections()
+	}
+}
+
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if wire.MustClose(r) {
+		w.Header().Set("Connection", "close")
+	}
+	x := &exchange{edge: e, live: e.live.Load(), w: w, r: r}
+	defer x.ended.Store(true)
+	if err := x.serve(); err != nil {
+		x.refuse(err)
+	}
+}
+
+// refuse ends an exchange that has no answer yet. A small body is read to its end by net/http, in a moment or not at
+// all, so that the connection lives on; a larger one ends the connection, since reading it would cost what the refusal
+// was to save.
+func (x *exchange) refuse(err error) {
+	switch n := x.r.ContentLength; {
+	case n == 0 || x.upload.ended():
+	case n > 0 && n <= drainedBytes && x.r.Header["Expect"] == nil:
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime))
+	default:
+		x.w.Header().Set("Connection", "close")
+	}
+	problem.Write(x.w, x.r, err)
+}
+
+const (
+	drainedBytes = 16 << 10
+	drainTime    = 2 * time.Second
+)

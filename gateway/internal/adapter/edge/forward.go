@@ -1,0 +1,177 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
+)
+
+// flushDelay is how long a part of an answer of known length may wait for more. Answers of unknown length, and event
+// streams, are passed on byte by byte as they come.
+const flushDelay = 20 * time.Millisecond
+
+// buffers are shared by all exchanges.
+var buffers = newBufferPool()
+
+// silent takes what httputil would print of a broken copy; the exchange counts and logs it itself.
+var silent = log.New(io.Discard, "", 0)
+
+// exchangeContext is the context of a forwarded request. It carries the exchange without another allocation.
+type exchangeContext struct {
+	context.Context
+	x *exchange
+}
+
+type exchangeKey struct{}
+
+// Value knows the exchange, and what the contexts around it know.
+func (c *exchangeContext) Value(key any) any {
+	if _, mine := key.(exchangeKey); mine {
+		return c.x
+	}
+	return c.Context.Value(key)
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// forward sends the request to its service and streams the answer back. Everything that may end it early (its client,
+// its deadline, a revocation) ends the one context it runs under.
+func (x *exchange) forward() error {
+	x.upstream = x.edge.upstreams[x.rule.Target(rand.Uint64())] //nolint:gosec // a share of the load, not a secret
+	if x.upstream == nil {
+		return fault.New(fault.Unavailable, "this route is not served right now")
+	}
+	x.ctx = exchangeContext{Context: x.r.Context(), x: x}
+	x.ctx.Context, x.cancel = context.WithCancelCause(x.r.Context())
+	defer x.cancel(nil)
+	if !x.rule.Auth.Anonymous() {
+		var unbind context.CancelFunc
+		x.ctx.Context, unbind = x.edge.revocations.Bind(x.ctx.Context, x.caller)
+		defer unbind()
+	}
+	x.startTimers()
+	defer x.stopTimers()
+	x.proxy = httputil.ReverseProxy{
+		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
+		Transport: x.upstream, BufferPool: buffers, FlushInterval: flushDelay, ErrorLog: silent,
+	}
+	var w http.ResponseWriter = x.w
+	if len(x.r.Header["Upgrade"]) > 0 {
+		w = &upgradeWriter{ResponseWriter: x.w, x: x}
+	}
+	defer x.finish()
+	x.proxy.ServeHTTP(w, x.r.WithContext(&x.ctx))
+	return nil
+}
+
+// finish counts an answer that broke off, and makes sure no read of the client's body is left behind.
+func (x *exchange) finish() {
+	if x.answer.err != nil && x.ctx.Err() == nil {
+		x.upstream.metrics.broken.Inc()
+		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", x.answer.err.Error())
+	}
+	x.upload.abandon()
+}
+
+// startTimers bounds the whole exchange, and the wait for the answer once the request is sent.
+func (x *exchange) startTimers() {
+	if d := x.rule.Timeouts.Request; d > 0 {
+		x.deadline = time.AfterFunc(d, func() { x.cancel(errRequestTimeout) })
+	}
+	wait := x.rule.Timeouts.ResponseHeader
+	switch {
+	case wait <= 0 || (x.rule.Timeouts.Request > 0 && x.rule.Timeouts.Request <= wait && x.r.ContentLength == 0):
+		// no bound, or one that the other timer holds already
+	case x.r.ContentLength == 0:
+		x.headers = time.AfterFunc(wait, func() { x.cancel(errAnswerTimeout) })
+	default:
+		x.headers = time.AfterFunc(time.Hour, func() { x.cancel(errAnswerTimeout) })
+		x.headers.Stop()
+		x.upload.done = func() {
+			if !x.ended.Load() {
+				x.headers.Reset(wait)
+			}
+		}
+	}
+}
+
+func (x *exchange) stopTimers() {
+	if x.deadline != nil {
+		x.deadline.Stop()
+	}
+	if x.headers != nil {
+		x.headers.Stop()
+	}
+}
+
+// rewrite makes the request that the service sees. The proxy has removed hop-by-hop headers, and those the client listed
+// in Connection, so nothing that is set here can be taken away again.
+func rewrite(p *httputil.ProxyRequest) {
+	x := exchangeOf(p.In.Context())
+	out, h := p.Out, p.Out.Header
+	path, outside := x.rule.Path.Apply(x.decision, x.path)
+	out.URL.Scheme, out.URL.Host = x.upstream.url.Scheme, x.upstream.url.Host
+	out.URL.Path, out.URL.RawPath = path, ""
+	out.URL.RawFragment, out.URL.User = "", nil
+	out.Host = x.rule.Path.Hostname
+	out.Trailer = nil // nothing that comes behind the body has been through hygiene
+	edit(h, x.rule.Request.Remove, x.rule.Request.Set, x.rule.Request.Add)
+	x.identify(h)
+	set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
+	set(h, "X-Forwarded-For", x.client.String())
+	set(h, "X-Forwarded-Host", x.r.Host)
+	set(h, "X-Forwarded-Proto", x.scheme())
+	if outside != "" {
+		set(h, "X-Forwarded-Prefix", outside)
+	}
+}
+
+func (x *exchange) scheme() string {
+	if x.https {
+		return "https"
+	}
+	return "http"
+}
+
+// set is http.Header.Set for a name in canonical form.
+func set(h http.Header, name, value string) { h[name] = []string{value} }
+
+// gatewaysOwn are headers of an answer that only the gateway gives; Alt-Svc would name the service's own address.
+var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy", "Alt-Svc"}
+
+// modify prepares a service's answer for the client.
+func modify(res *http.Response) error {
+	x := exchangeOf(res.Request.Context())
+	if x.headers != nil {
+		x.headers.Stop()
+	}
+	h := res.Header
+	for _, name := range gatewaysOwn {
+		delete(h, name)
+	}
+	if x.rule.CORS != nil {
+		for name := range h {
+			if strings.HasPrefix(name, "Access-Control-") {
+				delete(h, name)
+			}
+		}
+	}
+	edit(h, x.rule.Answer.Remove, x.rule.Answer.Set, x.rule.Answer.Add)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil // its body is the connection
+	}
+	x.answer.ReadCloser = res.Body
+	res.Body = &x.answer
+	return nil
+}

@@ -1,0 +1,112 @@
+package edge
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"cloakroom.dev/gateway/internal/adapter/edge/wire"
+	"cloakroom.dev/gateway/internal/routing"
+	"cloakroom.dev/libs/fault"
+)
+
+// parse refuses what two programs could read differently, and finds the canonical path. Such a request ends its
+// connection: whoever sends one may be in the middle of a longer trick.
+func (x *exchange) parse() error {
+	if why, refused := wire.Refusal(x.r); refused {
+		x.edge.metrics.refused(why.String())
+		return x.malformed(fault.Field{Field: "request", Code: "MALFORMED", Detail: why.Detail()})
+	}
+	if field, bad := badTarget(x.r); bad {
+		x.edge.metrics.refused("target")
+		return x.malformed(field)
+	}
+	if len(x.r.Header["Authorization"]) > 1 {
+		x.edge.metrics.refused("credentials")
+		return x.malformed(fault.Field{Field: "Authorization", Code: "REPEATED", Detail: "the header is there more than once"})
+	}
+	if namesToken(x.r.URL.RawQuery) {
+		x.edge.metrics.refused("token_in_query")
+		return x.malformed(tokenInQuery)
+	}
+	path, err := routing.Canonical(sentPath(x.r))
+	if err != nil {
+		x.edge.metrics.refused("path")
+		x.w.Header().Set("Connection", "close")
+		return err
+	}
+	x.path = path
+	return nil
+}
+
+func (x *exchange) malformed(field fault.Field) error {
+	x.w.Header().Set("Connection", "close")
+	return fault.Validation(field)
+}
+
+// badTarget looks at the method and at what stands before the path in the request line.
+func badTarget(r *http.Request) (fault.Field, bool) {
+	switch r.Method {
+	case http.MethodConnect, http.MethodTrace, "TRACK", "PRI":
+		return fault.Field{Field: "method", Code: "NOT_ALLOWED", Detail: "this method is not spoken here"}, true
+	}
+	u := r.URL
+	if u.Scheme != "" && (u.User != nil || (u.Scheme != "http" && u.Scheme != "https")) || u.Opaque != "" {
+		return fault.Field{Field: "target", Code: "MALFORMED", Detail: "the request target must be a path or an http URL"}, true
+	}
+	return fault.Field{}, false
+}
+
+// sentPath is the path in the spelling of the request line: net/url may already have changed its own.
+func sentPath(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		return path
+	}
+	return r.URL.EscapedPath()
+}
+
+var tokenInQuery = fault.Field{
+	Field: "query", Code: "TOKEN_IN_QUERY", Detail: "send credentials in the Authorization header: URLs are written to logs",
+}
+
+// namesToken reports whether the query has the parameter that RFC 6750 once proposed for access tokens.
+func namesToken(query string) bool {
+	return anyParam(query, func(name, _ string) bool { return strings.EqualFold(name, "access_token") })
+}
+
+// showsToken reports whether any value in the query has the shape of a credential of ours.
+func showsToken(query string) bool {
+	return anyParam(query, func(_, value string) bool {
+		return strings.HasPrefix(value, apiKeyPrefix) || strings.HasPrefix(value, "crr_") ||
+			(strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") == 2)
+	})
+}
+
+// anyParam looks through the parameters without making a map of them. A semicolon separates as well: some servers
+// still split there.
+func anyParam(query string, found func(name, value string) bool) bool {
+	for query != "" {
+		pair := query
+		if i := strings.IndexAny(query, "&;"); i >= 0 {
+			pair, query = query[:i], query[i+1:]
+		} else {
+			query = ""
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		if found(unescape(name), unescape(value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
