@@ -1,0 +1,107 @@
+package harness
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is one service on its own.
+type Process struct {
+	Name   string
+	t      testing.TB
+	cmd    *exec.Cmd
+	output *output
+	exited chan error
+}
+
+// StartProcess starts `<program> serve --config DIR` in dir and stops it when the test ends. It does not wait until the
+// process is ready: services start in any order.
+func StartProcess(t testing.TB, pkg, dir, config string) *Process {
+	t.Helper()
+	p := &Process{Name: filepath.Base(pkg), t: t, output: &output{}, exited: make(chan error, 1)}
+	p.cmd = exec.Command(Build(t, pkg), "serve", "--config", config)
+	p.cmd.Dir = dir
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.exited <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("%s did not end well: %v", p.Name, err)
+		}
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", p.Name, tail(p.output.String(), 32<<10))
+		}
+	})
+	return p
+}
+
+// Stop sends SIGTERM and returns how the process ended. A second Stop returns the same.
+func (p *Process) Stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-p.exited:
+		p.exited <- err
+		return err
+	case <-time.After(startTimeout):
+		_ = p.cmd.Process.Kill()
+		return fmt.Errorf("did not end within %s", startTimeout)
+	}
+}
+
+// Signal sends a signal, SIGSTOP and SIGCONT among them.
+func (p *Process) Signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Output is what the process has printed so far.
+func (p *Process) Output() string { return p.output.String() }
+
+// WaitReady waits until a base URL answers /readyz.
+func WaitReady(t testing.TB, base string) {
+	t.Helper()
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if ready(base) {
+			return
+		}
+	}
+	t.Fatalf("%s was not ready after %s", base, startTimeout)
+}
+
+// FreeAddrs returns loopback addresses nobody listens on right now.
+func FreeAddrs(t testing.TB, n int) []string {
+	t.Helper()
+	addrs := make([]string, n)
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
+
+// WriteSecret writes the key that encrypts signing keys and returns its path.
+func WriteSecret(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "key-encryption")
+	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+	if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
