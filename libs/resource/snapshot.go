@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,7 +14,7 @@ import (
 
 // Snapshot is every accepted object at one moment. It is immutable, and so is everything reachable from it.
 type Snapshot struct {
-	// Digest names the content: equal objects give an equal digest, on every replica and after every restart.
+	// Digest names the content: equal kinds, names and specs give an equal digest, on every replica and after every restart.
 	Digest string
 
 	objects []Object
@@ -24,13 +25,19 @@ type Snapshot struct {
 // enough to know what they claim. The objects belong to the snapshot from here on.
 func NewSnapshot(accepted, broken []Object) *Snapshot {
 	byName := func(a, b Object) int {
-		return strings.Compare(kindOf(a)+"/"+a.GetName(), kindOf(b)+"/"+b.GetName())
+		return cmp.Or(strings.Compare(KindOf(a), KindOf(b)), strings.Compare(a.GetName(), b.GetName()))
 	}
 	s := &Snapshot{objects: slices.Clone(accepted), broken: slices.Clone(broken)}
-	slices.SortFunc(s.objects, byName)
-	slices.SortFunc(s.broken, byName)
-	s.Digest = digest(s.objects)
+	slices.SortStableFunc(s.objects, byName)
+	slices.SortStableFunc(s.broken, byName)
+	s.Digest = digest(s.objects, s.broken)
 	return s
+}
+
+// Short returns the first twelve hex digits of the digest, for logs and people.
+func (s *Snapshot) Short() string {
+	_, hexadecimal, _ := strings.Cut(s.Digest, ":")
+	return hexadecimal[:min(12, len(hexadecimal))]
 }
 
 // All returns the accepted objects of type T, sorted by name: All[*v1alpha1.Route](s).
@@ -59,13 +66,13 @@ func One[T Object](s *Snapshot) (T, error) {
 	case 1:
 		return all[0], nil
 	case 0:
-		return none, fmt.Errorf("no accepted %s: exactly one is needed", kindOf(none))
+		return none, fmt.Errorf("no accepted %s: exactly one is needed", KindOf(none))
 	default:
 		names := make([]string, len(all))
 		for i, o := range all {
 			names[i] = o.GetName()
 		}
-		return none, fmt.Errorf("%d objects of kind %s (%s): exactly one is needed", len(all), kindOf(none), strings.Join(names, ", "))
+		return none, fmt.Errorf("%d objects of kind %s (%s): exactly one is needed", len(all), KindOf(none), strings.Join(names, ", "))
 	}
 }
 
@@ -80,20 +87,21 @@ func only[T Object](objects []Object) []T {
 }
 
 // digest covers kind, name and spec: what an object asks for, not where it stands or when it was read.
-func digest(objects []Object) string {
+func digest(objects, broken []Object) string {
 	h := sha256.New()
-	for _, o := range objects {
+	for i, o := range slices.Concat(objects, broken) {
 		spec, err := json.Marshal(specOf(o))
 		if err != nil {
 			spec = []byte(err.Error()) // plain structs of strings and numbers: can't happen, and must not panic
 		}
-		fmt.Fprintf(h, "%s/%s %d ", kindOf(o), o.GetName(), len(spec))
+		fmt.Fprintf(h, "%t %s/%s %d ", i < len(objects), KindOf(o), o.GetName(), len(spec))
 		h.Write(spec)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-func kindOf(o Object) string {
+// KindOf returns the kind of an object, whether or not its TypeMeta is filled in.
+func KindOf(o Object) string {
 	switch o.(type) {
 	case *v1alpha1.GatewayConfig:
 		return v1alpha1.KindGatewayConfig

@@ -35,9 +35,21 @@ func UnresolvedRefs(o Object, message string) Status {
 }
 
 func statusOf(o Object, conditions ...metav1.Condition) Status {
-	return Status{Kind: kindOf(o), Name: o.GetName(), Generation: o.GetGeneration(), Conditions: conditions}
+	return Status{Kind: KindOf(o), Name: o.GetName(), Generation: o.GetGeneration(), Conditions: conditions}
 }
 
 func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+// Record is everything known about one object, for people and status files.
+type Record struct {
+	Kind       string             `json:"kind"`
+	Name       string             `json:"name"`
+	File       string             `json:"file,omitempty"`
+	Line       int                `json:"line,omitempty"`
+	Generation int64              `json:"generation"`        // counts the contents seen
+	Serving    int64              `json:"serving,omitempty"` // the generation in force; 0 when none ever was accepted
+	Conditions []metav1.Condition `json:"conditions"`
+	Findings   []Finding          `json:"findings,omitempty"`
 }

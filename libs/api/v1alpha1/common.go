@@ -73,7 +73,7 @@ type LocalRef struct {
 // ObjectName is the name of another object.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`
 type ObjectName string
 
 // Address is where a listener binds, host:port. An empty host is every interface; port 0 lets the system choose.

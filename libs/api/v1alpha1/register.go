@@ -28,6 +28,14 @@ type Object interface {
 	metav1.Object
 }
 
+// Kinds returns all kinds.
+func Kinds() []string {
+	return []string{
+		KindGatewayConfig, KindAuthConfig, KindFilesConfig,
+		KindRoute, KindTokenPolicy, KindSessionPolicy, KindRateLimitPolicy, KindStoragePolicy,
+	}
+}
+
 // New returns an empty object of a kind, or false when there is no such kind.
 func New(kind string) (Object, bool) {
 	switch kind {

@@ -169,7 +169,7 @@ const (
 )
 
 // HeaderMatch compares a request header.
-// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ''.matches(self.value) in [true, false]",message="not a regular expression"
+// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ”.matches(self.value) in [true, false]",message="not a regular expression"
 type HeaderMatch struct {
 	// +kubebuilder:default=Exact
 	Type ValueMatchType `json:"type,omitempty"`
@@ -184,7 +184,7 @@ type HeaderMatch struct {
 }
 
 // QueryParamMatch compares a query parameter.
-// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ''.matches(self.value) in [true, false]",message="not a regular expression"
+// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ”.matches(self.value) in [true, false]",message="not a regular expression"
 type QueryParamMatch struct {
 	// +kubebuilder:default=Exact
 	Type ValueMatchType `json:"type,omitempty"`
