@@ -23,6 +23,17 @@ type livePolicy struct {
 	current atomic.Pointer[files.Policy] // nil until there has been one
 }
 
+// loadPolicy reads the policy to start with. One that is missing keeps uploads out, and nothing else.
+func loadPolicy(ctx context.Context, boot *v1alpha1.FilesConfig, deps Deps) (*livePolicy, error) {
+	snapshot, err := deps.Source.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load resources: %w", err)
+	}
+	l := &livePolicy{boot: boot, source: deps.Source, log: deps.Log}
+	l.apply(ctx, snapshot)
+	return l, nil
+}
+
 // errNoPolicy refuses uploads: without a policy nobody has said how much anyone may keep.
 var errNoPolicy = fault.New(fault.Unavailable, "uploads are not configured yet")
 
@@ -52,16 +63,19 @@ func (l *livePolicy) run(ctx context.Context) error {
 
 // apply takes a snapshot in and says how that went.
 func (l *livePolicy) apply(ctx context.Context, s *resource.Snapshot) {
-	statuses := []resource.Status{l.bootStatus(s)}
+	var statuses []resource.Status
+	for _, boot := range resource.All[*v1alpha1.FilesConfig](s) {
+		statuses = append(statuses, l.bootStatus(boot, s))
+	}
 	for _, p := range resource.All[*v1alpha1.StoragePolicy](s) {
 		if p.GetName() != string(l.boot.Spec.StoragePolicyRef.Name) {
 			statuses = append(statuses, resource.NotProgrammed(p, v1alpha1.ReasonOverridden, "this files service follows another StoragePolicy"))
 			continue
 		}
 		policy := policyOf(p.Spec)
-		l.current.Store(&policy)
-		l.log.InfoContext(ctx, "storage policy in force", "policy", p.GetName(), "quota_bytes", policy.QuotaBytes,
-			"max_object_bytes", policy.MaxObjectBytes, "snapshot", s.Digest)
+		if last := l.current.Swap(&policy); last != nil && !reflect.DeepEqual(*last, policy) {
+			l.log.InfoContext(ctx, "storage policy changed", "name", p.GetName(), "digest", s.Digest)
+		}
 		statuses = append(statuses, resource.Programmed(p))
 	}
 	if err := l.source.Report(ctx, statuses); err != nil {
@@ -69,20 +83,19 @@ func (l *livePolicy) apply(ctx context.Context, s *resource.Snapshot) {
 	}
 }
 
-// bootStatus says whether the boot object is what this process runs on, and whether its policy is there.
-func (l *livePolicy) bootStatus(s *resource.Snapshot) resource.Status {
-	now, ok := resource.Named[*v1alpha1.FilesConfig](s, l.boot.GetName())
+// bootStatus says whether a boot object is what this process runs on, and whether its policy is there.
+func (l *livePolicy) bootStatus(boot *v1alpha1.FilesConfig, s *resource.Snapshot) resource.Status {
 	ref := string(l.boot.Spec.StoragePolicyRef.Name)
 	_, found := resource.Named[*v1alpha1.StoragePolicy](s, ref)
 	switch {
+	case boot.GetName() != l.boot.GetName() || !reflect.DeepEqual(boot.Spec, l.boot.Spec):
+		return resource.NotProgrammed(boot, v1alpha1.ReasonRestartRequired, "the change takes effect at the next start")
+	case !found && l.current.Load() == nil:
+		return resource.UnresolvedRefs(boot, fmt.Sprintf("there is no accepted StoragePolicy %q, so uploads are refused", ref))
 	case !found:
-		return resource.UnresolvedRefs(l.boot, fmt.Sprintf("there is no accepted StoragePolicy %q", ref))
-	case ok && !reflect.DeepEqual(now.Spec, l.boot.Spec):
-		return resource.NotProgrammed(now, v1alpha1.ReasonRestartRequired, "the change takes effect at the next start")
-	case ok:
-		return resource.Programmed(now)
+		return resource.UnresolvedRefs(boot, fmt.Sprintf("StoragePolicy %q is gone; its last version serves on", ref))
 	default:
-		return resource.Programmed(l.boot)
+		return resource.Programmed(boot)
 	}
 }
 

@@ -1,0 +1,11 @@
+// Command files-svc is the files service alone: it serves what the gateway forwards to it.
+package main
+
+import (
+	filessvc "cloakroom.dev/files-svc"
+	"cloakroom.dev/libs/run"
+)
+
+func main() {
+	run.Main("files-svc", "files-svc keeps people's files and gives them back to nobody else.", filessvc.Commands()...)
+}

@@ -1,0 +1,175 @@
+// Package filessvc is the files service: it takes people's files in, keeps them, and gives them back to nobody else.
+//
+// New reads top to bottom as the whole service: who is believed (keys and the revocation log of the auth service), where
+// rows and bytes live, the core over both, what the operator allows, and the HTTP edge in front. Run keeps all of it going:
+// keys and revocations are followed, what nobody needs any more is reaped, deleted people are erased. Nothing is started
+// by New, and nothing is kept only in memory that a client was told of.
+package filessvc
+
+import (
+	"context"
+	_ "embed" // the contract
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/unicode/norm"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/token"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/files-svc/internal/adapter/httpapi"
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+//go:embed openapi.yaml
+var contract []byte
+
+// Config is what one files service is made from.
+type Config struct {
+	// Boot is the service's own object, read once at start.
+	Boot *v1alpha1.FilesConfig
+	// BaseDir is where relative paths of Boot begin; empty means the working directory.
+	BaseDir string
+	// AuthURL is the auth service's internal listener; empty means the one Boot names.
+	AuthURL string
+
+	pace httpapi.Pace // for tests
+}
+
+// Deps are what the service shares with its process. All are needed; Registerer must be the service's own.
+type Deps struct {
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Tracer     trace.TracerProvider
+	Source     resource.Source
+}
+
+// Service is one files service. It serves when its handler is served and Run runs.
+type Service struct {
+	core    *files.Service
+	auth    *authority
+	policy  *livePolicy
+	eraser  *eraser
+	handler http.Handler
+	close   func() error
+}
+
+// New opens and checks everything and starts nothing. The caller must Close the service.
+func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
+	policy, err := loadPolicy(ctx, cfg.Boot, deps)
+	if err != nil {
+		return nil, err
+	}
+	stores, err := openStores(ctx, cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, stores.close())
+		}
+	}()
+	core, err := files.New(stores.catalog, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
+		Policy: policy.get, Meter: newMeter(deps.Registerer),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("files core: %w", err)
+	}
+	eraser := newEraser(core, deps.Log, deps.Registerer)
+	auth := newAuthority(cfg, deps, eraser.hear)
+
+	mux := web.NewMux()
+	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(stores.cursorKey), policy.accepted, contract,
+		httpapi.Options{Registerer: deps.Registerer, Pace: cfg.pace})
+	return &Service{
+		core: core, auth: auth, policy: policy, eraser: eraser, close: stores.close,
+		handler: web.Edge(mux, web.EdgeOptions{
+			Service: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
+		}),
+	}, nil
+}
+
+// Handler serves clients, through the gateway.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Ready returns nil when requests can be served: tokens can be verified, revocations are known, the stores answer, and
+// there is a policy.
+func (s *Service) Ready(ctx context.Context) error {
+	return errors.Join(s.auth.ready(ctx), s.core.Ready(ctx), s.policy.ready(ctx))
+}
+
+// Run follows, reaps and erases until ctx ends. End it after the last request: uploads need it.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.auth.run(ctx) })
+	group.Go(func() error { return s.core.Run(ctx) })
+	group.Go(func() error { return s.eraser.run(ctx) })
+	group.Go(func() error { return s.policy.run(ctx) })
+	return group.Wait()
+}
+
+// Close closes the stores. Call it when Run has returned and no request runs.
+func (s *Service) Close() error { return errors.Join(s.auth.close(), s.close()) }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// authority is whom this service believes: the auth service's keys, and its word on what no longer holds.
+type authority struct {
+	keys     *token.JWKS
+	view     *token.View
+	follower *token.Follower
+	verifier *token.Verifier
+	client   *http.Client
+}
+
+func newAuthority(cfg Config, deps Deps, onEntry func(context.Context, token.Entry) error) *authority {
+	spec := cfg.Boot.Spec.Verifier
+	url := cfg.AuthURL
+	if url == "" {
+		url = string(spec.InternalURL)
+	}
+	a := &authority{client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
+	a.view = token.NewView(token.ViewOptions{MaxStaleness: spec.MaxStaleness.Std(), Registerer: deps.Registerer})
+	a.keys = token.NewJWKS(url+"/.well-known/jwks.json", a.client, token.JWKSOptions{Log: deps.Log, Registerer: deps.Registerer})
+	a.follower = token.NewFollower(url, "files-"+newID(), a.client, a.view, token.FollowerOptions{
+		OnEntry: onEntry, Log: deps.Log, Registerer: deps.Registerer,
+	})
+	a.verifier = token.NewVerifier(a.keys, a.view, token.Policy{
+		Issuer: string(spec.Issuer), Audiences: texts(spec.Audiences), Algorithms: texts(spec.Algorithms), Leeway: spec.Leeway.Std(),
+	}, deps.Registerer)
+	return a
+}
+
+func (a *authority) ready(ctx context.Context) error {
+	return errors.Join(a.keys.Ready(ctx), a.follower.Ready(ctx), a.view.Fresh())
+}
+
+func (a *authority) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.keys.Run(ctx) })
+	group.Go(func() error { return a.follower.Run(ctx) })
+	return group.Wait()
+}
+
+func (a *authority) close() error {
+	a.verifier.Close()
+	a.client.CloseIdleConnections()
+	return nil
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, t := range list {
+		out[i] = string(t)
+	}
+	return out
+}
