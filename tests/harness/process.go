@@ -105,3 +105,12 @@ func WriteSecret(t testing.TB, dir string) string {
 	}
 	return path
 }
+
+// RunProgram runs a program to its end and returns exit code and output.
+func RunProgram(t testing.TB, pkg string, args ...string) (code int, out string) {
+	t.Helper()
+	cmd := exec.Command(Build(t, pkg), args...)
+	cmd.Dir = t.TempDir()
+	raw, _ := cmd.CombinedOutput()
+	return cmd.ProcessState.ExitCode(), string(raw)
+}

@@ -1,0 +1,70 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/resource/check"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/telemetry"
+)
+
+// Commands are the words every service's program has: serve and check.
+func Commands[Boot resource.Object](p Program[Boot]) []run.Command {
+	var rules []check.Rules
+	if p.Rules != nil {
+		rules = append(rules, p.Rules)
+	}
+	return []run.Command{
+		{Name: "serve", Summary: "serve until SIGTERM: serve --config DIR", Run: p.serveCommand},
+		check.Command(rules...),
+	}
+}
+
+func (p Program[Boot]) serveCommand(ctx context.Context, args []string, to run.IO) error {
+	config, log, err := p.flags("serve", "Serves until it is told to stop, then finishes what runs.", args, to)
+	if err != nil {
+		return err
+	}
+	return Serve(ctx, p, config, log)
+}
+
+// MigrateCommand is for services with a store: it brings the schema up to date and exits. Serving does so by itself; this is for
+// those who want it done before.
+func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx context.Context, boot Boot, deps Deps) error) run.Command {
+	return run.Command{
+		Name: "migrate", Summary: "bring the store's schema up to date: migrate --config DIR",
+		Run: func(ctx context.Context, args []string, to run.IO) error {
+			config, log, err := p.flags("migrate", "Brings the schema of the store up to date and exits. Safe to repeat.", args, to)
+			if err != nil {
+				return err
+			}
+			boot, deps, _, err := p.load(ctx, config, log, nil)
+			if err != nil {
+				return err
+			}
+			if err := migrate(ctx, boot, deps); err != nil {
+				return err
+			}
+			_, err = io.WriteString(to.Stdout, "the store is up to date\n")
+			return err
+		},
+	}
+}
+
+func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config string, log *slog.Logger, err error) {
+	var level slog.Level
+	fs := run.Flags(name, usage, to)
+	fs.StringVar(&config, "config", "", "folder of resources, with exactly one boot object of this service")
+	fs.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
+		return "", nil, err
+	}
+	if config == "" {
+		return "", nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
+	}
+	return config, telemetry.NewLogger(to.Stderr, level, p.Name), nil
+}

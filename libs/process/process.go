@@ -1,0 +1,151 @@
+// Package process is the life of one service as a process of its own: `serve --config DIR`.
+//
+//	flags -> folder of resources -> the service's boot object -> logs, metrics, traces, status files
+//	      -> New -> listeners -> ready -> (signal) drain -> Close -> last spans out
+//
+// What the services share of that is here once; what differs is a Program. The stack, which runs three services in one
+// process, calls their New itself.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/resource/check"
+	"cloakroom.dev/libs/resource/dir"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/telemetry"
+)
+
+// flushTimeout bounds how long the last spans may keep a process that is going away.
+const flushTimeout = 3 * time.Second
+
+// Deps are what a service shares with its process. All are needed; Registerer must be the service's own.
+type Deps struct {
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Tracer     trace.TracerProvider
+	Source     resource.Source
+}
+
+// Service is what every service's New returns: it has started nothing, Run works until its context ends, Close comes last.
+type Service interface {
+	Ready(ctx context.Context) error
+	Run(ctx context.Context) error
+	Close() error
+}
+
+// Endpoint is one listener of a service.
+type Endpoint struct {
+	Name      string
+	Address   v1alpha1.Address
+	Handler   http.Handler
+	Stage     run.Stage
+	Configure func(*http.Server) // may be nil
+}
+
+// Life is what every boot object says about the process itself.
+type Life struct {
+	Ops       v1alpha1.Listener
+	Drain     v1alpha1.Drain
+	Telemetry v1alpha1.Telemetry
+	StateDir  v1alpha1.FilePath
+}
+
+// Program is one service's own part. Boot is the type of its boot object.
+type Program[Boot resource.Object] struct {
+	Name  string      // as in metrics, logs and traces: auth-svc
+	Kinds []string    // the resources it reads; a folder may hold others
+	Rules check.Rules // what `check` looks for beyond the schemas; may be nil
+	Life  func(Boot) Life
+	// Open makes the service and says what it serves, and what more the ops port shows.
+	Open func(ctx context.Context, boot Boot, deps Deps) (Service, []Endpoint, map[string]http.Handler, error)
+}
+
+// Serve is the whole process over a folder of resources. It returns when ctx has ended and everything is drained.
+func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config string, log *slog.Logger) (err error) {
+	reg := telemetry.NewRegistry()
+	boot, deps, folder, err := p.load(ctx, config, log, reg)
+	if err != nil {
+		return err
+	}
+	life := p.Life(boot)
+	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{
+		Service: p.Name, Endpoint: string(life.Telemetry.OTLPEndpoint), Ratio: life.Telemetry.Ratio(),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, flushed(flush)) }()
+	deps.Tracer = tracer
+	if life.StateDir != "" {
+		if err := folder.KeepStatus(string(life.StateDir)); err != nil {
+			return err
+		}
+	}
+	service, endpoints, more, err := p.Open(ctx, boot, deps)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, service.Close()) }()
+	ops := run.NewOps(reg)
+	ops.Ready(p.Name, service.Ready)
+	ops.Handle("GET /-/resources", folder)
+	for pattern, h := range more {
+		ops.Handle(pattern, h)
+	}
+	endpoints = append(endpoints, Endpoint{Name: "ops", Address: life.Ops.Address, Handler: ops, Stage: run.OpsPort})
+	servers, err := listen(ctx, endpoints, log)
+	if err != nil {
+		return err
+	}
+	return run.Serve(ctx, run.ServeOptions{
+		Log: log, Ops: ops, DrainDelay: life.Drain.Delay.Std(), DrainTimeout: life.Drain.Timeout.Std(),
+	}, servers, service.Run)
+}
+
+// load reads the folder and finds the one boot object in it.
+func (p Program[Boot]) load(ctx context.Context, config string, log *slog.Logger, reg prometheus.Registerer) (boot Boot, deps Deps, folder *dir.Source, err error) {
+	folder = dir.New(config, dir.Options{Service: p.Name, Log: log, Registerer: reg, Kinds: p.Kinds})
+	snapshot, err := folder.Load(ctx)
+	if err != nil {
+		return boot, deps, nil, err
+	}
+	boot, err = resource.One[Boot](snapshot)
+	return boot, Deps{Log: log, Registerer: reg, Source: folder}, folder, err
+}
+
+// listen opens all listeners or none.
+func listen(ctx context.Context, endpoints []Endpoint, log *slog.Logger) ([]run.Server, error) {
+	var servers []run.Server
+	var lc net.ListenConfig
+	for _, e := range endpoints {
+		l, err := lc.Listen(ctx, "tcp", string(e.Address))
+		if err != nil {
+			err = fmt.Errorf("open the %s listener: %w", e.Name, err)
+			for _, s := range servers {
+				err = errors.Join(err, s.Listener.Close())
+			}
+			return nil, err
+		}
+		log.InfoContext(ctx, "listening", "listener", e.Name, "address", l.Addr().String())
+		servers = append(servers, run.Server{Name: e.Name, Listener: l, Handler: e.Handler, Stage: e.Stage, Configure: e.Configure})
+	}
+	return servers, nil
+}
+
+func flushed(flush func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	return flush(ctx)
+}

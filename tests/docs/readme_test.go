@@ -1,0 +1,95 @@
+// Package docs runs what the documents say, as they say it.
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"cloakroom.dev/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+var block = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+
+// The README's commands run in order in one shell, each as it stands but for the address and the folder of this test's
+// stack. `make run` is what the harness has done already, `make test` is what is running.
+func TestReadme_CommandsDoWhatTheySay(t *testing.T) {
+	root := harness.Root(t)
+	s := harness.Start(t)
+	raw, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\n")
+	for _, m := range block.FindAllStringSubmatch(string(raw), -1) {
+		if code := m[1]; code != "make run\n" && code != "make test\n" {
+			script.WriteString(code)
+			script.WriteString("echo\n")
+		}
+	}
+	commands := strings.NewReplacer("http://localhost:8080", s.Public, ".data/", s.Dir+"/").Replace(script.String())
+	cmd := exec.Command("bash", "-c", commands)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, commands, out)
+	}
+	for _, want := range []string{
+		`"name":"README.md"`, "the same", `"current":true`, `"code":"INVALID_TOKEN"`, `"kid"`,
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%s is missing from\n%s", want, out)
+		}
+	}
+}
+
+// The block that the stack prints tells three lines to try: they must work as they stand, in that order, in one shell.
+func TestStack_PrintsLinesThatWork(t *testing.T) {
+	s := harness.Start(t)
+	var lines []string
+	for line := range strings.Lines(s.Output()) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "curl ") || strings.HasPrefix(line, "TOKEN=$(curl ") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 3 {
+		t.Fatalf("%d lines to try, want 3:\n%s", len(lines), s.Output())
+	}
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(lines, "\n"))
+	cmd.Dir = harness.Root(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"items":[{`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestDocs_LinksLeadSomewhere(t *testing.T) {
+	root := harness.Root(t)
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+	for _, pattern := range []string{"*.md", "docs/*/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range link.FindAllStringSubmatch(string(raw), -1) {
+				if strings.Contains(m[1], "://") {
+					continue
+				}
+				if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+					t.Errorf("%s links to %s, which is not there", filepath.Base(path), m[1])
+				}
+			}
+		}
+	}
+}

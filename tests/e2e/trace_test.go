@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"cloakroom.dev/tests/harness"
+)
+
+// spans is an OTLP receiver that remembers, by trace, which service did what.
+type spans struct {
+	mu     sync.Mutex
+	traces map[string][]string
+}
+
+func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		body, _ = gzip.NewReader(r.Body)
+	}
+	raw, _ := io.ReadAll(body)
+	var req collector.ExportTraceServiceRequest
+	if err := proto.Unmarshal(raw, &req); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rs := range req.ResourceSpans {
+		service := ""
+		for _, a := range rs.Resource.Attributes {
+			if a.Key == "service.name" {
+				service = a.Value.GetStringValue()
+			}
+		}
+		for _, ss := range rs.ScopeSpans {
+			for _, span := range ss.Spans {
+				s.traces[string(span.TraceId)] = append(s.traces[string(span.TraceId)], service+": "+span.Name)
+			}
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+// One request reads as one story: gateway, service, database, and a caller's own trace goes on in ours.
+func TestTraces_OneRequestIsOneTrace(t *testing.T) {
+	got := &spans{traces: map[string][]string{}}
+	receiver := httptest.NewServer(got)
+	defer receiver.Close()
+	s, dir := startWithTracing(t, receiver.URL)
+	_ = dir
+	ada := harness.NewClient(t, s.Public).SignUp()
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	ada.Do("GET", "/v1/files", nil, harness.Header("Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")).Is(200)
+	id := string([]byte{0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36})
+	var story []string
+	waitFor(t, 15*time.Second, func() bool {
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		story = slices.Clone(got.traces[id])
+		text := strings.Join(story, "\n")
+		return strings.Contains(text, "gateway: GET") && strings.Contains(text, "files-svc: GET") && strings.Contains(text, "files-svc: SELECT")
+	})
+	t.Logf("the story of a list:\n%s", strings.Join(story, "\n"))
+}
+
+func startWithTracing(t *testing.T, endpoint string) (*harness.Stack, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "config")
+	paths, _ := filepath.Glob(filepath.Join(harness.Root(t), "stack/config/*.yaml"))
+	for _, path := range paths {
+		to := filepath.Join(dir, filepath.Base(path))
+		copyFile(t, path, to)
+		raw, err := os.ReadFile(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, to, withTracing(string(raw), endpoint))
+	}
+	return harness.Start(t, "CONFIG_DIR="+dir), dir
+}
+
+// withTracing adds telemetry to every boot object of a file.
+func withTracing(yaml, endpoint string) string {
+	docs := strings.Split(yaml, "\n---")
+	for i, doc := range docs {
+		if strings.Contains(doc, "kind: AuthConfig") || strings.Contains(doc, "kind: FilesConfig") || strings.Contains(doc, "kind: GatewayConfig") {
+			docs[i] = strings.Replace(doc, "\nspec:\n", "\nspec:\n  telemetry: {otlpEndpoint: \""+endpoint+"\"}\n", 1)
+		}
+	}
+	return strings.Join(docs, "\n---")
+}
