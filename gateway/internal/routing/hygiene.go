@@ -14,6 +14,10 @@ type Hygiene struct {
 // identityPrefixes begin the names that say who the caller is.
 var identityPrefixes = []string{"x-user-", "x-session-", "x-roles", "x-internal-"}
 
+// sessionMode is the one name below an identity prefix that is a client's own: with it a browser asks for cookies at login.
+// In this spelling only.
+const sessionMode = "X-Session-Mode"
+
 // forwardingPrefixes begin the names that say where a request came from.
 var forwardingPrefixes = []string{"x-forwarded-"}
 
@@ -44,7 +48,10 @@ func NewHygiene(extra ...string) *Hygiene {
 // Identity reports whether a header of this name says who the caller is: strip it from every client's request, on every
 // route, and from the names a client lists in Connection.
 func (h *Hygiene) Identity(name string) bool {
-	return hasFoldedPrefix(name, identityPrefixes) || hasFoldedPrefix(name, h.prefixes) || hasFolded(name, h.exact)
+	if hasFoldedPrefix(name, identityPrefixes) && !strings.EqualFold(name, sessionMode) {
+		return true
+	}
+	return hasFoldedPrefix(name, h.prefixes) || hasFolded(name, h.exact)
 }
 
 // Forwarding reports whether a header of this name says where a request came from or what it really asks for. The edge
