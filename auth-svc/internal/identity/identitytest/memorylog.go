@@ -45,6 +45,9 @@ func (tx *memoryTx) AuditHead(context.Context) (seq int64, hash [32]byte, _ erro
 }
 
 func (tx *memoryTx) InsertAudit(_ context.Context, row identity.AuditRow) error {
+	if n := len(tx.audit); n > 0 && tx.audit[n-1].Seq >= row.Seq {
+		return errMoved
+	}
 	return assign(tx, &tx.audit, append(slices.Clip(tx.audit), row))
 }
 

@@ -54,6 +54,7 @@ func (tx *memoryTx) InsertUser(_ context.Context, u identity.User) error {
 	if tx.taken(u) {
 		return errTaken
 	}
+	u.Roles = slices.Sorted(slices.Values(u.Roles))
 	return put(tx, tx.users, u.ID, u)
 }
 
