@@ -18,8 +18,8 @@ type AuthConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
-	Spec   AuthConfigSpec `json:"spec,omitempty"`
+	// +required
+	Spec   AuthConfigSpec `json:"spec"`
 	Status Status         `json:"status,omitempty"`
 }
 
@@ -55,7 +55,7 @@ type AuthConfigSpec struct {
 	// +optional
 	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
 
-	// +kubebuilder:default={}
+	// +kubebuilder:default={argon2id: {memory: "19Mi"}, gate: {memory: "80Mi"}}
 	Hashing Hashing `json:"hashing,omitempty"`
 
 	// Issuer is the iss of access tokens. It can't change on a living object: every token in use names it.
@@ -130,10 +130,10 @@ type Bootstrap struct {
 // Hashing is the cost of a password and the bound on what all of them together may cost.
 // +kubebuilder:validation:XValidation:rule="quantity(self.gate.memory).compareTo(quantity(self.argon2id.memory)) >= 0",message="gate.memory must hold at least one hash of argon2id.memory"
 type Hashing struct {
-	// +kubebuilder:default={memory: "19Mi", iterations: 2, parallelism: 1}
+	// +kubebuilder:default={memory: "19Mi"}
 	Argon2id Argon2id `json:"argon2id,omitempty"`
 
-	// +kubebuilder:default={memory: "80Mi", queue: 64, maxWait: "2s"}
+	// +kubebuilder:default={memory: "80Mi"}
 	Gate HashGate `json:"gate,omitempty"`
 }
 

@@ -12,3 +12,6 @@
 // +kubebuilder:object:generate=true
 // +groupName=cloakroom.dev
 package v1alpha1
+
+//go:generate ../../../.bin/controller-gen object crd paths=. output:crd:dir=./crds
+//go:generate sh -c "cp crds/*.yaml ../../../k8s/crds/"

@@ -18,8 +18,8 @@ type FilesConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
-	Spec   FilesConfigSpec `json:"spec,omitempty"`
+	// +required
+	Spec   FilesConfigSpec `json:"spec"`
 	Status Status          `json:"status,omitempty"`
 }
 

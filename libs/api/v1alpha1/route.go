@@ -132,7 +132,7 @@ type RouteMatch struct {
 // PathMatch compares the path. PathPrefix compares whole segments: /v1 holds for /v1 and /v1/x, not for /v10.
 // +kubebuilder:validation:XValidation:rule="self.type == 'RegularExpression' || (self.value.startsWith('/') && !self.value.contains('//') && !self.value.contains('/./') && !self.value.contains('/../') && !self.value.endsWith('/.') && !self.value.endsWith('/..'))",message="the path must start with / and have no //, /./ or /../"
 // +kubebuilder:validation:XValidation:rule="self.type == 'RegularExpression' || self.value.matches('^[A-Za-z0-9/._~!$&()*+,;=:@-]*$')",message="the path has a character that must not stand in a path; percent-encoding is not used here"
-// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ”.matches(self.value) || true",message="not a regular expression"
+// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || 'x'.matches(self.value) in [true, false]",message="not a regular expression"
 type PathMatch struct {
 	// +kubebuilder:default=PathPrefix
 	Type PathMatchType `json:"type,omitempty"`
@@ -169,7 +169,7 @@ const (
 )
 
 // HeaderMatch compares a request header.
-// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ”.matches(self.value) in [true, false]",message="not a regular expression"
+// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || 'x'.matches(self.value) in [true, false]",message="not a regular expression"
 type HeaderMatch struct {
 	// +kubebuilder:default=Exact
 	Type ValueMatchType `json:"type,omitempty"`
@@ -184,7 +184,7 @@ type HeaderMatch struct {
 }
 
 // QueryParamMatch compares a query parameter.
-// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || ”.matches(self.value) in [true, false]",message="not a regular expression"
+// +kubebuilder:validation:XValidation:rule="self.type != 'RegularExpression' || 'x'.matches(self.value) in [true, false]",message="not a regular expression"
 type QueryParamMatch struct {
 	// +kubebuilder:default=Exact
 	Type ValueMatchType `json:"type,omitempty"`
@@ -282,12 +282,14 @@ type CORSOrigin string
 type RouteHeaders struct {
 	// Request changes what the service sees. It can't touch identity, framing or what the gateway itself sets.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="(self.?set.orValue([]) + self.?add.orValue([])).all(h, !(h.name.lowerAscii() in ['authorization', 'cookie', 'host', 'connection', 'keep-alive', 'proxy-connection', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'via', 'forwarded', 'traceparent', 'tracestate', 'x-request-id', 'x-api-key']) && !h.name.lowerAscii().matches('^x-(user|session|roles|internal|forwarded)'))",message="this header belongs to HTTP, to identity or to the gateway and can't be set here"
+	// +kubebuilder:validation:XValidation:rule="!has(self.set) || self.set.all(h, !h.name.matches('(?i)^(authorization|cookie|host|connection|keep-alive|proxy-connection|content-length|transfer-encoding|te|trailer|upgrade|expect|via|forwarded|traceparent|tracestate|x[-_]request[-_]id|x[-_]api[-_]key|x[-_](user|session|roles|internal|forwarded)([-_].*)?)$'))",message="set: a header that belongs to HTTP, to identity or to the gateway can't be given here"
+	// +kubebuilder:validation:XValidation:rule="!has(self.add) || self.add.all(h, !h.name.matches('(?i)^(authorization|cookie|host|connection|keep-alive|proxy-connection|content-length|transfer-encoding|te|trailer|upgrade|expect|via|forwarded|traceparent|tracestate|x[-_]request[-_]id|x[-_]api[-_]key|x[-_](user|session|roles|internal|forwarded)([-_].*)?)$'))",message="add: a header that belongs to HTTP, to identity or to the gateway can't be given here"
 	Request *HeaderChanges `json:"request,omitempty"`
 
 	// Response changes what the client sees.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="(self.?set.orValue([]) + self.?add.orValue([])).all(h, !(h.name.lowerAscii() in ['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'date', 'x-request-id']))",message="this header belongs to HTTP or to the gateway and can't be set here"
+	// +kubebuilder:validation:XValidation:rule="!has(self.set) || self.set.all(h, !h.name.matches('(?i)^(connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade|date|x-request-id)$'))",message="set: a header that belongs to HTTP or to the gateway can't be given here"
+	// +kubebuilder:validation:XValidation:rule="!has(self.add) || self.add.all(h, !h.name.matches('(?i)^(connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade|date|x-request-id)$'))",message="add: a header that belongs to HTTP or to the gateway can't be given here"
 	Response *HeaderChanges `json:"response,omitempty"`
 }
 

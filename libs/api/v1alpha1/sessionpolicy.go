@@ -17,8 +17,8 @@ type SessionPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
-	Spec   SessionPolicySpec `json:"spec,omitempty"`
+	// +required
+	Spec   SessionPolicySpec `json:"spec"`
 	Status Status            `json:"status,omitempty"`
 }
 
@@ -76,7 +76,7 @@ type SessionPolicySpec struct {
 	// +kubebuilder:default=EndOldest
 	Eviction SessionEviction `json:"eviction,omitempty"`
 
-	// +kubebuilder:default={}
+	// +kubebuilder:default={minLength: 8, maxLength: 256}
 	Password PasswordRules `json:"password,omitempty"`
 
 	// +kubebuilder:default={}

@@ -17,8 +17,8 @@ type StoragePolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
-	Spec   StoragePolicySpec `json:"spec,omitempty"`
+	// +required
+	Spec   StoragePolicySpec `json:"spec"`
 	Status Status            `json:"status,omitempty"`
 }
 

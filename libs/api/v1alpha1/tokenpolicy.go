@@ -18,8 +18,8 @@ type TokenPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
-	Spec   TokenPolicySpec `json:"spec,omitempty"`
+	// +required
+	Spec   TokenPolicySpec `json:"spec"`
 	Status Status          `json:"status,omitempty"`
 }
 
@@ -51,7 +51,7 @@ type TokenPolicySpec struct {
 	// +kubebuilder:validation:MaxItems=5
 	Algorithms []Algorithm `json:"algorithms,omitempty"`
 
-	// +kubebuilder:default={}
+	// +kubebuilder:default={refreshInterval: "60s", maxStale: "24h"}
 	JWKS JWKS `json:"jwks,omitempty"`
 
 	// Leeway for clocks that differ.
@@ -66,7 +66,7 @@ type TokenPolicySpec struct {
 	// +kubebuilder:default={}
 	Cache TokenCache `json:"cache,omitempty"`
 
-	// +kubebuilder:default={}
+	// +kubebuilder:default={mode: "Log", onUnavailable: "Deny"}
 	Revocation Revocation `json:"revocation,omitempty"`
 
 	// ClaimHeaders hand claims of a verified token to the service behind, as headers. Clients can't send those headers:
