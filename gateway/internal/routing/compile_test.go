@@ -36,8 +36,8 @@ func TestCompile_RefusesWhatTheSchemaCannotSee(t *testing.T) {
 		"open and require":  {rule("/*", open, require("files:read:self")), "spec.rules[0].require: needs auth.tokenPolicyRef"},
 		"permission":        {rule("/*", policy("tp"), require("files:read:mine")), `"files:read:mine" is not`},
 		"path pattern":      {rule("~a)(b", open), "spec.rules[0].matches[0].path.value: not a regular expression"},
-		"header pattern":    {rule("/a h:x-a~(", open), "matches[0].headers[X-A].value: not a regular expression"},
-		"query pattern":     {rule("/a or /b q:a~[", open), "matches[1].queryParams[a].value: not a regular expression"},
+		"header pattern":    {rule("/a h:x-a~(", open), "matches[0].headers[0].value: not a regular expression"},
+		"query pattern":     {rule("/a or /b q:a~[", open), "matches[1].queryParams[0].value: not a regular expression"},
 		"host header":       {rule("/a h:host=x", open), "matched by spec.hostnames"},
 		"dots in a path":    {rule("/a/../b", open), "not a path a request can have"},
 		"escape in a path":  {rule("/a%2fb/*", open), "not a path a request can have"},
@@ -88,9 +88,9 @@ func TestCompile_MissingReferenceAnswers503AndHarmsNoOther(t *testing.T) {
 		gets("GET http://h/else", "wide/0"),
 	)
 	for name, want := range map[string]string{
-		"token":   `False RefNotFound: spec.rules[0]: there is no usable TokenPolicy "gone"; these rules answer 503`,
-		"limit":   `False RefNotFound: spec.rules[0]: there is no usable RateLimitPolicy "gone"; these rules answer 503`,
-		"backend": `False RefNotFound: spec.rules[0]: there is no usable upstream "gone"; these rules answer 503`,
+		"token":   `False RefNotFound: spec.rules[0].auth.tokenPolicyRef.name: there is no usable TokenPolicy "gone"; these rules answer 503`,
+		"limit":   `False RefNotFound: spec.rules[0].rateLimitRefs[0].name: there is no usable RateLimitPolicy "gone"; these rules answer 503`,
+		"backend": `False RefNotFound: spec.rules[0].backends[0].name: there is no usable upstream "gone"; these rules answer 503`,
 		"wide":    "True Programmed",
 	} {
 		if got := status(t, statuses, name); got != want {
@@ -256,5 +256,26 @@ func TestCompile_DoesNotDependOnOrder(t *testing.T) {
 	}
 	if diff := cmp.Diff(s1, s2); diff != "" || first.Digest() != second.Digest() {
 		t.Errorf("statuses or digest differ:\n%s", diff)
+	}
+}
+
+func TestReview_TellsEveryFlawWithItsField(t *testing.T) {
+	got := routing.Review(snapshot(
+		route("a", rule("/x", open)),
+		route("b", rule("/x or ~(", open), rule("/y", policy("gone")))))
+	var lines []string
+	for _, f := range got {
+		lines = append(lines, f.Kind+"/"+f.Name+" "+f.Field)
+	}
+	want := []string{
+		"Route/b spec.rules[0].matches[1].path.value",
+		"Route/b spec.rules[1].auth.tokenPolicyRef.name",
+		"Route/b spec.rules[0].matches[0]",
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := routing.Review(snapshot(product()...)); got != nil {
+		t.Errorf("a good configuration has flaws: %v", got)
 	}
 }

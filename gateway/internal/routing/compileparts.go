@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"net/textproto"
 	"strings"
 
@@ -11,16 +12,16 @@ import (
 var upstreams = map[string]bool{"auth": true, "files": true}
 
 func compileBackends(rule *Rule, spec *v1alpha1.RouteRule, at string, f *finding) {
-	for _, b := range spec.Backends {
+	for i, b := range spec.Backends {
 		switch {
 		case !upstreams[b.Name]:
-			rule.unresolved(f, at, "upstream", b.Name)
+			rule.unresolved(f, fmt.Sprintf("%s.backends[%d].name", at, i), "upstream", b.Name)
 		case b.Weight > 0:
 			rule.Backends = append(rule.Backends, Backend{Upstream: b.Name, Weight: int64(b.Weight)})
 		}
 	}
 	if len(rule.Backends) == 0 && rule.Refused == "" {
-		f.reject("%s.backends: at least one needs a weight above 0", at)
+		f.reject(at+".backends", "at least one needs a weight above 0")
 	}
 }
 
@@ -39,7 +40,7 @@ func compileRewrite(rule *Rule, spec *v1alpha1.RouteRule, at string, f *finding)
 		rule.Path.ReplacePrefix, rule.Path.Prefix = true, to
 		for _, m := range spec.Matches {
 			if m.Path.Type != v1alpha1.PathPrefix {
-				f.reject("%s.rewrite.path: ReplacePrefixMatch needs every match to have path.type PathPrefix", at)
+				f.reject(at+".rewrite.path", "ReplacePrefixMatch needs every match to have path.type PathPrefix")
 				break
 			}
 		}
@@ -47,7 +48,7 @@ func compileRewrite(rule *Rule, spec *v1alpha1.RouteRule, at string, f *finding)
 		rule.Path.FullPath = to
 	}
 	if !isCanonical(to) {
-		f.reject("%s.rewrite.path: %q is not a path a request can have", at, to)
+		f.reject(at+".rewrite.path", "%q is not a path a request can have", to)
 	}
 }
 
@@ -62,7 +63,7 @@ func compileHeaders(rule *Rule, spec *v1alpha1.RouteRule, at string, f *finding)
 	for _, list := range [][]Header{rule.Request.Set, rule.Request.Add} {
 		for _, h := range list {
 			if builtin.Identity(h.Name) || builtin.Forwarding(h.Name) {
-				f.reject("%s.headers.request: %s says who the caller is or where a request came from, and can't be set", at, h.Name)
+				f.reject(at+".headers.request", "%s says who the caller is or where a request came from, and can't be set", h.Name)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/textproto"
 	"time"
 
@@ -16,7 +17,7 @@ const maxRefill = 366 * 24 * time.Hour
 
 func (c *compiler) tokenPolicies(list []*v1alpha1.TokenPolicy) {
 	for _, p := range list {
-		f := &finding{}
+		f := c.review(v1alpha1.KindTokenPolicy, p)
 		checkTokenPolicy(p, f)
 		served := p
 		if len(f.rejected) > 0 {
@@ -28,7 +29,6 @@ func (c *compiler) tokenPolicies(list []*v1alpha1.TokenPolicy) {
 			c.tokens[p.Name] = newTokenPolicy(served)
 			c.table.policies = append(c.table.policies, c.tokens[p.Name])
 		}
-		c.statuses = append(c.statuses, f.status(p))
 	}
 }
 
@@ -44,21 +44,21 @@ func newTokenPolicy(p *v1alpha1.TokenPolicy) *TokenPolicy {
 // checkTokenPolicy finds what the schema can't say.
 func checkTokenPolicy(p *v1alpha1.TokenPolicy, f *finding) {
 	if len(p.Spec.Algorithms) == 0 || len(p.Spec.Audiences) == 0 || p.Spec.Issuer == "" {
-		f.reject("spec: issuer, audiences and algorithms are needed")
+		f.reject("spec", "issuer, audiences and algorithms are needed")
 	}
 	from := p.Spec.ExtractFrom
 	if from.Header == nil && from.Cookie == nil && from.APIKeyHeader == "" {
-		f.reject("spec.extractFrom: at least one of header, cookie, apiKeyHeader is needed")
+		f.reject("spec.extractFrom", "at least one of header, cookie, apiKeyHeader is needed")
 	}
 	own := NewHygiene()
 	seen := map[string]bool{}
 	for i, ch := range p.Spec.ClaimHeaders {
-		folded := foldName(string(ch.Header))
+		at, folded := fmt.Sprintf("spec.claimHeaders[%d].header", i), foldName(string(ch.Header))
 		if own.Forwarding(string(ch.Header)) {
-			f.reject("spec.claimHeaders[%d].header: %s is the gateway's own", i, ch.Header)
+			f.reject(at, "%s is the gateway's own", ch.Header)
 		}
 		if seen[folded] {
-			f.reject("spec.claimHeaders[%d].header: %s is there twice, in another spelling", i, ch.Header)
+			f.reject(at, "%s is there twice, in another spelling", ch.Header)
 		}
 		seen[folded] = true
 	}
@@ -66,7 +66,7 @@ func checkTokenPolicy(p *v1alpha1.TokenPolicy, f *finding) {
 
 func (c *compiler) rateLimitPolicies(list []*v1alpha1.RateLimitPolicy) {
 	for _, p := range list {
-		f := &finding{}
+		f := c.review(v1alpha1.KindRateLimitPolicy, p)
 		rules := limitRules(p, f)
 		served := p
 		if len(f.rejected) > 0 {
@@ -79,7 +79,6 @@ func (c *compiler) rateLimitPolicies(list []*v1alpha1.RateLimitPolicy) {
 			c.table.kept.limits[p.Name] = served
 			c.limits[p.Name] = rules
 		}
-		c.statuses = append(c.statuses, f.status(p))
 	}
 }
 
@@ -91,6 +90,7 @@ var keyKinds = map[v1alpha1.RateLimitKeyType]KeyKind{
 func limitRules(p *v1alpha1.RateLimitPolicy, f *finding) []*LimitRule {
 	var rules []*LimitRule
 	for i, spec := range p.Spec.Rules {
+		at := fmt.Sprintf("spec.rules[%d]", i)
 		r := &LimitRule{
 			Policy: p.Name,
 			Name:   string(spec.Name),
@@ -104,16 +104,16 @@ func limitRules(p *v1alpha1.RateLimitPolicy, f *finding) []*LimitRule {
 		}
 		switch {
 		case r.Limit < 1 || r.Burst < 1 || r.Window <= 0:
-			f.reject("spec.rules[%d]: limit, burst and window must be above 0", i)
+			f.reject(at, "limit, burst and window must be above 0")
 		case float64(r.Burst)*float64(r.Window)/float64(r.Limit) > float64(maxRefill):
-			f.reject("spec.rules[%d]: an exhausted key would need over a year to be whole again: lower burst or raise limit", i)
+			f.reject(at, "an exhausted key would need over a year to be whole again: lower burst or raise limit")
 		case r.By == 0 || r.By == ByHeader && r.Header == "":
-			f.reject("spec.rules[%d].key: no such key", i)
+			f.reject(at+".key", "no such key")
 		}
 		rules = append(rules, r)
 	}
 	if len(rules) == 0 {
-		f.reject("spec.rules: at least one rule is needed")
+		f.reject("spec.rules", "at least one rule is needed")
 	}
 	return rules
 }

@@ -14,15 +14,8 @@ import (
 
 // compileRoute makes the claims of a Route, one a match and hostname, and records in f what is wrong with it. Claims come
 // back also when something is: of a refused Route they are what answers 503.
-func (c *compiler) compileRoute(r *v1alpha1.Route, f *finding) []*claim {
-	hosts := []string{""}
-	if len(r.Spec.Hostnames) > 0 {
-		hosts = hosts[:0]
-		for _, h := range r.Spec.Hostnames {
-			hosts = append(hosts, strings.ToLower(string(h)))
-		}
-	}
-	var claims []*claim
+func (c *compiler) compileRoute(r *v1alpha1.Route, f *finding) []stake {
+	var stakes []stake
 	for i := range r.Spec.Rules {
 		spec, at := &r.Spec.Rules[i], fmt.Sprintf("spec.rules[%d]", i)
 		rule := c.compileRule(spec, at, f)
@@ -35,21 +28,40 @@ func (c *compiler) compileRoute(r *v1alpha1.Route, f *finding) []*claim {
 			matches = []v1alpha1.RouteMatch{{}}
 		}
 		for j := range matches {
-			m, ok := compileMatch(&matches[j], fmt.Sprintf("%s.matches[%d]", at, j), f)
+			field := fmt.Sprintf("%s.matches[%d]", at, j)
+			m, ok := compileMatch(&matches[j], field, f)
 			if !ok {
 				continue
 			}
-			for _, host := range hosts {
-				staked := m
-				staked.host, staked.rule, staked.created = host, rule, r.CreationTimestamp.Time
-				claims = append(claims, &staked)
+			for _, host := range hosts(r) {
+				own := m
+				own.host, own.rule, own.created, own.order = host, rule, r.CreationTimestamp.Time, len(stakes)
+				stakes = append(stakes, stake{claim: &own, field: field, finding: f})
 			}
 		}
 	}
-	if len(claims) == 0 {
-		f.reject("spec.rules: no rule matches anything")
+	if len(stakes) == 0 && len(f.rejected) == 0 {
+		f.reject("spec.rules", "no rule matches anything")
 	}
-	return claims
+	f.matches = len(stakes)
+	return stakes
+}
+
+// hosts returns the hostname patterns of a Route, "" for every host. A bare star passes no schema, but in a refused Route it
+// says plainly what was meant.
+func hosts(r *v1alpha1.Route) []string {
+	if len(r.Spec.Hostnames) == 0 {
+		return []string{""}
+	}
+	patterns := make([]string, 0, len(r.Spec.Hostnames))
+	for _, h := range r.Spec.Hostnames {
+		pattern := strings.ToLower(string(h))
+		if pattern == "*" {
+			pattern = ""
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns
 }
 
 // compileMatch makes a claim that lacks host and rule. What is left out means what the schema's defaults say, also in an
@@ -57,15 +69,15 @@ func (c *compiler) compileRoute(r *v1alpha1.Route, f *finding) []*claim {
 func compileMatch(m *v1alpha1.RouteMatch, at string, f *finding) (claim, bool) {
 	before := len(f.rejected)
 	c := claim{method: strings.ToUpper(string(m.Method)), path: compilePath(m.Path, at, f)}
-	for _, h := range m.Headers {
+	for i, h := range m.Headers {
 		name := textproto.CanonicalMIMEHeaderKey(string(h.Name))
 		if name == "Host" {
-			f.reject("%s.headers: a host is matched by spec.hostnames", at)
+			f.reject(at+".headers", "a host is matched by spec.hostnames")
 		}
-		c.headers = append(c.headers, compileField(name, h.Type, h.Value, at+".headers", f))
+		c.headers = append(c.headers, compileField(name, h.Type, h.Value, fmt.Sprintf("%s.headers[%d]", at, i), f))
 	}
-	for _, q := range m.QueryParams {
-		c.query = append(c.query, compileField(q.Name, q.Type, q.Value, at+".queryParams", f))
+	for i, q := range m.QueryParams {
+		c.query = append(c.query, compileField(q.Name, q.Type, q.Value, fmt.Sprintf("%s.queryParams[%d]", at, i), f))
 	}
 	return c, len(f.rejected) == before
 }
@@ -76,12 +88,12 @@ func compilePath(m v1alpha1.PathMatch, at string, f *finding) pathMatch {
 		p.kind = pathRegex
 		var err error
 		if p.re, err = wholly(p.value); err != nil {
-			f.reject("%s.path.value: not a regular expression: %v", at, err)
+			f.reject(at+".path.value", "not a regular expression: %v", err)
 		}
 		return p
 	}
 	if !isCanonical(p.value) {
-		f.reject("%s.path.value: %q is not a path a request can have", at, m.Value)
+		f.reject(at+".path.value", "%q is not a path a request can have", m.Value)
 	}
 	if m.Type == v1alpha1.PathExact {
 		p.kind = pathExact
@@ -101,7 +113,7 @@ func compileField(name string, typ v1alpha1.ValueMatchType, value, at string, f 
 	if typ == v1alpha1.ValueRegularExpression {
 		var err error
 		if m.re, err = wholly(value); err != nil {
-			f.reject("%s[%s].value: not a regular expression: %v", at, name, err)
+			f.reject(at+".value", "not a regular expression: %v", err)
 		}
 	}
 	return m
@@ -139,46 +151,46 @@ func (c *compiler) compileAuth(rule *Rule, spec *v1alpha1.RouteRule, at string, 
 	auth := spec.Auth
 	switch {
 	case (auth.TokenPolicyRef == nil) == (auth.Anonymous == nil):
-		f.reject("%s.auth: exactly one of tokenPolicyRef, anonymous is needed", at)
+		f.reject(at+".auth", "exactly one of tokenPolicyRef, anonymous is needed")
 	case auth.Anonymous != nil && auth.Anonymous.Reason == "":
-		f.reject("%s.auth.anonymous.reason: needed", at)
+		f.reject(at+".auth.anonymous.reason", "needed")
 	case auth.Anonymous != nil:
 		rule.Auth.AnonymousReason = auth.Anonymous.Reason
 	default:
 		name := string(auth.TokenPolicyRef.Name)
 		if rule.Auth.Policy = c.tokens[name]; rule.Auth.Policy == nil {
-			rule.unresolved(f, at, "TokenPolicy", name)
+			rule.unresolved(f, at+".auth.tokenPolicyRef.name", v1alpha1.KindTokenPolicy, name)
 		}
 	}
 	if spec.Require == nil {
 		return
 	}
 	if auth.TokenPolicyRef == nil {
-		f.reject("%s.require: needs auth.tokenPolicyRef", at)
+		f.reject(at+".require", "needs auth.tokenPolicyRef")
 	}
 	for _, name := range spec.Require.Permissions {
 		p, ok := principal.ParsePermission(string(name))
 		if !ok {
-			f.reject("%s.require.permissions: %q is not resource:action:scope", at, name)
+			f.reject(at+".require.permissions", "%q is not resource:action:scope", name)
 		}
 		rule.Require = append(rule.Require, p)
 	}
 }
 
 // unresolved makes the rule answer 503: serving it without a policy it names would be serving it open or unlimited.
-func (r *Rule) unresolved(f *finding, at, kind, name string) {
-	text := fmt.Sprintf("%s: there is no usable %s %q", at, kind, name)
-	f.unresolved = append(f.unresolved, text)
-	r.Refused = text
+func (r *Rule) unresolved(f *finding, field, kind, name string) {
+	missing := flaw{field, fmt.Sprintf("there is no usable %s %q", kind, name)}
+	f.unresolved = append(f.unresolved, missing)
+	r.Refused = missing.String()
 }
 
 func (c *compiler) compileLimits(rule *Rule, spec *v1alpha1.RouteRule, at string, f *finding) {
 	seen := map[v1alpha1.ObjectName]bool{}
-	for _, ref := range spec.RateLimitRefs {
+	for i, ref := range spec.RateLimitRefs {
 		limits, ok := c.limits[string(ref.Name)]
 		switch {
 		case !ok:
-			rule.unresolved(f, at, "RateLimitPolicy", string(ref.Name))
+			rule.unresolved(f, fmt.Sprintf("%s.rateLimitRefs[%d].name", at, i), v1alpha1.KindRateLimitPolicy, string(ref.Name))
 		case !seen[ref.Name]:
 			rule.Limits = append(rule.Limits, limits...)
 		}

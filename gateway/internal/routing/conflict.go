@@ -11,8 +11,52 @@ import (
 // stake is a claim on its way into the table.
 type stake struct {
 	*claim
-	finding *finding // of its Route
-	refused bool     // its Route was never accepted
+	field   string // where its match stands
+	finding *finding
+	refused bool // its Route was never accepted
+}
+
+// routes compiles every Route: the present version if it is good, else the last good one, else a refusal.
+func (c *compiler) routes(list, broken []*v1alpha1.Route) {
+	for _, r := range list {
+		f := c.review(v1alpha1.KindRoute, r)
+		own := c.compileRoute(r, f)
+		before := c.last.routes[r.Name]
+		switch {
+		case len(f.rejected) == 0:
+			c.table.kept.routes[r.Name] = r
+			c.serve(own)
+		case before != nil:
+			f.fallback, f.hasFallback = before.Generation, true
+			c.table.kept.routes[r.Name] = before
+			// It was good then; references that have gone since make its rules answer 503, as they do for everyone.
+			c.serve(c.compileRoute(before, &finding{}))
+		default:
+			c.refuse(own)
+		}
+	}
+	for _, r := range broken {
+		c.refuse(c.compileRoute(r, &finding{}))
+	}
+}
+
+// serve puts the claims of a Route up for the table.
+func (c *compiler) serve(own []stake) {
+	c.stakes = append(c.stakes, own...)
+	for _, s := range own {
+		if n := len(c.table.rules); n == 0 || c.table.rules[n-1] != s.rule {
+			c.table.rules = append(c.table.rules, s.rule)
+		}
+	}
+}
+
+// refuse does so for a Route that was never accepted: 503 for whatever of its matches can be read.
+func (c *compiler) refuse(own []stake) {
+	for i := range own {
+		own[i].refused = true
+		own[i].rule.Refused = "the Route was never accepted"
+	}
+	c.serve(own)
 }
 
 // resolve keeps one claim of each set that asks the same of a request: the older Route's, then the first by name, then the
@@ -27,8 +71,7 @@ func (c *compiler) resolve() []*claim {
 	for _, s := range c.stakes {
 		id := s.identity()
 		if owner, taken := owners[id]; taken {
-			s.finding.overridden = append(s.finding.overridden, fmt.Sprintf(
-				"%s belongs to rule %s of Route %s, which is older or first by name", s, owner.rule.Name, owner.rule.Route))
+			s.finding.overridden = append(s.finding.overridden, flaw{s.field, s.lostTo(owner)})
 			continue
 		}
 		owners[id] = s.claim
@@ -37,6 +80,14 @@ func (c *compiler) resolve() []*claim {
 	return kept
 }
 
+func (s stake) lostTo(owner *claim) string {
+	if s.rule.Route == owner.rule.Route {
+		return fmt.Sprintf("%s is there already, in rule %s", s, owner.rule.Name)
+	}
+	return fmt.Sprintf("%s belongs to rule %s of Route %s, which is older or first by name", s, owner.rule.Name, owner.rule.Route)
+}
+
+// compareBool puts false first.
 func compareBool(a, b bool) int {
 	switch {
 	case a == b:
@@ -45,55 +96,5 @@ func compareBool(a, b bool) int {
 		return -1
 	default:
 		return 1
-	}
-}
-
-// routes compiles every Route: the present version if it is good, else the last good one, else a refusal. It returns the
-// findings in the order of the list.
-func (c *compiler) routes(list, broken []*v1alpha1.Route) []*finding {
-	findings := make([]*finding, 0, len(list))
-	for _, r := range list {
-		f := &finding{}
-		findings = append(findings, f)
-		own := c.compileRoute(r, f)
-		if len(f.rejected) == 0 {
-			c.table.kept.routes[r.Name] = r
-			c.serve(own, f)
-			continue
-		}
-		if before := c.last.routes[r.Name]; before != nil {
-			f.fallback, f.hasFallback = before.Generation, true
-			c.table.kept.routes[r.Name] = before
-			// It was good then; references that have gone since make its rules answer 503, as they do for everyone.
-			c.serve(c.compileRoute(before, &finding{}), f)
-			continue
-		}
-		c.refuse(own, f)
-	}
-	for _, r := range broken {
-		c.refuse(c.compileRoute(r, &finding{}), &finding{})
-	}
-	return findings
-}
-
-// serve puts the claims of a Route up for the table.
-func (c *compiler) serve(own []*claim, f *finding) { c.stake(own, f, false) }
-
-// refuse does so for a Route that was never accepted: 503 for whatever of its matches can be read.
-func (c *compiler) refuse(own []*claim, f *finding) {
-	for _, cl := range own {
-		cl.rule.Refused = "the Route was never accepted"
-	}
-	c.stake(own, f, true)
-}
-
-func (c *compiler) stake(own []*claim, f *finding, refused bool) {
-	f.matches = len(own)
-	for i, cl := range own {
-		cl.order = i
-		c.stakes = append(c.stakes, stake{cl, f, refused})
-		if n := len(c.table.rules); n == 0 || c.table.rules[n-1] != cl.rule {
-			c.table.rules = append(c.table.rules, cl.rule)
-		}
 	}
 }

@@ -133,9 +133,9 @@ func TestMatch_OlderThenNameThenPlace(t *testing.T) {
 		gets("GET http://h/tie", "w/0"),
 	)
 	for name, want := range map[string]string{
-		"a-young": "False Overridden: any method any host path /same belongs to rule 0 of Route b-old, which is older or first by name",
-		"b-old":   "False Conflicted: any method any host path /same belongs to rule 0 of Route b-old, which is older or first by name; the other matches serve",
-		"x":       "False Overridden: any method any host path /tie belongs to rule 0 of Route w, which is older or first by name",
+		"a-young": "False Overridden: spec.rules[0].matches[0]: any method any host path /same belongs to rule 0 of Route b-old, which is older or first by name; nothing of it is served",
+		"b-old":   "False Conflicted: spec.rules[1].matches[0]: any method any host path /same is there already, in rule 0; the other matches serve",
+		"x":       "False Overridden: spec.rules[0].matches[0]: any method any host path /tie belongs to rule 0 of Route w, which is older or first by name; nothing of it is served",
 		"w":       "True Programmed",
 	} {
 		if got := status(t, statuses, name); got != want {
