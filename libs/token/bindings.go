@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -18,7 +17,6 @@ const severDelay = 250 * time.Millisecond
 // bindings are the running requests by credential and by person. Each hangs in two lists, one of either index, so that
 // joining and leaving cost the same however many run.
 type bindings struct {
-	seed         maphash.Seed
 	delay        time.Duration
 	byCredential [bucketCount]bucket // session or API key
 	byPerson     [bucketCount]bucket
@@ -58,7 +56,7 @@ type binding struct {
 }
 
 func newBindings(delay time.Duration, cuts prometheus.Counter) *bindings {
-	return &bindings{seed: maphash.MakeSeed(), delay: delay, cuts: cuts}
+	return &bindings{delay: delay, cuts: cuts}
 }
 
 func newBinding(p *principal.Principal, cancel context.CancelCauseFunc) *binding {
@@ -70,11 +68,11 @@ func newBinding(p *principal.Principal, cancel context.CancelCauseFunc) *binding
 }
 
 func (s *bindings) credential(id string) *bucket {
-	return &s.byCredential[maphash.String(s.seed, id)%bucketCount]
+	return &s.byCredential[spread(id)%bucketCount]
 }
 
 func (s *bindings) person(id string) *bucket {
-	return &s.byPerson[maphash.String(s.seed, id)%bucketCount]
+	return &s.byPerson[spread(id)%bucketCount]
 }
 
 func (s *bindings) add(b *binding) {

@@ -2,7 +2,6 @@ package token
 
 import (
 	"container/heap"
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,35 +14,24 @@ const sweepGrace = 2 * time.Minute
 
 // entrySet is the exact set of live entries. check may run beside anything; the rest is serialized by the view.
 type entrySet struct {
-	seed   maphash.Seed // makes the shard of an id unpredictable to whoever chooses ids
 	tables [len(kinds)]table
 	expiry expiryHeap // one element for each entry
 }
-
-func newEntrySet() *entrySet { return &entrySet{seed: maphash.MakeSeed()} }
 
 func (s *entrySet) check(p *principal.Principal) error {
 	if s.has(signingKeys, p.KeyID) || s.has(sessions, p.SessionID) || s.has(apiKeys, p.APIKeyID) || s.has(deletedUsers, p.UserID) {
 		return errRevoked
 	}
-	if s.tables[userEpochs].count.Load() == 0 {
-		return nil
-	}
-	if e, found := s.tables[userEpochs].get(s.hash(p.UserID), p.UserID); found && p.Epoch < e.seq {
+	if e, found := s.tables[userEpochs].get(p.UserID); found && p.Epoch < e.seq {
 		return errStale
 	}
 	return nil
 }
 
 func (s *entrySet) has(i int, id string) bool {
-	if id == "" || s.tables[i].count.Load() == 0 {
-		return false
-	}
-	_, found := s.tables[i].get(s.hash(id), id)
+	_, found := s.tables[i].get(id)
 	return found
 }
-
-func (s *entrySet) hash(id string) uint64 { return maphash.String(s.seed, id) }
 
 // add takes e in, unless its time is over. It returns false when it can't: the set is full, or the kind unknown.
 func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
@@ -55,7 +43,7 @@ func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
 	if fresh.until <= now.Unix() {
 		return true
 	}
-	old, found := s.tables[i].get(s.hash(e.ID), e.ID)
+	old, found := s.tables[i].get(e.ID)
 	switch {
 	case found:
 		fresh = held{until: max(fresh.until, old.until), seq: max(fresh.seq, old.seq)}
@@ -64,7 +52,7 @@ func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
 	default:
 		heap.Push(&s.expiry, expiring{fresh.until, i, e.ID})
 	}
-	s.tables[i].put(s.hash(e.ID), e.ID, fresh)
+	s.tables[i].put(e.ID, fresh)
 	return true
 }
 
@@ -72,14 +60,14 @@ func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
 func (s *entrySet) sweep(now time.Time) {
 	for len(s.expiry) > 0 && s.expiry[0].until <= now.Unix() {
 		e := s.expiry[0]
-		t, hash := &s.tables[e.table], s.hash(e.id)
-		if current, _ := t.get(hash, e.id); current.until > e.until { // it came again, to stay longer
+		t := &s.tables[e.table]
+		if current, _ := t.get(e.id); current.until > e.until { // it came again, to stay longer
 			s.expiry[0].until = current.until
 			heap.Fix(&s.expiry, 0)
 			continue
 		}
 		heap.Pop(&s.expiry)
-		t.delete(hash, e.id)
+		t.delete(e.id)
 	}
 }
 
@@ -107,16 +95,21 @@ type tableShard struct {
 	_    [64]byte // keeps two shards' locks out of one cache line
 }
 
-func (t *table) get(hash uint64, id string) (held, bool) {
-	sh := &t.shards[hash%shardCount]
+func (t *table) shard(id string) *tableShard { return &t.shards[spread(id)%shardCount] }
+
+func (t *table) get(id string) (held, bool) {
+	if id == "" || t.count.Load() == 0 {
+		return held{}, false
+	}
+	sh := t.shard(id)
 	sh.mu.RLock()
 	h, found := sh.byID[id]
 	sh.mu.RUnlock()
 	return h, found
 }
 
-func (t *table) put(hash uint64, id string, h held) {
-	sh := &t.shards[hash%shardCount]
+func (t *table) put(id string, h held) {
+	sh := t.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.byID == nil {
@@ -128,8 +121,8 @@ func (t *table) put(hash uint64, id string, h held) {
 	sh.byID[id] = h
 }
 
-func (t *table) delete(hash uint64, id string) {
-	sh := &t.shards[hash%shardCount]
+func (t *table) delete(id string) {
+	sh := t.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if _, found := sh.byID[id]; !found {

@@ -25,18 +25,24 @@ func decodeKeySet(data []byte) (keys map[string]Key, skipped int, err error) {
 		return nil, 0, reason("no array of keys")
 	}
 	keys = map[string]Key{}
-	for _, raw := range list {
+	named := map[string]int{}
+	for _, raw := range list[:min(len(list), maxKeys)] {
 		k, err := decodeKey(raw)
-		if _, taken := keys[k.ID]; err != nil || taken || len(keys) == maxKeys {
-			skipped++
+		if err != nil {
 			continue
 		}
 		keys[k.ID] = k
+		named[k.ID]++
+	}
+	for kid, times := range named {
+		if times > 1 { // a name for two keys is a name for none
+			delete(keys, kid)
+		}
 	}
 	if len(keys) == 0 {
-		return nil, skipped, reason("no usable key")
+		return nil, len(list), reason("no usable key")
 	}
-	return keys, skipped, nil
+	return keys, len(list) - len(keys), nil
 }
 
 func decodeKey(raw json.RawMessage) (Key, error) {
@@ -152,7 +158,11 @@ func decodeRSA(o object) (crypto.PublicKey, error) {
 	if exponent.BitLen() > 31 {
 		return nil, reason("exponent too large")
 	}
-	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
+	modulus := new(big.Int).SetBytes(n)
+	if weakROCA(modulus) {
+		return nil, reason("modulus of a faulty generator")
+	}
+	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
 }
 
 // bytes reads a base64url member.

@@ -50,15 +50,18 @@ func (k Key) usable() bool {
 	return known && a.fits(k.Public)
 }
 
-// verify checks a signature by the key's own algorithm, whatever the token calls it.
-func (k Key) verify(signed string, signature []byte) error {
-	if !k.usable() {
+// verify checks a signature by the key's own algorithm, which the token must name too but doesn't choose.
+func (k Key) verify(j *jws) error {
+	switch {
+	case j.algorithm != k.Algorithm:
+		return reason("algorithm is not the key's")
+	case !k.usable():
 		return reason("key does not fit its algorithm")
-	}
-	if algorithms[k.Algorithm].method.Verify(signed, signature, k.Public) != nil {
+	case algorithms[k.Algorithm].method.Verify(j.signed, j.signature, k.Public) != nil:
 		return reason("signature does not match")
+	default:
+		return nil
 	}
-	return nil
 }
 
 // same says whether other is this key still: a kid may have been given to another one.

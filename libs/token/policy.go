@@ -19,6 +19,8 @@ type Policy struct {
 	Algorithms []string      // of EdDSA, ES256, ES512, RS256, RS512; empty means EdDSA
 	Leeway     time.Duration // for iat and nbf in the future, at most 30 s; exp has none
 	CacheSize  int           // verified tokens remembered; 0 means 16384, negative none
+	// MaxStaleness is how old the view may be for tokens of this policy; 0 means as the view itself has it.
+	MaxStaleness time.Duration
 	// Introspect, when given, is asked for each request while the view is not fresh (mode Introspect); without it such
 	// requests are refused with fault.Unavailable (mode Deny). It is asked only for tokens that verify.
 	Introspect func(ctx context.Context, raw string) (principal.Principal, error)

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,9 @@ import (
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
 )
+
+// maxTokenBytes bounds a token before anything is read of it.
+const maxTokenBytes = 8 << 10
 
 const invalidDetail = "the access token is not valid"
 
@@ -104,7 +108,7 @@ func (v *Verifier) verify(ctx context.Context, raw string) (principal.Principal,
 		v.cache.remove(name)
 		return principal.Principal{}, err
 	}
-	if err := v.view.freshAt(now); err != nil {
+	if err := v.view.freshWithin(now, cmp.Or(v.policy.MaxStaleness, v.view.opts.MaxStaleness)); err != nil {
 		return v.unproven(ctx, raw, err)
 	}
 	if !known {
@@ -141,32 +145,34 @@ func (v *Verifier) recall(ctx context.Context, name digest) (*verified, error) {
 
 // examine checks everything about a token that does not change with time, and that its time has come.
 func (v *Verifier) examine(ctx context.Context, raw string, now time.Time) (*verified, error) {
-	c, err := parse(raw)
+	j, err := parseJWS(raw)
 	if err != nil {
 		return nil, invalid(err)
 	}
-	if !v.policy.allows(c.algorithm) {
+	if !v.policy.allows(j.algorithm) {
 		return nil, invalid(reason("algorithm not accepted"))
 	}
-	if err := v.policy.admits(&c.claims); err != nil {
+	c, err := parseClaims(&j)
+	if err != nil {
 		return nil, invalid(err)
 	}
-	key, err := v.keys.Key(ctx, c.keyID)
+	if err := v.policy.admits(&c); err != nil {
+		return nil, invalid(err)
+	}
+	key, err := v.keys.Key(ctx, j.keyID)
 	switch {
 	case errors.Is(err, fault.Of(fault.NotFound)):
 		return nil, invalid(reason("unknown kid"))
 	case err != nil:
 		return nil, v.noKeys(err)
-	case key.Algorithm != c.algorithm:
-		return nil, invalid(reason("algorithm is not the key's"))
 	}
-	if err := key.verify(c.signed, c.signature); err != nil {
+	if err := key.verify(&j); err != nil {
 		return nil, invalid(err)
 	}
-	if err := v.policy.begun(&c.claims, now); err != nil {
+	if err := v.policy.begun(&c, now); err != nil {
 		return nil, invalid(err)
 	}
-	return &verified{principal: c.claims.principal, expires: c.claims.expires, key: key}, nil
+	return &verified{principal: c.principal, expires: c.expires, key: key}, nil
 }
 
 func (v *Verifier) noKeys(err error) error {

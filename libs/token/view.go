@@ -66,7 +66,7 @@ func NewView(opts ViewOptions) *View {
 	if opts.CutDelay == 0 {
 		opts.CutDelay = 500 * time.Millisecond
 	}
-	v := &View{opts: opts, set: newEntrySet()}
+	v := &View{opts: opts, set: &entrySet{}}
 	v.bound = newBindings(max(opts.CutDelay, 0),
 		counter(opts.Registerer, "cloakroom_revocation_cut_requests_total", "Running requests cancelled because their credential was revoked."))
 	v.observe(opts.Registerer)
@@ -149,10 +149,12 @@ func (v *View) Check(p principal.Principal) error { return v.set.check(&p) }
 // Fresh returns fault.Unavailable when the view is older than MaxStaleness.
 func (v *View) Fresh() error { return v.freshAt(time.Now()) }
 
-func (v *View) freshAt(now time.Time) error {
+func (v *View) freshAt(now time.Time) error { return v.freshWithin(now, v.opts.MaxStaleness) }
+
+func (v *View) freshWithin(now time.Time, maxStaleness time.Duration) error {
 	heard := v.heard.Load()
 	switch {
-	case heard == nil || heard.age(now) > v.opts.MaxStaleness:
+	case heard == nil || heard.age(now) > maxStaleness:
 		return errNotFresh
 	case v.incomplete.Load():
 		return errIncomplete

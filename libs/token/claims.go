@@ -1,7 +1,6 @@
 package token
 
 import (
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
@@ -9,22 +8,12 @@ import (
 	"cloakroom.dev/libs/principal"
 )
 
-// maxTokenBytes bounds a token before anything is read of it.
-const maxTokenBytes = 8 << 10
-
 const maxIDBytes = 128
 
 // maxTime is the last second of the year 9999.
 const maxTime = 253402300799
 
-// compact is a token taken apart. None of it is trusted yet.
-type compact struct {
-	algorithm, keyID string
-	signed           string // what the signature is over
-	signature        []byte
-	claims           claims
-}
-
+// claims are what an access token says. None of it is trusted before its signature is.
 type claims struct {
 	issuer              string
 	audience            []string
@@ -33,72 +22,18 @@ type claims struct {
 	principal           principal.Principal
 }
 
-func parse(raw string) (compact, error) {
-	head, rest, _ := strings.Cut(raw, ".")
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
-		return compact{}, reason("not three segments")
+// parseClaims reads the claims out of a JWS that says it is an access token.
+func parseClaims(j *jws) (claims, error) {
+	if j.typ != "at+jwt" && j.typ != "application/at+jwt" {
+		return claims{}, reason("not an access token")
 	}
-	c := compact{signed: raw[:len(head)+1+len(payload)]}
-	header, err := parseSegment(head)
+	o, err := parseObject(j.payload)
 	if err != nil {
-		return compact{}, err
+		return claims{}, err
 	}
-	if c.algorithm, c.keyID, err = readHeader(header); err != nil {
-		return compact{}, err
-	}
-	body, err := parseSegment(payload)
-	if err != nil {
-		return compact{}, err
-	}
-	if c.claims, err = readClaims(body); err != nil {
-		return compact{}, err
-	}
-	c.claims.principal.KeyID = c.keyID
-	c.signature, err = decodeSegment(signature)
+	c, err := readClaims(o)
+	c.principal.KeyID = j.keyID
 	return c, err
-}
-
-func parseSegment(s string) (object, error) {
-	data, err := decodeSegment(s)
-	if err != nil {
-		return nil, err
-	}
-	return parseObject(data)
-}
-
-// decodeSegment reads unpadded base64url that has one spelling only. The decoder itself would skip line breaks.
-func decodeSegment(s string) ([]byte, error) {
-	if s == "" || strings.ContainsAny(s, "\r\n") {
-		return nil, reason("not base64url")
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, reason("not base64url")
-	}
-	return data, nil
-}
-
-// readHeader takes alg, kid and typ and refuses every other parameter: crit, b64 and zip change what a token means, and
-// jku, x5u, x5c and jwk say where its key is to be found, which is not for a token to say.
-func readHeader(o object) (algorithm, keyID string, err error) {
-	for name := range o {
-		if name != "alg" && name != "kid" && name != "typ" {
-			return "", "", reason("unexpected header parameter")
-		}
-	}
-	typ, err := o.text("typ")
-	if err != nil {
-		return "", "", err
-	}
-	if typ != "at+jwt" && typ != "application/at+jwt" {
-		return "", "", reason("not an access token")
-	}
-	if algorithm, err = o.text("alg"); err != nil {
-		return "", "", err
-	}
-	keyID, err = o.id("kid")
-	return algorithm, keyID, err
 }
 
 func readClaims(o object) (c claims, err error) {
