@@ -40,11 +40,11 @@ type Verifier interface {
 	Verify(ctx context.Context, raw string) (principal.Principal, error)
 }
 
-// Revocations tells when a verified caller is revoked.
+// Revocations ends what a revoked caller still has running.
 type Revocations interface {
-	// Bind returns a context that is cancelled, with the fault as its cause, when p is revoked. The returned function must
-	// be called when the work is done.
-	Bind(ctx context.Context, p principal.Principal) (context.Context, context.CancelFunc)
+	// Guard serves r through next under a context that is cancelled, with the fault as its cause, when p is revoked. A
+	// handler that hangs in a read or a write then is cut loose, and the connection with it.
+	Guard(w http.ResponseWriter, r *http.Request, p principal.Principal, next http.Handler)
 }
 
 // APIKeys exchanges API keys for short access tokens.

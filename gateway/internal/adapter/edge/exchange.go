@@ -39,6 +39,7 @@ type exchange struct {
 	upload   upload
 	answer   answer
 	proxy    httputil.ReverseProxy
+	begun    atomic.Bool // the answer has begun
 	ended    atomic.Bool // the handler has returned: w and r belong to net/http again
 }
 

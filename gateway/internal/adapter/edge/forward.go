@@ -52,27 +52,35 @@ func (x *exchange) forward() error {
 	if x.upstream == nil {
 		return fault.New(fault.Unavailable, "this route is not served right now")
 	}
-	x.ctx = exchangeContext{Context: x.r.Context(), x: x}
-	x.ctx.Context, x.cancel = context.WithCancelCause(x.r.Context())
-	defer x.cancel(nil)
-	if !x.rule.Auth.Anonymous() {
-		var unbind context.CancelFunc
-		x.ctx.Context, unbind = x.edge.revocations.Bind(x.ctx.Context, x.caller)
-		defer unbind()
+	if x.rule.Auth.Anonymous() {
+		(*proxying)(x).ServeHTTP(x.w, x.r)
+		return nil
 	}
+	x.edge.revocations.Guard(x.w, x.r, x.caller, (*proxying)(x))
+	return nil
+}
+
+// proxying is an exchange as the handler that Guard wants.
+type proxying exchange
+
+// ServeHTTP streams both ways. The context of r may be cancelled by a revocation.
+func (p *proxying) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	x := (*exchange)(p)
+	x.ctx.x = x
+	x.ctx.Context, x.cancel = context.WithCancelCause(r.Context())
+	defer x.cancel(nil)
 	x.startTimers()
 	defer x.stopTimers()
 	x.proxy = httputil.ReverseProxy{
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
 		Transport: x.upstream, BufferPool: buffers, FlushInterval: flushDelay, ErrorLog: silent,
 	}
-	var w http.ResponseWriter = x.w
-	if len(x.r.Header["Upgrade"]) > 0 {
+	w := x.w
+	if len(r.Header["Upgrade"]) > 0 {
 		w = &upgradeWriter{ResponseWriter: x.w, x: x}
 	}
 	defer x.finish()
 	x.proxy.ServeHTTP(w, x.r.WithContext(&x.ctx))
-	return nil
 }
 
 // finish counts an answer that broke off, and makes sure no read of the client's body is left behind.
@@ -87,7 +95,7 @@ func (x *exchange) finish() {
 // startTimers bounds the whole exchange, and the wait for the answer once the request is sent.
 func (x *exchange) startTimers() {
 	if d := x.rule.Timeouts.Request; d > 0 {
-		x.deadline = time.AfterFunc(d, func() { x.cancel(errRequestTimeout) })
+		x.deadline = time.AfterFunc(d, x.timeOut)
 	}
 	wait := x.rule.Timeouts.ResponseHeader
 	switch {
@@ -103,6 +111,15 @@ func (x *exchange) startTimers() {
 				x.headers.Reset(wait)
 			}
 		}
+	}
+}
+
+// timeOut ends an exchange that has lasted too long. One whose answer has begun may hang in a write to a client that
+// does not read; what it has got is not the whole answer in any case, so the connection goes.
+func (x *exchange) timeOut() {
+	x.cancel(errRequestTimeout)
+	if x.begun.Load() && !x.ended.Load() {
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines is a test's
 	}
 }
 
@@ -171,6 +188,7 @@ func modify(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection
 	}
+	x.begun.Store(true)
 	x.answer.ReadCloser = res.Body
 	res.Body = &x.answer
 	return nil
