@@ -30,8 +30,6 @@ type Options struct {
 	KeySet func(keys []identity.SigningKey) ([]byte, error)
 	// Contract is openapi.yaml.
 	Contract []byte
-	// Closing is closed when the process begins to go away: streams end then, so that they don't hold it.
-	Closing <-chan struct{}
 	// AckApplied is told what a follower has applied, for metrics.
 	AckApplied func(seq int64)
 }

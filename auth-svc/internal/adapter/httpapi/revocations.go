@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 
@@ -45,9 +46,10 @@ func (a *API) followRevocations(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	draining := run.Draining(ctx) // a shutdown waits for every answer, and this one has no end
 	go func() {
 		select {
-		case <-a.opts.Closing:
+		case <-draining:
 			cancel()
 		case <-ctx.Done():
 		}

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/secret"
 	"cloakroom.dev/libs/web"
@@ -35,19 +35,30 @@ func (h *hidden) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-var errNull = fault.New(fault.Invalid, "null is not a value here")
+// web.JSON turns both into a field that has the wrong form.
+var (
+	errNull  = errors.New("null is not a value here")
+	errEmpty = errors.New("use null to remove it")
+)
 
-// removable is a text that may be left alone (absent), removed (null), or set.
+// removable is a text that may be left alone (absent), removed (null), or set. The core's word for removal is "".
 type removable struct{ value *string }
 
-// UnmarshalJSON takes a string or null. The empty string is refused by the core's rules like any other bad value,
-// and means removal only as null; so it becomes a space, which no identifier may be.
+// UnmarshalJSON takes null or a string that is not empty: "" is more often a form left blank than a wish to remove.
 func (t *removable) UnmarshalJSON(raw []byte) error {
+	var s string
 	if bytes.Equal(raw, []byte("null")) {
-		t.value = new(string)
+		t.value = &s
 		return nil
 	}
-	return json.Unmarshal(raw, &t.value)
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return err
+	}
+	if s == "" {
+		return errEmpty
+	}
+	t.value = &s
+	return nil
 }
 
 type userBody struct {

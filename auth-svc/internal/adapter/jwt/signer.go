@@ -117,6 +117,19 @@ func (s *Signer) Sign(key identity.SigningKey, c identity.Claims) (string, error
 	return raw, nil
 }
 
+// Check opens a key and holds its halves against one another, as Sign would. It fails when the configured
+// key-encryption secret is not the one that sealed it.
+func (s *Signer) Check(key identity.SigningKey) error {
+	a, err := lookUp(key.Algorithm)
+	if err != nil {
+		return err
+	}
+	if _, err := s.private(key, a); err != nil {
+		return fmt.Errorf("signing key %s: %w", key.ID, err)
+	}
+	return nil
+}
+
 func (s *Signer) private(key identity.SigningKey, a algorithm) (crypto.Signer, error) {
 	s.mu.RLock()
 	private, ok := s.parsed[key.ID]

@@ -1,0 +1,13 @@
+// Command auth-svc is the auth service alone: it serves what the gateway forwards to it, and tells gateways and services
+// what no longer holds.
+package main
+
+import (
+	"cloakroom.dev/libs/run"
+
+	authsvc "cloakroom.dev/auth-svc"
+)
+
+func main() {
+	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", authsvc.Commands()...)
+}

@@ -1,0 +1,68 @@
+package authsvc
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+// observer counts what the core tells it.
+type observer struct {
+	logins    *prometheus.CounterVec
+	refreshes *prometheus.CounterVec
+	swept     *prometheus.CounterVec
+	followers prometheus.Gauge
+}
+
+var _ identity.Observer = observer{}
+
+func newObserver(reg prometheus.Registerer) observer {
+	f := promauto.With(reg)
+	return observer{
+		logins: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_logins_total", Help: "Logins: ok, denied, error.",
+		}, []string{"result"}),
+		refreshes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_refreshes_total",
+			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), refused, forged, contended, error.",
+		}, []string{"result"}),
+		swept: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
+		}, []string{"what"}),
+		followers: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_auth_revocation_followers", Help: "Gateways and services that follow the revocation log now.",
+		}),
+	}
+}
+
+func (o observer) Login(outcome string)     { o.logins.WithLabelValues(outcome).Inc() }
+func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcome).Inc() }
+func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
+func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
+
+// observeKeys tells how old the signing keys are, read from memory at each scrape, by state.
+func observeKeys(core *identity.Service, reg prometheus.Registerer) {
+	for _, state := range []identity.KeyState{identity.KeyNext, identity.KeyCurrent, identity.KeyRetiring} {
+		promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_auth_signing_key_age_seconds", Help: "Age of the oldest signing key in each state; 0 for none.",
+			ConstLabels: prometheus.Labels{"state": string(state)},
+		}, func() float64 { return oldest(core, state).Seconds() })
+	}
+}
+
+func oldest(core *identity.Service, state identity.KeyState) (age time.Duration) {
+	keys, err := core.PublishedKeys(context.Background())
+	if err != nil {
+		return 0
+	}
+	for _, k := range keys {
+		if k.State == state {
+			age = max(age, time.Since(k.CreatedAt))
+		}
+	}
+	return age
+}

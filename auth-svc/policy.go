@@ -1,0 +1,110 @@
+package authsvc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/resource"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+// livePolicy is the SessionPolicy that serves. It changes while the service runs; when the object goes away, the last
+// one stays.
+type livePolicy struct {
+	boot    *v1alpha1.AuthConfig
+	source  resource.Source
+	log     *slog.Logger
+	current atomic.Pointer[identity.Policy]
+}
+
+// loadPolicy reads the policy to start with. It fails when the object that AuthConfig names is not there.
+func loadPolicy(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (*livePolicy, error) {
+	snapshot, err := deps.Source.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load resources: %w", err)
+	}
+	p := &livePolicy{boot: boot, source: deps.Source, log: deps.Log}
+	p.apply(ctx, snapshot)
+	if p.current.Load() == nil {
+		return nil, fmt.Errorf("there is no accepted SessionPolicy %q, which AuthConfig %q names", p.name(), boot.Name)
+	}
+	return p, nil
+}
+
+func (p *livePolicy) name() string { return string(p.boot.Spec.SessionPolicyRef.Name) }
+
+func (p *livePolicy) get() identity.Policy { return *p.current.Load() }
+
+// run follows the source until ctx ends.
+func (p *livePolicy) run(ctx context.Context) error {
+	return p.source.Watch(ctx, func(s *resource.Snapshot) { p.apply(ctx, s) })
+}
+
+// apply takes the policy of a snapshot into use and reports how the service's objects fare.
+func (p *livePolicy) apply(ctx context.Context, s *resource.Snapshot) {
+	var statuses []resource.Status
+	found := false
+	for _, object := range resource.All[*v1alpha1.SessionPolicy](s) {
+		if object.Name != p.name() {
+			statuses = append(statuses, resource.NotProgrammed(object, v1alpha1.ReasonOverridden, "this auth service follows another SessionPolicy"))
+			continue
+		}
+		found = true
+		next := compile(object.Spec)
+		if last := p.current.Swap(&next); last != nil && *last != next {
+			p.log.InfoContext(ctx, "session policy changed", "name", object.Name, "digest", s.Digest)
+		}
+		statuses = append(statuses, resource.Programmed(object))
+	}
+	for _, boot := range resource.All[*v1alpha1.AuthConfig](s) {
+		statuses = append(statuses, p.bootStatus(boot, found))
+	}
+	if err := p.source.Report(ctx, statuses); err != nil && ctx.Err() == nil {
+		p.log.WarnContext(ctx, "status of resources can't be reported", "error", err.Error())
+	}
+}
+
+func (p *livePolicy) bootStatus(boot *v1alpha1.AuthConfig, policyFound bool) resource.Status {
+	switch {
+	case boot.Name != p.boot.Name || !reflect.DeepEqual(boot.Spec, p.boot.Spec):
+		return resource.NotProgrammed(boot, v1alpha1.ReasonRestartRequired, "the change takes effect at the next start")
+	case !policyFound:
+		return resource.UnresolvedRefs(boot, fmt.Sprintf("SessionPolicy %q is gone; its last version serves on", p.name()))
+	default:
+		return resource.Programmed(boot)
+	}
+}
+
+// Check finds what no schema can: an AuthConfig whose policy is not there.
+func Check(s *resource.Snapshot) (findings []resource.Finding) {
+	for _, boot := range resource.All[*v1alpha1.AuthConfig](s) {
+		name := string(boot.Spec.SessionPolicyRef.Name)
+		if _, found := resource.Named[*v1alpha1.SessionPolicy](s, name); !found {
+			findings = append(findings, resource.Finding{
+				Kind: v1alpha1.KindAuthConfig, Name: boot.Name, Field: "spec.sessionPolicyRef.name",
+				Message: fmt.Sprintf("there is no SessionPolicy %q", name),
+			})
+		}
+	}
+	return findings
+}
+
+func compile(spec v1alpha1.SessionPolicySpec) identity.Policy {
+	return identity.Policy{
+		Algorithm:    string(spec.Algorithm),
+		AccessTTL:    spec.AccessTTL.Std(),
+		RefreshTTL:   spec.RefreshTTL.Std(),
+		ReuseWindow:  spec.ReuseWindow.Std(),
+		IdleLife:     spec.IdleTimeout.Std(),
+		AbsoluteLife: spec.AbsoluteLifetime.Std(),
+		MaxSessions:  int(spec.MaxSessions),
+		RefuseAtCap:  spec.Eviction == v1alpha1.RefuseNew,
+		MinPassword:  int(spec.Password.MinLength),
+		MaxPassword:  int(spec.Password.MaxLength),
+	}
+}

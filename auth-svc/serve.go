@@ -1,0 +1,47 @@
+package authsvc
+
+import (
+	"context"
+	"net/http"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/run"
+)
+
+// Commands are the words of the service's own program.
+func Commands() []run.Command {
+	program := process.Program[*v1alpha1.AuthConfig]{
+		Name:  "auth-svc",
+		Kinds: []string{v1alpha1.KindAuthConfig, v1alpha1.KindSessionPolicy},
+		Rules: Check,
+		Life: func(boot *v1alpha1.AuthConfig) process.Life {
+			s := boot.Spec
+			return process.Life{Ops: s.Listeners.Ops, Drain: s.Drain, Telemetry: s.Telemetry, StateDir: s.StateDir}
+		},
+		Open: open,
+	}
+	return append(process.Commands(program), process.MigrateCommand(program, migrate))
+}
+
+// open makes the service and says where it listens. In a drain the public side goes first: requests that are being
+// finished may still have something to tell the followers.
+func open(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (process.Service, []process.Endpoint, map[string]http.Handler, error) {
+	s, err := New(ctx, Config{Boot: boot}, deps)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	at := boot.Spec.Listeners
+	return s, []process.Endpoint{
+		{Name: "public", Address: at.Public.Address, Handler: s.Handler(), Stage: run.Front},
+		{Name: "internal", Address: at.Internal.Address, Handler: s.InternalHandler(), Stage: run.Back},
+	}, nil, nil
+}
+
+func migrate(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) error {
+	_, closeStore, err := openStore(ctx, Config{Boot: boot}, deps)
+	if err != nil {
+		return err
+	}
+	return closeStore()
+}

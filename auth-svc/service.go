@@ -1,0 +1,190 @@
+// Package authsvc is the auth service: people, their sessions, their keys, and the log of what no longer holds.
+//
+// New reads top to bottom as the whole service. It opens and checks what it is given (secrets, store, policy), builds
+// the core around its adapters, and brings the store to where requests can be served; Run does what has to be done
+// while it serves. Everything it promises is the core's, package identity; this package only chooses the parts.
+package authsvc
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/token"
+	"cloakroom.dev/libs/web"
+
+	"cloakroom.dev/auth-svc/internal/adapter/argon2"
+	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
+	"cloakroom.dev/auth-svc/internal/adapter/jwt"
+	"cloakroom.dev/auth-svc/internal/adapter/localview"
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+//go:embed openapi.yaml
+var contract []byte
+
+// Config is what one auth service is made from.
+type Config struct {
+	// Boot is the service's own object, read once at start.
+	Boot *v1alpha1.AuthConfig
+	// BaseDir is where relative paths of Boot begin; empty means the working directory.
+	BaseDir string
+	// OnBootstrap gets the first administrator's secrets, at the very first start only, just before they become
+	// true; it must keep them durably. Nil writes them to the file that Boot names. Without either nobody is made.
+	OnBootstrap func(Bootstrap) error
+}
+
+// Deps are what the service shares with its process. All are needed; Registerer must be the service's own.
+type Deps = process.Deps
+
+// Service is one auth service. It serves when its handlers are served and Run runs.
+type Service struct {
+	core     *identity.Service
+	revoked  *localview.Store
+	policy   *livePolicy
+	public   http.Handler
+	internal http.Handler
+	close    func() error
+}
+
+// New opens and checks everything and starts nothing. At the very first start it makes the signing keys and the first
+// administrator. The caller must Close the service.
+func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
+	spec := cfg.Boot.Spec
+	keys, err := openKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := loadPolicy(ctx, cfg.Boot, deps)
+	if err != nil {
+		return nil, err
+	}
+	hasher, err := argon2.New(hashing(spec.Hashing), deps.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("password hashing: %w", err)
+	}
+	signer := jwt.NewSigner(keys.seal, string(spec.Issuer), audiences(spec))
+
+	store, closeStore, err := openStore(ctx, cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeStore())
+		}
+	}()
+	view := token.NewView(token.ViewOptions{Registerer: deps.Registerer})
+	revoked := localview.New(store, view, deps.Log, deps.Registerer)
+
+	core, err := identity.New(revoked, signer, hasher, identity.Options{
+		NewID: newID, Policy: policy.get, MAC: keys.mac,
+		Log: deps.Log, Observer: newObserver(deps.Registerer),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, core, signer, revoked); err != nil {
+		return nil, err
+	}
+	if err := bootstrap(ctx, core, cfg); err != nil {
+		return nil, err
+	}
+	observeKeys(core, deps.Registerer)
+
+	api := httpapi.New(httpapi.Options{
+		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
+		Cursors: web.NewCursorCodec(keys.cursor),
+		Verifier: token.NewVerifier(jwt.KeySource{Published: core.PublishedKeys}, view, token.Policy{
+			Issuer: string(spec.Issuer), Audiences: audiences(spec),
+			// Every key names its one algorithm; all are listed, since keys of a former policy live on for a while.
+			Algorithms: []string{"EdDSA", "ES256", "ES512", "RS256", "RS512"},
+		}, deps.Registerer),
+	})
+	return &Service{
+		core: core, revoked: revoked, policy: policy, close: closeStore,
+		public: web.Edge(api.Public(), web.EdgeOptions{
+			Service: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
+		}),
+		internal: web.Edge(api.Internal(), web.EdgeOptions{
+			Service: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+		}),
+	}, nil
+}
+
+// prepare brings the store to where requests can be served, and fails at once where the first request would: with keys
+// that the configured secret can't open.
+func prepare(ctx context.Context, core *identity.Service, signer *jwt.Signer, revoked *localview.Store) error {
+	if err := core.Prepare(ctx); err != nil {
+		return fmt.Errorf("prepare the store: %w", err)
+	}
+	published, err := core.PublishedKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("read the signing keys: %w", err)
+	}
+	for _, k := range published {
+		if k.State == identity.KeyRetiring {
+			continue // it never signs again
+		}
+		if err := signer.Check(k); err != nil {
+			return fmt.Errorf("is keyEncryption the secret of this store? %w", err)
+		}
+	}
+	return revoked.Load(ctx)
+}
+
+// Handler serves clients, through the gateway.
+func (s *Service) Handler() http.Handler { return s.public }
+
+// InternalHandler serves the other services. It asks nobody who they are: only they may reach it.
+func (s *Service) InternalHandler() http.Handler { return s.internal }
+
+// Ready returns nil when requests can be served.
+func (s *Service) Ready(ctx context.Context) error {
+	return errors.Join(s.core.Ready(ctx), s.revoked.Ready(ctx))
+}
+
+// Run keeps keys, sweeps, the view of the log and the policy until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.core.Run(ctx) })
+	group.Go(func() error { return s.revoked.Run(ctx) })
+	group.Go(func() error { return s.policy.run(ctx) })
+	return group.Wait()
+}
+
+// Close closes the store. Call it when Run has returned and no request runs.
+func (s *Service) Close() error { return s.close() }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func audiences(spec v1alpha1.AuthConfigSpec) []string {
+	list := make([]string, len(spec.Audiences))
+	for i, a := range spec.Audiences {
+		list[i] = string(a)
+	}
+	return list
+}
+
+func hashing(h v1alpha1.Hashing) argon2.Options {
+	waiting := int(h.Gate.Queue)
+	if waiting == 0 {
+		waiting = -1 // the resource says 0 for "no line"
+	}
+	return argon2.Options{
+		Params: argon2.Params{
+			MemoryKiB: uint32(h.Argon2id.Memory.Bytes() >> 10),
+			Passes:    uint32(h.Argon2id.Iterations),
+			Lanes:     uint8(h.Argon2id.Parallelism),
+		},
+		MemoryBytes: h.Gate.Memory.Bytes(), Waiting: waiting, MaxWait: h.Gate.MaxWait.Std(),
+	}
+}
