@@ -72,15 +72,14 @@ type LocalRef struct {
 
 // ObjectName is the name of another object.
 // +kubebuilder:validation:MinLength=1
-// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:MaxLength=253
 // +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`
 type ObjectName string
 
 // Address is where a listener binds, host:port. An empty host is every interface; port 0 lets the system choose.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=255
-// +kubebuilder:validation:Pattern=`^([A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$`
-// +kubebuilder:validation:XValidation:rule="int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",message="the port is at most 65535"
+// +kubebuilder:validation:Pattern=`^([A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`
 type Address string
 
 // Listener is one address a service accepts connections on.
