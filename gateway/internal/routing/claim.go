@@ -58,19 +58,31 @@ func (m fieldMatch) String() string {
 	return m.name + " = " + m.value
 }
 
-// less orders claims that could all take one request, the winner first: HTTPRoute's precedence.
-func less(a, b *claim) int {
-	return cmp.Or(
-		compareHosts(a.host, b.host),
-		cmp.Compare(a.path.kind, b.path.kind),
-		cmp.Compare(len(b.path.value), len(a.path.value)),
-		cmp.Compare(present(b.method), present(a.method)),
-		cmp.Compare(len(b.headers), len(a.headers)),
-		cmp.Compare(len(b.query), len(a.query)),
-		a.created.Compare(b.created),
-		cmp.Compare(a.rule.Route, b.rule.Route),
-		cmp.Compare(a.order, b.order),
-	)
+// precedence is HTTPRoute's order among claims that could all take one request: each step puts the winner first, and says
+// of the other why it lost.
+var precedence = []struct {
+	lost string
+	cmp  func(a, b *claim) int
+}{
+	{"its host is less specific", func(a, b *claim) int { return compareHosts(a.host, b.host) }},
+	{"its kind of path match is weaker", func(a, b *claim) int { return cmp.Compare(a.path.kind, b.path.kind) }},
+	{"its path is shorter", func(a, b *claim) int { return cmp.Compare(len(b.path.value), len(a.path.value)) }},
+	{"it names no method", func(a, b *claim) int { return cmp.Compare(present(b.method), present(a.method)) }},
+	{"it asks for fewer headers", func(a, b *claim) int { return cmp.Compare(len(b.headers), len(a.headers)) }},
+	{"it asks for fewer query parameters", func(a, b *claim) int { return cmp.Compare(len(b.query), len(a.query)) }},
+	{"its Route is younger", func(a, b *claim) int { return a.created.Compare(b.created) }},
+	{"its Route comes later by name", func(a, b *claim) int { return cmp.Compare(a.rule.Route, b.rule.Route) }},
+	{"it comes later in its Route", func(a, b *claim) int { return cmp.Compare(a.order, b.order) }},
+}
+
+// compareClaims orders by precedence, the winner first.
+func compareClaims(a, b *claim) int {
+	for _, step := range precedence {
+		if c := step.cmp(a, b); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 // compareHosts puts exact names before wildcards before every host, and longer before shorter.
@@ -139,24 +151,25 @@ func (c *claim) String() string {
 	return b.String()
 }
 
-// check compares everything but host and path, which the table's structure has matched already. A wrong method is reported
-// only when all else fits, so that Allow never promises a method that would end in 404.
-func (c *claim) check(q *query) miss {
+// check compares everything but host and path, which the table's structure has matched already, and returns the condition
+// that does not hold. A wrong method is reported only when all else fits, so that Allow never promises a method that would
+// end in 404.
+func (c *claim) check(q *query) (miss, *fieldMatch) {
 	for i := range c.headers {
 		if value, ok := headerValue(q.Header, c.headers[i].name); !ok || !c.headers[i].holds(value) {
-			return missHeader
+			return missHeader, &c.headers[i]
 		}
 	}
 	for i := range c.query {
 		values, ok := q.params()[c.query[i].name]
 		if !ok || !c.query[i].holds(values[0]) {
-			return missQuery
+			return missQuery, &c.query[i]
 		}
 	}
 	if c.method != "" && c.method != q.Method {
-		return missMethod
+		return missMethod, nil
 	}
-	return missNothing
+	return missNothing, nil
 }
 
 // headerValue joins a repeated header the way RFC 9110 says it may be joined, so that order and repetition cannot hide a

@@ -64,7 +64,7 @@ func (c *compiler) refuse(own []stake) {
 // accepted never takes a claim from one that was.
 func (c *compiler) resolve() []*claim {
 	slices.SortStableFunc(c.stakes, func(a, b stake) int {
-		return cmp.Or(compareBool(a.refused, b.refused), less(a.claim, b.claim))
+		return cmp.Or(compareBool(a.refused, b.refused), compareClaims(a.claim, b.claim))
 	})
 	owners := make(map[string]*claim, len(c.stakes))
 	kept := make([]*claim, 0, len(c.stakes))

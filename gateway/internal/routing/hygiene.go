@@ -6,92 +6,97 @@ import "strings"
 // believe, and those that say where a request came from or what it asks for, which the edge writes itself. Spelling does not
 // help: letter case is ignored and every byte that is neither letter nor digit counts as a hyphen, since CGI-like servers
 // read X_User_Id, and some X.User.Id, as X-User-Id. The zero value knows the built-in names; it is immutable once made.
-type Hygiene struct {
-	exact    map[string]bool
-	prefixes []string
-}
+type Hygiene struct{ extra names }
 
-// identityPrefixes begin the names that say who the caller is.
-var identityPrefixes = []string{"x-user-", "x-session-", "x-roles", "x-internal-"}
+// identityNames say who the caller is.
+var identityNames = newNames("x-user-*", "x-session-*", "x-roles*", "x-internal-*")
 
-// sessionMode is the one name below an identity prefix that is a client's own: with it a browser asks for cookies at login.
-// In this spelling only.
+// sessionMode is the one name among them that is a client's own: with it a browser asks for cookies at login. In this
+// spelling only.
 const sessionMode = "X-Session-Mode"
 
-// forwardingPrefixes begin the names that say where a request came from.
-var forwardingPrefixes = []string{"x-forwarded-"}
-
 // forwardingNames change, for one server or another, the client's address, the URL or the method.
-var forwardingNames = map[string]bool{
-	"forwarded": true, "x-forwarded": true, "x-real-ip": true, "x-client-ip": true, "true-client-ip": true,
-	"cf-connecting-ip": true, "x-cluster-client-ip": true, "x-original-url": true, "x-original-uri": true,
-	"x-original-host": true, "x-rewrite-url": true, "x-host": true, "x-http-method": true,
-	"x-http-method-override": true, "x-method-override": true,
-}
+var forwardingNames = newNames("forwarded", "x-forwarded", "x-forwarded-*", "x-real-ip", "x-client-ip", "true-client-ip",
+	"cf-connecting-ip", "x-cluster-client-ip", "x-original-url", "x-original-uri", "x-original-host", "x-rewrite-url", "x-host",
+	"x-http-method", "x-http-method-override", "x-method-override")
 
 // NewHygiene adds names to the built-in ones. A name may end in "*" to mean all that begin so; spelling is folded as above.
-func NewHygiene(extra ...string) *Hygiene {
-	h := &Hygiene{exact: map[string]bool{}}
-	for _, name := range extra {
-		stem, open := strings.CutSuffix(name, "*")
-		switch folded := foldName(stem); {
-		case folded == "":
-		case open:
-			h.prefixes = append(h.prefixes, folded)
-		default:
-			h.exact[folded] = true
-		}
-	}
-	return h
-}
+func NewHygiene(extra ...string) *Hygiene { return &Hygiene{newNames(extra...)} }
 
 // Identity reports whether a header of this name says who the caller is: strip it from every client's request, on every
 // route, and from the names a client lists in Connection.
 func (h *Hygiene) Identity(name string) bool {
-	if hasFoldedPrefix(name, identityPrefixes) && !strings.EqualFold(name, sessionMode) {
-		return true
-	}
-	return hasFoldedPrefix(name, h.prefixes) || hasFolded(name, h.exact)
+	return identityNames.has(name) && !strings.EqualFold(name, sessionMode) || h.extra.has(name)
 }
 
 // Forwarding reports whether a header of this name says where a request came from or what it really asks for. The edge
 // strips them and writes its own X-Forwarded-For, -Host, -Proto and -Prefix.
-func (h *Hygiene) Forwarding(name string) bool {
-	return hasFoldedPrefix(name, forwardingPrefixes) || hasFolded(name, forwardingNames)
+func (h *Hygiene) Forwarding(name string) bool { return forwardingNames.has(name) }
+
+// names is a set of folded header names and beginnings of names. It is asked about every header of every request, so most
+// are told apart by their first byte and length, and nothing is allocated.
+type names struct {
+	exact    map[string]bool
+	prefixes []string
+	lengths  uint64    // bit n: some exact name has n bytes
+	initials [256]bool // by unfolded byte
 }
 
-// foldedMax is the longest name that folds on the stack; longer ones are rare and cost an allocation.
-const foldedMax = 64
-
-// hasFolded and hasFoldedPrefix run for every header of every request, so they allocate nothing.
-func hasFolded(name string, names map[string]bool) bool {
-	if len(names) == 0 {
-		return false
-	}
-	if len(name) > foldedMax {
-		return names[foldName(name)]
-	}
-	var buf [foldedMax]byte
-	for i := range len(name) {
-		buf[i] = foldByte(name[i])
-	}
-	return names[string(buf[:len(name)])]
-}
-
-func hasFoldedPrefix(name string, prefixes []string) bool {
-next:
-	for _, p := range prefixes {
-		if len(name) < len(p) {
-			continue
+func newNames(list ...string) names {
+	n := names{exact: map[string]bool{}}
+	for _, name := range list {
+		stem, open := strings.CutSuffix(name, "*")
+		folded := foldName(stem)
+		if folded == "" || len(folded) > maxFolded {
+			continue // no such header gets past the server's own limits
 		}
-		for i := range len(p) {
-			if foldByte(name[i]) != p[i] {
-				continue next
+		if open {
+			n.prefixes = append(n.prefixes, folded)
+		} else {
+			n.exact[folded] = true
+			n.lengths |= 1 << (len(folded) % 64)
+		}
+		for c := range 256 {
+			if foldByte(byte(c)) == folded[0] {
+				n.initials[c] = true
 			}
 		}
-		return true
 	}
-	return false
+	return n
+}
+
+// maxFolded is the longest name that is folded: the longest a resource can hold.
+const maxFolded = 128
+
+func (n *names) has(name string) bool {
+	if name == "" || !n.initials[name[0]] {
+		return false
+	}
+	for _, p := range n.prefixes {
+		if hasFoldedPrefix(name, p) {
+			return true
+		}
+	}
+	if n.lengths&(1<<(len(name)%64)) == 0 || len(name) > maxFolded {
+		return false
+	}
+	var folded [maxFolded]byte
+	for i := range len(name) {
+		folded[i] = foldByte(name[i])
+	}
+	return n.exact[string(folded[:len(name)])]
+}
+
+func hasFoldedPrefix(name, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if foldByte(name[i]) != prefix[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // foldName spells a name the one way: lower case, hyphens.

@@ -40,7 +40,7 @@ func (t *Table) Match(r *Request) Decision {
 	q := query{Request: r}
 	other := false
 	for c := range t.candidates(r) {
-		switch c.check(&q) {
+		switch m, _ := c.check(&q); m {
 		case missNothing:
 			return Decision{Outcome: Matched, Rule: c.rule, Prefix: c.claimed(r.Path)}
 		case missMethod:
@@ -65,7 +65,7 @@ func (c *claim) claimed(path string) string {
 func (t *Table) allow(q *query) string {
 	var methods []string
 	for c := range t.candidates(q.Request) {
-		if c.check(q) == missMethod && !slices.Contains(methods, c.method) {
+		if m, _ := c.check(q); m == missMethod && !slices.Contains(methods, c.method) {
 			methods = append(methods, c.method)
 		}
 	}

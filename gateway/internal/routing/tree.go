@@ -12,7 +12,7 @@ func (t *Table) build(claims []*claim) {
 		t.host(c.host).insert(c)
 	}
 	for _, h := range t.hosts() {
-		slices.SortFunc(h.regexes, less)
+		slices.SortFunc(h.regexes, compareClaims)
 		h.root.settle(nil)
 	}
 }
@@ -85,12 +85,29 @@ func (n *node) place(path string) *node {
 // settle sorts the claims of each node and links it to the nearest one above that has prefixes.
 func (n *node) settle(up *node) {
 	n.up = up
-	slices.SortFunc(n.exact, less)
-	slices.SortFunc(n.prefix, less)
+	slices.SortFunc(n.exact, compareClaims)
+	slices.SortFunc(n.prefix, compareClaims)
 	if len(n.prefix) > 0 {
 		up = n
 	}
 	for _, child := range n.children {
 		child.settle(up)
+	}
+}
+
+// each calls f with every claim under the hostname.
+func (h *hostTable) each(f func(*claim)) {
+	var walk func(*node)
+	walk = func(n *node) {
+		for _, c := range slices.Concat(n.exact, n.prefix) {
+			f(c)
+		}
+		for _, child := range n.children {
+			walk(child)
+		}
+	}
+	walk(&h.root)
+	for _, c := range h.regexes {
+		f(c)
 	}
 }
