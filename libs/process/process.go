@@ -51,8 +51,12 @@ type Endpoint struct {
 	Address   v1alpha1.Address
 	Handler   http.Handler
 	Stage     run.Stage
-	Configure func(*http.Server) // may be nil
+	Wrap      func(net.Listener) net.Listener // may be nil
+	Configure func(*http.Server)              // may be nil
 }
+
+// Drainer is a Service that wants to know when the process is about to go away, while requests still come.
+type Drainer interface{ Drain() }
 
 // Life is what every boot object says about the process itself.
 type Life struct {
@@ -86,7 +90,7 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, flushed(flush)) }()
+	defer func() { err = errors.Join(err, Flush(flush)) }()
 	deps.Tracer = tracer
 	if life.StateDir != "" {
 		if err := folder.KeepStatus(string(life.StateDir)); err != nil {
@@ -100,6 +104,9 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 	defer func() { err = errors.Join(err, service.Close()) }()
 	ops := run.NewOps(reg)
 	ops.Ready(p.Name, service.Ready)
+	if d, ok := service.(Drainer); ok {
+		ops.OnDrain(d.Drain)
+	}
 	ops.Handle("GET /-/resources", folder)
 	for pattern, h := range more {
 		ops.Handle(pattern, h)
@@ -139,12 +146,16 @@ func listen(ctx context.Context, endpoints []Endpoint, log *slog.Logger) ([]run.
 			return nil, err
 		}
 		log.InfoContext(ctx, "listening", "listener", e.Name, "address", l.Addr().String())
+		if e.Wrap != nil {
+			l = e.Wrap(l)
+		}
 		servers = append(servers, run.Server{Name: e.Name, Listener: l, Handler: e.Handler, Stage: e.Stage, Configure: e.Configure})
 	}
 	return servers, nil
 }
 
-func flushed(flush func(context.Context) error) error {
+// Flush sends the last spans out, for as long as a process that is going away should wait.
+func Flush(flush func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	return flush(ctx)

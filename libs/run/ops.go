@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -22,6 +24,7 @@ type Ops struct {
 	mux      *http.ServeMux
 	mu       sync.Mutex
 	checks   []check
+	onDrain  []func()
 	draining atomic.Bool
 }
 
@@ -55,8 +58,24 @@ func (o *Ops) Ready(name string, fn func(context.Context) error) {
 // Handle adds a handler; the pattern is net/http's.
 func (o *Ops) Handle(pattern string, h http.Handler) { o.mux.Handle(pattern, h) }
 
+// OnDrain has fn called when the process stops being ready for good.
+func (o *Ops) OnDrain(fn func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.onDrain = append(o.onDrain, fn)
+}
+
 // Drain makes the process not ready for good.
-func (o *Ops) Drain() { o.draining.Store(true) }
+func (o *Ops) Drain() {
+	if o.draining.Swap(true) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, fn := range o.onDrain {
+		fn()
+	}
+}
 
 func (o *Ops) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.mux.ServeHTTP(w, r) }
 
@@ -82,6 +101,15 @@ func (o *Ops) ServePublicReady(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// Err returns nil when the process is ready, else what it waits for.
+func (o *Ops) Err(ctx context.Context) error {
+	var errs []error
+	for name, why := range o.notReady(ctx) {
+		errs = append(errs, fmt.Errorf("%s: %s", name, why))
+	}
+	return errors.Join(errs...)
 }
 
 // notReady returns what the process waits for, by name; empty means ready.
