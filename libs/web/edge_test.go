@@ -104,6 +104,7 @@ func TestMux_NotFoundAndMethodNotAllowed(t *testing.T) {
 		{"GET", "/a/1", 200, ""},
 		{"HEAD", "/a/1", 200, ""},
 		{"PUT", "/a/1", 405, "GET, HEAD, DELETE"},
+		{"POST", "/a/1", 405, "GET, HEAD, DELETE"}, // a method that another path takes
 		{"GET", "/a/1/", 404, ""},
 		{"GET", "//a/1", 404, ""},
 		{"GET", "/x/../a/1", 404, ""},

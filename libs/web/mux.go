@@ -35,7 +35,9 @@ func NewMux() *Mux {
 // Handle routes a method and a path to h. The name labels metrics, logs and spans, so it must be unique to the route.
 func (m *Mux) Handle(method, path, name string, h http.Handler) {
 	m.routes = append(m.routes, Route{method, path, name})
-	m.router.Methods(method).Path(path).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	// The path first: gorilla/mux forgets that it has seen a wrong method as soon as any later route's method fits, and
+	// would answer 404 for 405.
+	m.router.Path(path).Methods(method).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		SetRoute(r.Context(), name)
 		h.ServeHTTP(w, r)
 	}))
