@@ -25,6 +25,11 @@ import (
 // RequestIDHeader carries the id of a request in, out and on to the next service.
 const RequestIDHeader = "X-Request-Id"
 
+// lingerTime is how long a client may take to send what nobody reads any more. net/http reads on for a while after an
+// answer, to keep the connection usable, and has no deadline for it: without one, a refused request whose body never comes
+// would hold its connection for ever.
+const lingerTime = 5 * time.Second
+
 // EdgeOptions is what Edge needs; Service is required.
 type EdgeOptions struct {
 	Service    string // label of metrics, logs and spans
@@ -70,6 +75,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	e.next.ServeHTTP(rw, r)
+	if r.ContentLength != 0 && rw.status != http.StatusSwitchingProtocols {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTime)) // net/http undoes it for the next request
+	}
 }
 
 // recovered answers for a panic and reports whether the connection must be cut.
