@@ -85,14 +85,14 @@ func (s *Service) newFile(ctx context.Context, owner OwnerID, nf NewFile) (File,
 			return File{}, fmt.Errorf("look for the name: %w", err)
 		}
 	}
-	return f, s.at(StepAuthorized)
+	return f, s.opts.At(StepAuthorized)
 }
 
 func (s *Service) checkNew(ctx context.Context, tx FileReader, wanted bool, f File) error {
 	if !wanted {
 		return nil
 	}
-	taken, err := tx.FileNamed(ctx, f.Owner, f.Name, s.now())
+	taken, err := tx.FileNamed(ctx, f.Owner, f.Name, f.Fold, s.now())
 	if err == nil && taken {
 		return fault.New(fault.PreconditionFailed, "a file of this name exists")
 	}

@@ -43,7 +43,8 @@ type FileReader interface {
 	// File finds a file, in the trash or not. It returns fault.NotFound when there is none of this id.
 	File(ctx context.Context, id FileID) (File, error)
 	// FileNamed reports whether owner has a file of exactly this name that is visible at now.
-	FileNamed(ctx context.Context, owner OwnerID, name string, now time.Time) (bool, error)
+	// FileNamed reports whether owner has a file of exactly this name that is visible at now. fold is the folded name.
+	FileNamed(ctx context.Context, owner OwnerID, name, fold string, now time.Time) (bool, error)
 	// Files lists what is visible at w.Now in the order of q.Sort, from q.After or w.Skip on. q.Query is folded.
 	Files(ctx context.Context, owner OwnerID, q ListQuery, w Window) ([]File, error)
 	// CountFiles counts what Files would list without cursor and window.

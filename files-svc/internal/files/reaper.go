@@ -30,6 +30,16 @@ func (s *Service) Reap(ctx context.Context) error {
 	return nil
 }
 
+// stopped is the error of Options.At: it ends the whole pass.
+type stopped struct{ error }
+
+func (s *Service) at(step string) error {
+	if err := s.opts.At(step); err != nil {
+		return stopped{err}
+	}
+	return nil
+}
+
 func (s *Service) reap(ctx context.Context) error {
 	if err := s.at(StepReapBegin); err != nil {
 		return err
@@ -41,7 +51,11 @@ func (s *Service) reap(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := part(ctx); err != nil { // the parts do not build on each other: one that fails harms no other
+		err := part(ctx)
+		if errors.As(err, new(stopped)) {
+			return err
+		}
+		if err != nil { // the parts do not build on each other: one that fails harms no other
 			errs = append(errs, err)
 		}
 	}
@@ -241,4 +255,3 @@ func (s *Service) report(ctx context.Context) error {
 	s.opts.Meter.Blobs(stats)
 	return nil
 }
-

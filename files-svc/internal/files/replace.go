@@ -80,7 +80,7 @@ func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c 
 	if err != nil {
 		return fmt.Errorf("look up the file to replace: %w", err)
 	}
-	return s.at(StepAuthorized)
+	return s.opts.At(StepAuthorized)
 }
 
 // visibleFile is the owner's file outside the trash.

@@ -94,8 +94,6 @@ func (s *Service) Ready(ctx context.Context) error {
 // now is the time as rows keep it.
 func (s *Service) now() time.Time { return s.opts.Now().UTC().Truncate(time.Microsecond) }
 
-func (s *Service) at(step string) error { return s.opts.At(step) }
-
 // allow is the one door: nobody touches files without passing it. A caller who lacks the right on own files hears
 // Forbidden; one who reaches for another's files learns nothing.
 func (s *Service) allow(ctx context.Context, owner OwnerID, action string) error {

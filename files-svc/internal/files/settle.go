@@ -19,7 +19,7 @@ func (u *upload) settle(ctx context.Context, fn func(tx Tx, o *Owner) error) err
 	})
 	if err == nil {
 		u.hasRow, u.kept = false, false // now the catalog's
-		return s.at(StepSettled)
+		return u.at(StepSettled)
 	}
 	if ran && refused == nil {
 		// The rows may be there or not. Whoever deleted the bytes now could lose an acknowledged file of a moment later:
@@ -59,7 +59,7 @@ func (u *upload) commit(ctx context.Context, tx Tx, fn func(tx Tx, o *Owner) err
 	if err := tx.SaveOwner(ctx, o); err != nil {
 		return err
 	}
-	return s.at(StepSettling)
+	return u.at(StepSettling)
 }
 
 // enliven brings the blob's row to live. A conflict means that the reaper has found the bytes and taken them for a dead
@@ -78,7 +78,7 @@ func (u *upload) enliven(ctx context.Context, tx Tx) error {
 // end cleans up after an upload that was not settled, and lets the reaper have the rest. Calling it after settle only
 // does the latter.
 func (u *upload) end(ctx context.Context) {
-	if u.writer == nil {
+	if u.writer == nil || u.stopped {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)

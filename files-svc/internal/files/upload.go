@@ -43,6 +43,13 @@ type upload struct {
 	reserved int64 // what the row reserves
 	nextRow  int64 // at which size the row is written or grows
 	kept     bool  // bytes are durable under id
+	stopped  bool  // Options.At has ended the upload: as after a crash, nothing is cleaned up
+}
+
+func (u *upload) at(step string) error {
+	err := u.s.opts.At(step)
+	u.stopped = u.stopped || err != nil
+	return err
 }
 
 // begin takes an id, writes the row of an upload that is declared large, and opens the sink.
@@ -96,7 +103,7 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 	if known {
 		return nil
 	}
-	return s.at(StepIntent)
+	return u.at(StepIntent)
 }
 
 // account is the owner's account, if the upload may still be stored for them by this writer.
@@ -175,7 +182,7 @@ func (u *upload) take(ctx context.Context, chunk []byte, limit int64) error {
 	if _, err := u.sink.Write(chunk); err != nil {
 		return fmt.Errorf("write blob: %w", err)
 	}
-	return u.s.at(StepChunk)
+	return u.at(StepChunk)
 }
 
 // check compares what came with what was announced, before anything is made durable.
@@ -187,7 +194,7 @@ func (u *upload) check() error {
 	case u.expected != nil && *u.expected != u.digest:
 		return fault.New(fault.DigestMismatch, "the content does not have the digest that was announced")
 	default:
-		return u.s.at(StepReceived)
+		return u.at(StepReceived)
 	}
 }
 
@@ -200,7 +207,7 @@ func (u *upload) keep(ctx context.Context) error {
 		return fmt.Errorf("make blob durable: %w", err)
 	}
 	u.kept = true
-	return u.s.at(StepDurable)
+	return u.at(StepDurable)
 }
 
 // fill reads until buf is full or content has ended, so that short reads cost no short writes.

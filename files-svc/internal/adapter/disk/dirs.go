@@ -1,0 +1,183 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+)
+
+// maxOpenDirs bounds the directories kept open. Uploads of one moment share one or two; a very long upload comes back to
+// an old one.
+const maxOpenDirs = 8
+
+// dirs keeps the directories open in which uploads are being linked.
+type dirs struct {
+	root    *os.Root
+	syncing func(*os.File) error
+
+	mu   sync.Mutex
+	open map[string]*dir
+}
+
+func newDirs(root *os.Root, syncing func(*os.File) error) *dirs {
+	return &dirs{root: root, syncing: syncing, open: map[string]*dir{}}
+}
+
+// dir is an open directory whose syncs are shared.
+type dir struct {
+	owner *dirs
+	path  string
+	file  *os.File
+	users int // guarded by owner.mu
+
+	turn   chan struct{} // held by who syncs; guards broken
+	broken error         // the first failure: this descriptor is never synced again
+	mu     sync.Mutex
+	next   *round // those who wait for the sync after the one under way
+}
+
+// round is one fsync and those it is for.
+type round struct {
+	done chan struct{}
+	err  error
+}
+
+// use opens a directory, durably making it first when it is not there. Give it back with done.
+func (ds *dirs) use(path string) (*dir, error) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if d := ds.open[path]; d != nil {
+		d.users++
+		return d, nil
+	}
+	f, err := ds.openOrMake(path)
+	if err != nil {
+		return nil, fmt.Errorf("open blob directory: %w", ioFault(err))
+	}
+	ds.shrink()
+	d := &dir{owner: ds, path: path, file: f, users: 1, turn: make(chan struct{}, 1)}
+	ds.open[path] = d
+	return d, nil
+}
+
+// done gives the directory back. It stays open for the next upload unless it has been dropped.
+func (d *dir) done() {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	d.users--
+	if d.users == 0 && d.owner.open[d.path] != d {
+		_ = d.file.Close() // read only: its syncs have been told already
+	}
+}
+
+// drop makes the next use open the directory anew: after a failed fsync this descriptor can't be trusted.
+func (d *dir) drop() {
+	d.owner.mu.Lock()
+	defer d.owner.mu.Unlock()
+	if d.owner.open[d.path] == d {
+		delete(d.owner.open, d.path)
+	}
+}
+
+// shrink closes directories nobody uses when there are too many.
+func (ds *dirs) shrink() {
+	for path, d := range ds.open {
+		if len(ds.open) < maxOpenDirs {
+			return
+		}
+		if d.users == 0 {
+			_ = d.file.Close()
+			delete(ds.open, path)
+		}
+	}
+}
+
+func (ds *dirs) close() error {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	var errs []error
+	for path, d := range ds.open {
+		delete(ds.open, path)
+		if d.users == 0 {
+			errs = append(errs, d.file.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// openOrMake opens bucket directories. Making one makes its name durable before anything can be linked in it.
+func (ds *dirs) openOrMake(bucket string) (*os.File, error) {
+	f, err := ds.root.Open(bucket)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	epoch := path.Dir(bucket)
+	if err := ds.make(epoch, "."); err != nil {
+		return nil, err
+	}
+	if err := ds.make(bucket, epoch); err != nil {
+		return nil, err
+	}
+	return ds.root.Open(bucket)
+}
+
+func (ds *dirs) make(name, parent string) error {
+	if err := ds.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return ds.syncOnce(parent)
+}
+
+// syncOnce makes the names in a directory durable, with a descriptor of its own.
+func (ds *dirs) syncOnce(name string) error {
+	f, err := ds.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return ds.syncing(f)
+}
+
+// sync makes every name durable that was in the directory when it was called. Calls that come while a sync is under way
+// share the next one, which whoever of them is first runs.
+func (d *dir) sync() error {
+	r := d.join()
+	select {
+	case <-r.done:
+		return r.err
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	}
+	select {
+	case <-r.done: // somebody was quicker
+	default:
+		d.run(r)
+	}
+	return r.err
+}
+
+func (d *dir) join() *round {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.next == nil {
+		d.next = &round{done: make(chan struct{})}
+	}
+	return d.next
+}
+
+// run syncs for a round. Whoever joins from now on is of the next one.
+func (d *dir) run(r *round) {
+	d.mu.Lock()
+	d.next = nil
+	d.mu.Unlock()
+	if d.broken == nil {
+		if d.broken = d.owner.syncing(d.file); d.broken != nil {
+			d.drop()
+		}
+	}
+	r.err = d.broken
+	close(r.done)
+}

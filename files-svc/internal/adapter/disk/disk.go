@@ -1,0 +1,147 @@
+// Package disk keeps blobs as files in a folder, so that what was acknowledged survives kill -9 and power loss.
+//
+// The layout is <root>/<epoch>/<bucket>/<number>. A writer fills one bucket after the other, so that the uploads of one
+// moment lie in one directory and share its fsync. A blob is written to a file without a name (O_TMPFILE), synced, linked
+// under its number, and then the directory is synced: before the link nothing of it is visible, and a crash leaves
+// nothing. Where the filesystem knows no unnamed files the blob is created under its number at once; no row names it
+// before its commit, and the reaper finds what a crash leaves.
+//
+// A failed fsync ends the blobs it was for, and its descriptor is never used again: the kernel may have dropped the data
+// and call a second fsync a success. All paths go through os.Root, which can't leave the folder.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"syscall"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+)
+
+// bucketBits is how many numbers share a directory: 4096, which readdir and rmdir handle at once.
+const bucketBits = 12
+
+// Options is what New can be told; the zero value works.
+type Options struct {
+	At      func(step string) error // called at each named step (Steps); an error ends the commit there. For tests and the chaos matrix
+	NoTemp  bool                    // create blobs under their names at once, as on a filesystem without unnamed files
+	Syncing func(*os.File) error    // takes the place of fsync in tests
+}
+
+// The named steps of a commit.
+const (
+	StepSynced = "disk.synced" // the bytes are on disk, without a name
+	StepLinked = "disk.linked" // the name is there, its directory is not synced
+)
+
+// Steps lists all steps of this package.
+var Steps = []string{StepSynced, StepLinked}
+
+// Blobs is a files.Blobs on a local filesystem.
+type Blobs struct {
+	root *os.Root
+	dirs *dirs
+	opts Options
+}
+
+var _ files.Blobs = (*Blobs)(nil)
+
+// New opens the folder, and makes it when it is not there. Close it.
+func New(folder string, opts Options) (*Blobs, error) {
+	if opts.At == nil {
+		opts.At = func(string) error { return nil }
+	}
+	if opts.Syncing == nil {
+		opts.Syncing = (*os.File).Sync
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the blob folder: %w", ioFault(err))
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("open the blob folder: %w", ioFault(err))
+	}
+	b := &Blobs{root: root, opts: opts}
+	b.dirs = newDirs(root, opts.Syncing)
+	return b, nil
+}
+
+// Close gives the folder back. Open readers go on.
+func (b *Blobs) Close() error { return errors.Join(b.dirs.close(), b.root.Close()) }
+
+// place is where a blob lies.
+type place struct {
+	dir  string // below the root
+	name string
+}
+
+func (p place) path() string { return path.Join(p.dir, p.name) }
+
+// placeOf reads a blob's place out of its id.
+func placeOf(id files.BlobID) (place, error) {
+	epoch, seq, ok := id.Split()
+	if !ok || !isEpoch(string(epoch)) {
+		return place{}, fmt.Errorf("%q is no blob id", id)
+	}
+	return place{dir: path.Join(string(epoch), bucketName(seq>>bucketBits)), name: strconv.FormatInt(seq, 16)}, nil
+}
+
+func bucketName(n int64) string { return strconv.FormatInt(n, 16) }
+
+// isEpoch reports whether s may be an epoch's directory: a UUID in lower case. Nothing else in the folder is ours.
+func isEpoch(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		hex := '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
+		if dash != (c == '-') || !dash && !hex {
+			return false
+		}
+	}
+	return true
+}
+
+// Open implements files.Blobs. The source is an *os.File: it outlives the blob's name, and the kernel can send it.
+func (b *Blobs) Open(_ context.Context, id files.BlobID, size int64) (files.BlobSource, error) {
+	p, err := placeOf(id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := b.root.Open(p.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "no such blob")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", ioFault(err))
+	}
+	info, err := f.Stat()
+	if err == nil && (info.Size() != size || !info.Mode().IsRegular()) {
+		err = fmt.Errorf("blob %s has %d bytes, not %d", id, info.Size(), size)
+	}
+	if err != nil {
+		_ = f.Close() // opened for reading: nothing to lose
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	return f, nil
+}
+
+// ioFault says what a filesystem's error means to the core; what is left is internal.
+func ioFault(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return fault.Wrap(fault.StorageFull, "no room left in the storage", err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
+		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ENOENT):
+		return fault.Wrap(fault.Unavailable, "the storage is not available", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,186 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+// namesAtOnce bounds how many names of a directory are in memory.
+const namesAtOnce = 1024
+
+// Delete implements files.Blobs. Each directory is synced once, also when the name was gone before: a crash may have
+// come between an earlier removal and its sync.
+func (b *Blobs) Delete(ctx context.Context, ids []files.BlobID) (gone []files.BlobID, failed error) {
+	byDir := map[string][]files.BlobID{}
+	for _, id := range ids {
+		p, err := placeOf(id)
+		if err == nil {
+			if err = b.root.Remove(p.path()); errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			failed = first(failed, fmt.Errorf("delete blob %s: %w", id, ioFault(err)))
+		default:
+			byDir[p.dir] = append(byDir[p.dir], id)
+		}
+	}
+	for dir, removed := range byDir {
+		if err := b.syncUp(dir); err != nil {
+			failed = first(failed, fmt.Errorf("sync after deleting blobs: %w", ioFault(err)))
+			continue
+		}
+		gone = append(gone, removed...)
+	}
+	slices.Sort(gone)
+	return gone, failed
+}
+
+func first(err, next error) error {
+	if err != nil {
+		return err
+	}
+	return next
+}
+
+// syncUp syncs a directory, or the nearest one above it when it is gone itself.
+func (b *Blobs) syncUp(dir string) error {
+	for {
+		err := b.dirs.syncOnce(dir)
+		if !errors.Is(err, fs.ErrNotExist) || dir == "." {
+			return err
+		}
+		dir = path.Dir(dir)
+	}
+}
+
+// Epochs implements files.BlobKeys.
+func (b *Blobs) Epochs(context.Context) ([]files.EpochID, error) {
+	var found []files.EpochID
+	err := b.names(".", func(name string) error {
+		if isEpoch(name) {
+			found = append(found, files.EpochID(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list epochs: %w", ioFault(err))
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// Walk implements files.BlobKeys.
+func (b *Blobs) Walk(ctx context.Context, epoch files.EpochID, from int64, fn func(files.BlobID) error) error {
+	buckets, err := b.buckets(epoch)
+	if err != nil {
+		return err
+	}
+	for _, bucket := range buckets {
+		if bucket < from>>bucketBits {
+			continue
+		}
+		dir := path.Join(string(epoch), bucketName(bucket))
+		err := b.names(dir, func(name string) error {
+			seq, err := strconv.ParseInt(name, 16, 64)
+			id := files.NewBlobID(epoch, seq)
+			p, _ := placeOf(id)
+			if err != nil || seq < from || p.dir != dir || p.name != name {
+				return ctx.Err() // not a key of ours
+			}
+			return fn(id)
+		})
+		if err != nil {
+			return fmt.Errorf("walk blobs: %w", ioFault(err))
+		}
+	}
+	return nil
+}
+
+// buckets lists the bucket numbers of an epoch in their order.
+func (b *Blobs) buckets(epoch files.EpochID) ([]int64, error) {
+	if !isEpoch(string(epoch)) {
+		return nil, fmt.Errorf("%q is no epoch", epoch)
+	}
+	var found []int64
+	err := b.names(string(epoch), func(name string) error {
+		if n, err := strconv.ParseInt(name, 16, 64); err == nil && bucketName(n) == name {
+			found = append(found, n)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list buckets: %w", ioFault(err))
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// names calls fn for each name in a directory. One that is not there has none.
+func (b *Blobs) names(dir string, fn func(name string) error) error {
+	f, err := b.root.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		batch, err := f.Readdirnames(namesAtOnce)
+		for _, name := range batch {
+			if err := fn(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Forget implements files.BlobKeys.
+func (b *Blobs) Forget(_ context.Context, epoch files.EpochID) error {
+	buckets, err := b.buckets(epoch)
+	if err != nil {
+		return err
+	}
+	for _, bucket := range buckets {
+		if err := b.removeEmpty(path.Join(string(epoch), bucketName(bucket))); err != nil {
+			return err
+		}
+	}
+	if err := b.removeEmpty(string(epoch)); err != nil {
+		return err
+	}
+	return ioFault(b.dirs.syncOnce("."))
+}
+
+func (b *Blobs) removeEmpty(dir string) error {
+	err := b.root.Remove(dir)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || isNotEmpty(err) {
+		return nil
+	}
+	return fmt.Errorf("remove empty directory: %w", ioFault(err))
+}
+
+func isNotEmpty(err error) bool {
+	var e *os.PathError
+	return errors.As(err, &e) && (errors.Is(e.Err, syscall.ENOTEMPTY) || errors.Is(e.Err, syscall.EEXIST))
+}

@@ -1,0 +1,110 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+const blobColumns = `id, owner, state, size, sha256, reserved, changed_at`
+
+func scanBlob(row scanner) (files.Blob, error) {
+	var b files.Blob
+	var digest []byte
+	var changed int64
+	if err := row.Scan(&b.ID, &b.Owner, &b.State, &b.Size, &digest, &b.Reserved, &changed); err != nil {
+		return files.Blob{}, err
+	}
+	var err error
+	b.ChangedAt = timeOf(changed)
+	b.SHA256, err = digestOf(digest)
+	return b, err
+}
+
+const selectBlob = `SELECT ` + blobColumns + ` FROM blobs WHERE id = ?`
+
+// Blob implements files.BlobReader.
+func (t tx) Blob(ctx context.Context, id files.BlobID) (files.Blob, error) {
+	return one(t.QueryRow(ctx, selectBlob, string(id)), scanBlob)
+}
+
+const selectBlobsIn = `SELECT ` + blobColumns + ` FROM blobs INDEXED BY blobs_dying
+	WHERE state = ?1 AND state IN ('dead', 'deleting', 'tombstone') AND changed_at <= ?2 ORDER BY changed_at, id LIMIT ?3`
+
+// BlobsIn implements files.BlobReader.
+func (t tx) BlobsIn(ctx context.Context, state files.BlobState, since time.Time, limit int) ([]files.Blob, error) {
+	rows, err := t.Query(ctx, selectBlobsIn, string(state), micros(since), limit)
+	return all(rows, err, scanBlob)
+}
+
+// The ids of an epoch are those between its name with a dot and its name with the next character.
+const selectPendingBlobs = `SELECT ` + blobColumns + ` FROM blobs INDEXED BY blobs_pending
+	WHERE state = 'pending' AND id > ?1 || '.' AND id < ?1 || '/' ORDER BY id LIMIT ?2`
+
+// PendingBlobs implements files.BlobReader.
+func (t tx) PendingBlobs(ctx context.Context, epoch files.EpochID, limit int) ([]files.Blob, error) {
+	rows, err := t.Query(ctx, selectPendingBlobs, string(epoch), limit)
+	return all(rows, err, scanBlob)
+}
+
+const selectEpochHasBlobs = `SELECT EXISTS (SELECT 1 FROM blobs WHERE id > ?1 || '.' AND id < ?1 || '/')`
+
+// EpochHasBlobs implements files.BlobReader.
+func (t tx) EpochHasBlobs(ctx context.Context, epoch files.EpochID) (found bool, err error) {
+	err = t.QueryRow(ctx, selectEpochHasBlobs, string(epoch)).Scan(&found)
+	return found, err
+}
+
+// Living blobs are counted by their owners' sums, so that a pass of the reaper does not read every row.
+const selectBlobStats = `
+	SELECT 'live', coalesce(sum(versions), 0), coalesce(sum(bytes), 0) FROM owners
+	UNION ALL
+	SELECT 'pending', count(*), coalesce(sum(reserved), 0) FROM blobs INDEXED BY blobs_pending WHERE state = 'pending'
+	UNION ALL
+	SELECT state, count(*), sum(size) FROM blobs INDEXED BY blobs_dying WHERE state IN ('dead', 'deleting', 'tombstone') GROUP BY state`
+
+// BlobStats implements files.BlobReader.
+func (t tx) BlobStats(ctx context.Context) (map[files.BlobState]files.BlobStat, error) {
+	type line struct {
+		state files.BlobState
+		stat  files.BlobStat
+	}
+	rows, err := t.Query(ctx, selectBlobStats)
+	lines, err := all(rows, err, func(row scanner) (l line, err error) {
+		err = row.Scan(&l.state, &l.stat.Blobs, &l.stat.Bytes)
+		return l, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stats := make(map[files.BlobState]files.BlobStat, len(lines))
+	for _, l := range lines {
+		if l.stat.Blobs > 0 {
+			stats[l.state] = l.stat
+		}
+	}
+	return stats, nil
+}
+
+const insertBlob = `INSERT INTO blobs (` + blobColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+// InsertBlob implements files.BlobWriter.
+func (t tx) InsertBlob(ctx context.Context, b files.Blob) error {
+	return t.insert(ctx, insertBlob, string(b.ID), string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt))
+}
+
+const updateBlob = `UPDATE blobs SET owner = ?, state = ?, size = ?, sha256 = ?, reserved = ?, changed_at = ? WHERE id = ? AND state = ?`
+
+// UpdateBlob implements files.BlobWriter.
+func (t tx) UpdateBlob(ctx context.Context, b files.Blob, from files.BlobState) error {
+	return t.change(ctx, errConflict(), updateBlob, string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt),
+		string(b.ID), string(from))
+}
+
+const deleteBlob = `DELETE FROM blobs WHERE id = ?1 AND state = ?2 AND NOT EXISTS (SELECT 1 FROM versions WHERE blob = ?1)`
+
+// DeleteBlob implements files.BlobWriter.
+func (t tx) DeleteBlob(ctx context.Context, id files.BlobID, from files.BlobState) error {
+	return t.change(ctx, errConflict(), deleteBlob, string(id), string(from))
+}

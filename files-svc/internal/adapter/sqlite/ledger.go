@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+const selectOwner = `SELECT bytes, reserved, files, versions, erased_at FROM owners WHERE id = ?`
+
+// Owner implements files.OwnerReader.
+func (t tx) Owner(ctx context.Context, id files.OwnerID) (files.Owner, error) {
+	o := files.Owner{ID: id}
+	var erased int64
+	err := t.QueryRow(ctx, selectOwner, string(id)).Scan(&o.Bytes, &o.Reserved, &o.Files, &o.Versions, &erased)
+	if errors.Is(err, sql.ErrNoRows) {
+		return o, nil
+	}
+	o.ErasedAt = timeOf(erased)
+	return o, err
+}
+
+const saveOwner = `INSERT INTO owners (id, bytes, reserved, files, versions, erased_at) VALUES (?, ?, ?, ?, ?, ?)
+	ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, reserved = excluded.reserved, files = excluded.files,
+	versions = excluded.versions, erased_at = excluded.erased_at`
+
+// SaveOwner implements files.OwnerWriter.
+func (t tx) SaveOwner(ctx context.Context, o files.Owner) error {
+	_, err := t.Exec(ctx, saveOwner, string(o.ID), o.Bytes, o.Reserved, o.Files, o.Versions, micros(o.ErasedAt))
+	return err
+}
+
+const selectLogPosition = `SELECT coalesce(max(seq), 0) FROM log_position`
+
+// LogPosition implements files.OwnerReader.
+func (t tx) LogPosition(ctx context.Context) (seq int64, err error) {
+	err = t.QueryRow(ctx, selectLogPosition).Scan(&seq)
+	return seq, err
+}
+
+const saveLogPosition = `INSERT INTO log_position (only, seq) VALUES (1, ?) ON CONFLICT (only) DO UPDATE SET seq = excluded.seq`
+
+// SetLogPosition implements files.OwnerWriter.
+func (t tx) SetLogPosition(ctx context.Context, seq int64) error {
+	_, err := t.Exec(ctx, saveLogPosition, seq)
+	return err
+}
+
+const epochColumns = `id, state, beats, settled, changed_at`
+
+func scanEpoch(row scanner) (e files.Epoch, err error) {
+	var changed int64
+	err = row.Scan(&e.ID, &e.State, &e.Beats, &e.Settled, &changed)
+	e.ChangedAt = timeOf(changed)
+	return e, err
+}
+
+const selectEpoch = `SELECT ` + epochColumns + ` FROM epochs WHERE id = ?`
+
+// Epoch implements files.EpochReader.
+func (t tx) Epoch(ctx context.Context, id files.EpochID) (files.Epoch, error) {
+	return one(t.QueryRow(ctx, selectEpoch, string(id)), scanEpoch)
+}
+
+const selectEpochs = `SELECT ` + epochColumns + ` FROM epochs ORDER BY id`
+
+// Epochs implements files.EpochReader.
+func (t tx) Epochs(ctx context.Context) ([]files.Epoch, error) {
+	rows, err := t.Query(ctx, selectEpochs)
+	return all(rows, err, scanEpoch)
+}
+
+const insertEpoch = `INSERT INTO epochs (` + epochColumns + `) VALUES (?, ?, ?, ?, ?)`
+
+// InsertEpoch implements files.EpochWriter.
+func (t tx) InsertEpoch(ctx context.Context, e files.Epoch) error {
+	return t.insert(ctx, insertEpoch, string(e.ID), string(e.State), e.Beats, e.Settled, micros(e.ChangedAt))
+}
+
+const updateEpoch = `UPDATE epochs SET state = ?, beats = ?, settled = ?, changed_at = ? WHERE id = ? AND state = ?`
+
+// UpdateEpoch implements files.EpochWriter.
+func (t tx) UpdateEpoch(ctx context.Context, e files.Epoch, from files.EpochState) error {
+	return t.change(ctx, errConflict(), updateEpoch, string(e.State), e.Beats, e.Settled, micros(e.ChangedAt), string(e.ID), string(from))
+}
+
+const deleteEpoch = `DELETE FROM epochs WHERE id = ?`
+
+// DeleteEpoch implements files.EpochWriter.
+func (t tx) DeleteEpoch(ctx context.Context, id files.EpochID) error {
+	_, err := t.Exec(ctx, deleteEpoch, string(id))
+	return err
+}
+
+const selectEvents = `SELECT seq, kind, owner, file, version, at FROM events WHERE seq > ? ORDER BY seq LIMIT ?`
+
+// EventsAfter implements files.EventReader.
+func (t tx) EventsAfter(ctx context.Context, seq int64, limit int) ([]files.Event, error) {
+	rows, err := t.Query(ctx, selectEvents, seq, limit)
+	return all(rows, err, func(row scanner) (e files.Event, err error) {
+		var at int64
+		err = row.Scan(&e.Seq, &e.Kind, &e.Owner, &e.File, &e.Version, &at)
+		e.At = timeOf(at)
+		return e, err
+	})
+}
+
+const insertEvent = `INSERT INTO events (kind, owner, file, version, at) VALUES (?, ?, ?, ?, ?)`
+
+// AppendEvent implements files.Outbox.
+func (t tx) AppendEvent(ctx context.Context, e files.Event) error {
+	_, err := t.Exec(ctx, insertEvent, string(e.Kind), string(e.Owner), string(e.File), e.Version, micros(e.At))
+	return err
+}
+
+// Only the oldest are looked at: the statement costs the same however long the outbox is.
+const trimEvents = `DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?2) AND at < ?1`
+
+// TrimEvents implements files.Outbox.
+func (t tx) TrimEvents(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return t.Exec(ctx, trimEvents, micros(before), limit)
+}
