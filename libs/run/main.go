@@ -106,12 +106,15 @@ func Flags(name, usage string, io IO) *flag.FlagSet {
 
 // ParseFlags parses args; what is left over must be between least and most in number.
 func ParseFlags(fs *flag.FlagSet, args []string, least, most int) error {
-	discardErrors := fs.Output()
+	output, usage := fs.Output(), fs.Usage
 	fs.SetOutput(io.Discard) // the caller prints the error once, in the house's form
+	fs.Usage = func() {}     // and the help only when it was asked for
 	err := fs.Parse(args)
-	fs.SetOutput(discardErrors)
+	fs.SetOutput(output)
+	fs.Usage = usage
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		fs.Usage()
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUsage, err)
