@@ -10,3 +10,7 @@ import (
 func TestMemoryCatalog(t *testing.T) {
 	filestest.RunCatalog(t, func(*testing.T) files.Catalog { return filestest.NewCatalog() })
 }
+
+func TestMemoryBlobs(t *testing.T) {
+	filestest.RunBlobs(t, func(*testing.T) files.Blobs { return filestest.NewBlobs() })
+}

@@ -1,0 +1,247 @@
+package disk_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"cloakroom.dev/files-svc/internal/adapter/disk"
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/files/filestest"
+	"cloakroom.dev/libs/fault"
+)
+
+func open(t *testing.T, folder string, opts disk.Options) *disk.Blobs {
+	t.Helper()
+	b, err := disk.New(folder, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestBlobs(t *testing.T) {
+	filestest.RunBlobs(t, func(t *testing.T) files.Blobs { return open(t, t.TempDir(), disk.Options{}) })
+}
+
+func TestBlobs_WithoutUnnamedFiles(t *testing.T) {
+	filestest.RunBlobs(t, func(t *testing.T) files.Blobs { return open(t, t.TempDir(), disk.Options{NoTemp: true}) })
+}
+
+// put stores one small blob and returns what Commit said.
+func put(t *testing.T, b *disk.Blobs, seq int64) error {
+	t.Helper()
+	sink, err := b.Create(t.Context(), files.NewBlobID(filestest.EpochA, seq))
+	if err != nil {
+		return err
+	}
+	defer sink.Abort()
+	if _, err := sink.Write([]byte("content")); err != nil {
+		return err
+	}
+	return sink.Commit(t.Context())
+}
+
+// keys lists the names of all regular files under folder.
+func keys(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestCommit_SyncsFileThenLinksThenSyncsDirectory(t *testing.T) {
+	folder := t.TempDir()
+	var steps []string
+	b := open(t, folder, disk.Options{
+		At: func(step string) error { steps = append(steps, step); return nil },
+		Syncing: func(f *os.File) error {
+			info, err := f.Stat()
+			switch {
+			case err != nil:
+			case info.IsDir():
+				steps = append(steps, "directory")
+			case len(keys(t, folder)) == 0:
+				steps = append(steps, "unnamed file")
+			default:
+				steps = append(steps, "file")
+			}
+			return errors.Join(err, f.Sync())
+		},
+	})
+	if err := put(t, b, 1); err != nil {
+		t.Fatal(err)
+	}
+	// The epoch's and the bucket's names are durable before anything can be linked there.
+	want := []string{"directory", "directory", "unnamed file", disk.StepSynced, disk.StepLinked, "directory"}
+	if len(steps) != len(want) {
+		t.Fatalf("got %v, want %v", steps, want)
+	}
+	for i := range want {
+		if steps[i] != want[i] {
+			t.Fatalf("got %v, want %v", steps, want)
+		}
+	}
+}
+
+func TestCommit_FailedFileSyncEndsTheBlob(t *testing.T) {
+	folder := t.TempDir()
+	var calls atomic.Int64
+	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return f.Sync()
+		}
+		calls.Add(1)
+		return syscall.EIO
+	}})
+	if err := put(t, b, 1); !errors.Is(err, fault.Of(fault.Unavailable)) {
+		t.Errorf("got %v, want Unavailable", err)
+	}
+	if got := keys(t, folder); len(got) > 0 || calls.Load() != 1 {
+		t.Errorf("left %v after %d syncs", got, calls.Load())
+	}
+}
+
+func TestCommit_FailedDirectorySyncEndsItsBlobsAndItsDescriptor(t *testing.T) {
+	folder := t.TempDir()
+	var bad atomic.Pointer[os.File]
+	var fail atomic.Bool
+	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+		info, err := f.Stat()
+		switch {
+		case err != nil || !info.IsDir():
+			return err
+		case bad.Load() == f:
+			t.Error("a descriptor was synced again after its failure")
+		case fail.CompareAndSwap(true, false):
+			bad.Store(f)
+			return syscall.ENOSPC
+		}
+		return f.Sync()
+	}})
+	if err := put(t, b, 1); err != nil {
+		t.Fatal(err)
+	}
+	fail.Store(true)
+	if err := put(t, b, 2); !errors.Is(err, fault.Of(fault.StorageFull)) {
+		t.Errorf("got %v, want StorageFull", err)
+	}
+	if err := put(t, b, 3); err != nil {
+		t.Errorf("the next blob: %v", err)
+	}
+	if got := keys(t, folder); len(got) != 2 {
+		t.Errorf("keys: %v", got)
+	}
+}
+
+func TestCommit_SharesDirectorySyncs(t *testing.T) {
+	const writers, rounds = 32, 8
+	var dirs atomic.Int64
+	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			dirs.Add(1)
+		}
+		return f.Sync()
+	}})
+	var seq atomic.Int64
+	var wait sync.WaitGroup
+	for range writers {
+		wait.Go(func() {
+			for range rounds {
+				if err := put(t, b, seq.Add(1)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	t.Logf("%d commits shared %d directory syncs", writers*rounds, dirs.Load())
+	if dirs.Load() >= writers*rounds {
+		t.Error("no sync was shared")
+	}
+}
+
+// A crash after the link leaves a key that Walk finds; one before it leaves nothing.
+func TestCommit_Crash(t *testing.T) {
+	for step, want := range map[string]int{disk.StepSynced: 0, disk.StepLinked: 1} {
+		t.Run(step, func(t *testing.T) {
+			folder := t.TempDir()
+			crash := errors.New("crash")
+			b := open(t, folder, disk.Options{At: func(at string) error {
+				if at == step {
+					return crash
+				}
+				return nil
+			}})
+			if err := put(t, b, 1); !errors.Is(err, crash) {
+				t.Fatal(err)
+			}
+			if got := keys(t, folder); len(got) != want {
+				t.Errorf("left %v, want %d keys", got, want)
+			}
+		})
+	}
+}
+
+func TestOpen_IsAFileTheKernelCanSend(t *testing.T) {
+	b := open(t, t.TempDir(), disk.Options{})
+	if err := put(t, b, 1); err != nil {
+		t.Fatal(err)
+	}
+	src, err := b.Open(t.Context(), files.NewBlobID(filestest.EpochA, 1), int64(len("content")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if _, ok := src.(syscall.Conn); !ok {
+		t.Error("the source hides its descriptor")
+	}
+}
+
+func TestWalk_IgnoresWhatIsNotOurs(t *testing.T) {
+	folder := t.TempDir()
+	b := open(t, folder, disk.Options{})
+	if err := put(t, b, 1); err != nil {
+		t.Fatal(err)
+	}
+	bucket := filepath.Join(folder, string(filestest.EpochA), "0")
+	for _, name := range []string{"lost+found", "backup/0/1", string(filestest.EpochA) + "/0/01", string(filestest.EpochA) + "/0/1001", string(filestest.EpochA) + "/x"} {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(bucket, "2")); err != nil {
+		t.Fatal(err)
+	}
+	epochs, err := b.Epochs(t.Context())
+	if err != nil || len(epochs) != 1 {
+		t.Errorf("epochs: %v, %v", epochs, err)
+	}
+	n := 0
+	if err := b.Walk(t.Context(), filestest.EpochA, 0, func(files.BlobID) error { n++; return nil }); err != nil || n != 2 {
+		t.Errorf("walk saw %d keys, %v", n, err)
+	}
+	src, err := b.Open(t.Context(), files.NewBlobID(filestest.EpochA, 2), 0)
+	if err == nil {
+		content, _ := io.ReadAll(src)
+		t.Errorf("a link out of the folder was followed: %d bytes", len(content))
+	}
+}
