@@ -202,7 +202,7 @@ func TestCompile_RuleCarriesEverything(t *testing.T) {
 	want := routing.Rule{
 		Route: "files", Name: "main", Generation: 7,
 		Require: []principal.Permission{{Resource: "files", Action: "read", Scope: "self"}, {Resource: "files", Action: "update", Scope: "all"}},
-		Limits:  []*routing.LimitRule{{Policy: "p", Name: "r", By: routing.ByHeader, Header: "X-Tenant", Limit: 5, Window: time.Minute, Burst: 5}},
+		Limits:  []*routing.LimitRule{{Policy: "p", Name: "r", Generation: 1, By: routing.ByHeader, Header: "X-Tenant", Limit: 5, Window: time.Minute, Burst: 5}},
 		CORS: &routing.CORS{Origins: []string{"https://app.example"}, Methods: []string{"GET"}, Headers: []string{"x-a"},
 			ExposeHeaders: []string{"Etag"}, Credentials: true, MaxAge: 10 * time.Minute},
 		Request:      routing.HeaderEdit{Remove: []string{"X-Debug"}, Set: []routing.Header{{Name: "X-From", Value: "gw"}}},

@@ -92,7 +92,7 @@ func limitRules(p *v1alpha1.RateLimitPolicy, f *finding) []*LimitRule {
 	for i, spec := range p.Spec.Rules {
 		at := fmt.Sprintf("spec.rules[%d]", i)
 		r := &LimitRule{
-			Policy: p.Name,
+			Policy: p.Name, Generation: p.Generation,
 			Name:   string(spec.Name),
 			By:     keyKinds[spec.Key.Type],
 			Header: textproto.CanonicalMIMEHeaderKey(string(spec.Key.Header)),

@@ -18,8 +18,9 @@ type Limiter interface {
 
 // LimitRule is one rule of a RateLimitPolicy, compiled.
 type LimitRule struct {
-	Policy string // name of the RateLimitPolicy
-	Name   string // name of the rule in it
+	Policy     string // name of the RateLimitPolicy
+	Name       string // name of the rule in it
+	Generation int64  // of the RateLimitPolicy that is served
 
 	By     KeyKind
 	Header string // canonical name, with ByHeader

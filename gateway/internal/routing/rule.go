@@ -23,7 +23,7 @@ type Rule struct {
 	Answer  HeaderEdit             // applied to what comes back
 	Path    Rewrite
 
-	MaxBodyBytes int64 // most bytes of a request body; the gateway's own limit when the Route sets none
+	MaxBodyBytes int64 // most bytes of a request body, the gateway's own limit when the Route sets none; 0 is no bound
 	Timeouts     Timeouts
 	Backends     []Backend // weights above 0 only, see Target
 
