@@ -20,6 +20,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +45,9 @@ type DB struct {
 	path    string
 	writer  *writer
 	idle    chan *conn // readers nobody uses
+	opened  int        // readers there are
+	closed  chan struct{}
+	once    sync.Once // closes
 	pools   []*sql.DB
 	metrics *metrics
 	tracing tracing
@@ -57,7 +62,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, fmt.Errorf("make the database's folder: %w", err)
 	}
 	db := &DB{
-		path: path, idle: make(chan *conn, readers),
+		path: path, idle: make(chan *conn, readers), closed: make(chan struct{}),
 		metrics: newMetrics(opts.Registerer, opts.Name), tracing: newTracing(opts.Tracer, opts.Name),
 	}
 	if err := db.open(ctx, opts); err != nil {
@@ -78,6 +83,7 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 			return err
 		}
 		db.idle <- r
+		db.opened++
 	}
 	return nil
 }
@@ -140,19 +146,30 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	case c := <-db.idle:
 		defer func() { db.idle <- c }()
 		return mapError(c.view(fn))
+	case <-db.closed:
+		return mapError(errClosed)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a reader: %w", ctx.Err())
 	}
 }
 
-// Close waits for queued writes and closes the database. Calls after it fail.
+// Close waits for queued writes and for reads under way, and closes the database. Calls after it fail.
 func (db *DB) Close() error {
-	if db.writer != nil {
-		db.writer.close()
-	}
 	var errs []error
-	for _, p := range db.pools {
-		errs = append(errs, p.Close())
-	}
+	db.once.Do(func() {
+		if db.writer != nil {
+			db.writer.close()
+		}
+		close(db.closed)
+		for range db.opened {
+			errs = append(errs, (<-db.idle).close())
+		}
+		if db.writer != nil {
+			errs = append(errs, db.writer.conn.close())
+		}
+		for _, p := range slices.Backward(db.pools) { // the writer's last: it brings the log home into the file
+			errs = append(errs, p.Close())
+		}
+	})
 	return errors.Join(errs...)
 }

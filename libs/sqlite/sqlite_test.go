@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -178,6 +179,27 @@ func TestDB_YesterdaysFileOpensAgain(t *testing.T) {
 	}
 	if n := count(t, open(t, path, sqlite.Options{})); n != 1 {
 		t.Errorf("%d rows stand after a restart, want 1", n)
+	}
+}
+
+func TestDB_CloseEndsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(*sqlite.Tx) error { return nil }
+	if err := errors.Join(db.InTx(t.Context(), nothing), db.View(t.Context(), nothing), db.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.View(t.Context(), nothing); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("View of a closed database: %v", err)
+	}
+	if err := db.InTx(t.Context(), nothing); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("InTx of a closed database: %v", err)
+	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the log stays behind: %v", err)
 	}
 }
 

@@ -104,6 +104,14 @@ func (c *conn) exec(query string) error {
 	return err
 }
 
+// close gives the connection back to its pool, so that the pool can close it.
+func (c *conn) close() error {
+	for _, s := range c.stmts {
+		_ = s.Close()
+	}
+	return c.conn.Close()
+}
+
 func (c *conn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s, ok := c.stmts[query]; ok {
 		return s, nil
