@@ -28,7 +28,7 @@ func newObserver(reg prometheus.Registerer) observer {
 		}, []string{"result"}),
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_refreshes_total",
-			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), refused, forged, contended, error.",
+			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), evicted (over the cap), refused, forged, contended, error.",
 		}, []string{"result"}),
 		swept: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
