@@ -1,0 +1,384 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"cloakroom.dev/gateway"
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/resource/resourcetest"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/token/tokentest"
+)
+
+// world is a whole gateway on a loopback port: behind it two services that tests write, beside it an auth service of
+// tests that signs, publishes keys and streams revocations over the real wire.
+type world struct {
+	t       testing.TB
+	addr    string
+	issuer  *tokentest.Issuer
+	auth    *backend
+	files   *backend
+	service *gateway.Service
+	source  *resourcetest.Source
+	metrics *prometheus.Registry
+	ops     *run.Ops
+	logs    *syncBuffer
+
+	exchanges  atomic.Int64
+	exchange   atomic.Pointer[func(key string) (status int, token string, expiresIn int)]
+	introspect atomic.Pointer[func(raw string) (status int, body string)]
+	stop       context.CancelFunc
+	stopped    chan error
+}
+
+// backend is a service behind the gateway. It records every request it gets.
+type backend struct {
+	*httptest.Server
+	handler atomic.Pointer[http.HandlerFunc]
+	mu      sync.Mutex
+	seen    []*http.Request
+	bodies  []string
+}
+
+func newBackend(t testing.TB) *backend {
+	b := &backend{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := b.handler.Load(); h != nil {
+			b.note(r, "")
+			(*h)(w, r)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		b.note(r, string(body))
+		_, _ = io.WriteString(w, "ok")
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *backend) note(r *http.Request, body string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen, b.bodies = append(b.seen, r), append(b.bodies, body)
+}
+
+// serve sets what the service does instead of answering "ok".
+func (b *backend) serve(h http.HandlerFunc) { b.handler.Store(&h) }
+
+func (b *backend) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.seen)
+}
+
+// last returns the newest request.
+func (b *backend) last(t testing.TB) *http.Request {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.seen) == 0 {
+		t.Fatal("the service got no request")
+	}
+	return b.seen[len(b.seen)-1]
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// setup changes a world before it begins.
+type setup struct {
+	resources []string
+	boot      string // more of GatewayConfig's spec, two spaces deep
+	tracer    trace.TracerProvider
+	log       *slog.Logger
+}
+
+const bootHead = `
+apiVersion: cloakroom.dev/v1alpha1
+kind: GatewayConfig
+metadata: {name: gateway}
+spec:
+`
+
+const basics = `
+apiVersion: cloakroom.dev/v1alpha1
+kind: TokenPolicy
+metadata: {name: default}
+spec:
+  issuer: https://auth.test
+  audiences: [cloakroom]
+  claimHeaders: [{claim: sub, header: X-User-Id}, {claim: roles, header: X-Roles}]
+---
+apiVersion: cloakroom.dev/v1alpha1
+kind: Route
+metadata: {name: open}
+spec:
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /open}}]
+    auth: {anonymous: {reason: a test of what needs no token}}
+    backends: [{name: files}]
+---
+apiVersion: cloakroom.dev/v1alpha1
+kind: Route
+metadata: {name: closed}
+spec:
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /closed}}]
+    auth: {tokenPolicyRef: {name: default}}
+    timeouts: {request: 0s, responseHeader: 0s}
+    backends: [{name: files}]
+`
+
+// start begins a world and waits until it is ready.
+func start(t testing.TB, s setup) *world {
+	t.Helper()
+	w := &world{
+		t: t, issuer: tokentest.New(t), auth: newBackend(t), files: newBackend(t),
+		metrics: prometheus.NewRegistry(), logs: &syncBuffer{}, stopped: make(chan error, 1),
+	}
+	if s.boot == "" {
+		s.boot = "  trustedProxies: {none: {}}\n"
+	}
+	if s.resources == nil {
+		s.resources = []string{basics}
+	}
+	if s.tracer == nil {
+		s.tracer = noop.NewTracerProvider()
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	internal := httptest.NewServer(http.HandlerFunc(w.serveInternal))
+	t.Cleanup(internal.Close)
+	boot := bootHead + s.boot + fmt.Sprintf("  upstreams:\n    auth: {url: %q, internalURL: %q}\n    files: {url: %q}\n", w.auth.URL, internal.URL, w.files.URL)
+	w.source = resourcetest.NewSource(resourcetest.Snapshot(t, append([]string{boot}, s.resources...)...))
+	snapshot, _ := w.source.Load(t.Context())
+	config, err := resource.One[*v1alpha1.GatewayConfig](snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.service, err = gateway.New(t.Context(), gateway.Config{Boot: config},
+		gateway.Deps{Log: s.log, Registerer: w.metrics, Tracer: s.tracer, Source: w.source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.run(config, s.log)
+	return w
+}
+
+func (w *world) run(config *v1alpha1.GatewayConfig, log *slog.Logger) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.addr = l.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	w.ops = run.NewOps(w.metrics)
+	w.ops.Ready("gateway", w.service.Ready)
+	w.ops.OnDrain(w.service.Drain)
+	server := run.Server{
+		Name: "public", Listener: w.service.Listen(l), Handler: w.service.Handler(), Configure: w.service.ConfigureServer,
+	}
+	life := run.ServeOptions{
+		Log: log, Ops: w.ops, DrainDelay: config.Spec.Drain.Delay.Std(), DrainTimeout: config.Spec.Drain.Timeout.Std(),
+	}
+	go func() { w.stopped <- run.Serve(ctx, life, []run.Server{server}, w.service.Run) }()
+	w.t.Cleanup(func() {
+		w.issuer.Down() // ends its streams, so that servers can close
+		if err := w.end(); err != nil {
+			w.t.Errorf("serve: %v", err)
+		}
+		if err := w.service.Close(); err != nil {
+			w.t.Errorf("close: %v", err)
+		}
+	})
+	for deadline := time.Now().Add(10 * time.Second); w.service.Ready(ctx) != nil; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not ready: %v", w.service.Ready(ctx))
+		}
+	}
+}
+
+// end drains the gateway and returns what its process would.
+func (w *world) end() error {
+	w.stop()
+	select {
+	case err := <-w.stopped:
+		w.stopped <- err
+		return err
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("the gateway does not end")
+	}
+}
+
+// serveInternal is the auth service's internal listener: what the issuer does not play is played here.
+func (w *world) serveInternal(rw http.ResponseWriter, r *http.Request) {
+	var in struct {
+		APIKey      string `json:"api_key"`
+		AccessToken string `json:"access_token"`
+	}
+	switch r.URL.Path {
+	case "/internal/v1/api-keys/exchange":
+		w.exchanges.Add(1)
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		answer := w.exchange.Load()
+		if answer == nil {
+			http.Error(rw, `{"code":"INVALID_CREDENTIALS"}`, http.StatusUnauthorized)
+			return
+		}
+		status, token, expiresIn := (*answer)(in.APIKey)
+		rw.WriteHeader(status)
+		_ = json.NewEncoder(rw).Encode(map[string]any{"access_token": token, "expires_in": expiresIn, "code": "INVALID_CREDENTIALS"})
+	case "/internal/v1/introspect":
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		answer := w.introspect.Load()
+		if answer == nil {
+			http.Error(rw, "down", http.StatusServiceUnavailable)
+			return
+		}
+		status, body := (*answer)(in.AccessToken)
+		rw.WriteHeader(status)
+		_, _ = io.WriteString(rw, body)
+	default:
+		w.issuer.ServeHTTP(rw, r)
+	}
+}
+
+// answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) code() string {
+	var doc struct{ Code string }
+	_ = json.Unmarshal([]byte(a.body), &doc)
+	return doc.Code
+}
+
+// do sends a request. headers are "Name: value".
+func (w *world) do(method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequest(method, "http://"+w.addr+path, reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{res.StatusCode, res.Header, string(text)}
+}
+
+func (w *world) get(path string, headers ...string) answer {
+	w.t.Helper()
+	return w.do(http.MethodGet, path, "", headers...)
+}
+
+// client never follows redirects and never reuses another test's connections.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Timeout:       20 * time.Second,
+}
+
+func bearer(raw string) string { return "Authorization: Bearer " + raw }
+
+func (w *world) want(a answer, status int, code string) {
+	w.t.Helper()
+	if a.status != status || (code != "" && a.code() != code) {
+		w.t.Errorf("got %d %s %s, want %d %s", a.status, a.code(), a.body, status, code)
+	}
+	if a.header.Get("X-Request-Id") == "" {
+		w.t.Error("an answer without X-Request-Id")
+	}
+	if code != "" && !strings.HasPrefix(a.header.Get("Content-Type"), "application/problem+json") {
+		w.t.Errorf("a problem of type %q", a.header.Get("Content-Type"))
+	}
+}
+
+// metric sums the values of a metric whose labels contain all the given "name=value".
+func (w *world) metric(name string, labels ...string) float64 {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			all := ""
+			for _, l := range m.GetLabel() {
+				all += l.GetName() + "=" + l.GetValue() + " "
+			}
+			fits := true
+			for _, l := range labels {
+				fits = fits && strings.Contains(all, l+" ")
+			}
+			if fits {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+// eventually waits for something that another goroutine brings about.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
