@@ -50,13 +50,23 @@ func (d *Document) Find(field, message string) resource.Finding {
 	}
 }
 
+// MaxDocuments is how many documents of one file are read.
+const MaxDocuments = 1000
+
 // Parse reads every document of a file. Documents that hold nothing are left out.
 func Parse(file string, text []byte) []*Document {
 	var all []*Document
 	for _, part := range split(text) {
-		if d := parse(file, part); d != nil {
-			all = append(all, d)
+		d := parse(file, part)
+		if d == nil {
+			continue
 		}
+		if len(all) == MaxDocuments {
+			d = &Document{File: file, Line: part.line}
+			d.fail("", part.line, fmt.Sprintf("more than %d documents: the rest of the file is not read", MaxDocuments))
+			return append(all, d)
+		}
+		all = append(all, d)
 	}
 	return all
 }
