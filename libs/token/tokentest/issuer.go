@@ -72,7 +72,7 @@ func New(t testing.TB) *Issuer {
 // testing/synctest as well.
 func NewOffline() *Issuer {
 	i := newIssuer()
-	i.URL, i.client = "http://issuer.test", &http.Client{Transport: inProcess{i}}
+	i.URL, i.client = "http://issuer.test", InProcess(i)
 	return i
 }
 

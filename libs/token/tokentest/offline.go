@@ -7,6 +7,10 @@ import (
 	"sync"
 )
 
+// InProcess returns a client whose requests h answers within the process, whatever host they name. It works under
+// testing/synctest, and endless answers stream.
+func InProcess(h http.Handler) *http.Client { return &http.Client{Transport: inProcess{h}} }
+
 // inProcess calls a handler and hands its answer over a pipe as it is written, so that endless answers stream.
 type inProcess struct{ handler http.Handler }
 
