@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -105,16 +106,12 @@ func present(s string) int { return min(len(s), 1) }
 // identity is equal for two claims exactly when they ask the same of a request.
 func (c *claim) identity() string {
 	var b strings.Builder
-	b.WriteString(c.host + "\n" + string('0'+rune(c.path.kind)) + c.path.value + "\n" + c.method)
+	fmt.Fprintf(&b, "%q %d %q %q", c.host, c.path.kind, c.path.value, c.method)
 	for _, fields := range [][]fieldMatch{c.headers, c.query} {
 		sorted := slices.SortedFunc(slices.Values(fields), func(x, y fieldMatch) int { return cmp.Compare(x.name, y.name) })
-		b.WriteString("\n")
+		b.WriteString(" with")
 		for _, f := range sorted {
-			op := "="
-			if f.re != nil {
-				op = "~"
-			}
-			b.WriteString(url.QueryEscape(f.name) + op + url.QueryEscape(f.value) + "&")
+			fmt.Fprintf(&b, " %q %t %q", f.name, f.re != nil, f.value)
 		}
 	}
 	return b.String()

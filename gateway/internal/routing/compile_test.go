@@ -46,7 +46,10 @@ func TestCompile_RefusesWhatTheSchemaCannotSee(t *testing.T) {
 		"forwarding":        {rule("/*", open, setHeader("x_forwarded_for")), "can't be set"},
 		"rewrite target":    {rule("/a/*", open, change(func(r *v1alpha1.RouteRule) { r.Rewrite = replace("/b/..") })), "not a path a request can have"},
 		"rewrite of an end": {rule("/a", open, change(func(r *v1alpha1.RouteRule) { r.Rewrite = replace("/b") })), "ReplacePrefixMatch needs"},
-		"no rules":          {func(*v1alpha1.Route) {}, "no rule matches anything"},
+		"open to all pages": {rule("/*", open, change(func(r *v1alpha1.RouteRule) {
+			r.CORS = &v1alpha1.CORS{AllowOrigins: []v1alpha1.CORSOrigin{"*"}, AllowCredentials: true}
+		})), "cors: allowCredentials"},
+		"no rules": {func(*v1alpha1.Route) {}, "no rule matches anything"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table, statuses := routing.Compile(boot, snapshot(

@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -89,9 +90,12 @@ func compileFields(list []v1alpha1.Header) []Header {
 	return out
 }
 
-func compileCORS(spec *v1alpha1.CORS) *CORS {
+func compileCORS(spec *v1alpha1.CORS, at string, f *finding) *CORS {
 	if spec == nil {
 		return nil
+	}
+	if spec.AllowCredentials && slices.Contains(spec.AllowOrigins, "*") {
+		f.reject(at+".cors", "allowCredentials with the origin * would let every page act as its visitor")
 	}
 	c := &CORS{Credentials: spec.AllowCredentials, MaxAge: spec.MaxAge.Std()}
 	for _, o := range spec.AllowOrigins {

@@ -142,7 +142,7 @@ func (c *compiler) compileRule(spec *v1alpha1.RouteRule, at string, f *finding) 
 	compileBackends(rule, spec, at, f)
 	compileRewrite(rule, spec, at, f)
 	compileHeaders(rule, spec, at, f)
-	rule.CORS = compileCORS(spec.CORS)
+	rule.CORS = compileCORS(spec.CORS, at, f)
 	return rule
 }
 

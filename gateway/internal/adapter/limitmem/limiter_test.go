@@ -264,6 +264,34 @@ func TestTake_ExactUnderConcurrency(t *testing.T) {
 	})
 }
 
+// Rules come to rest, are forgotten and come back at the very moments they are used: nobody charges a forgotten state.
+func TestRun_ForgettingRulesRacesWithUsingThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(limitmem.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var run, workers sync.WaitGroup
+		run.Go(func() { _ = l.Run(ctx) })
+		r := rule(4, time.Second, 4)
+		var passed atomic.Int64
+		for range 8 {
+			workers.Go(func() {
+				for range 50 {
+					time.Sleep(30 * time.Second) // exactly when the sweep runs
+					if one(t, l, r, alice).Allowed {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		workers.Wait()
+		cancel()
+		run.Wait()
+		if passed.Load() != 50*4 {
+			t.Errorf("%d requests passed, want 4 in each of 50 bursts of 8", passed.Load())
+		}
+	})
+}
+
 func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
