@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -37,12 +36,23 @@ func canonicalEmail(typed string) (string, bool) {
 	if len(local) > maxLocalBytes || !isDotAtom(local) {
 		return "", false
 	}
-	domain, err := mailDomain.ToASCII(typed[at+1:])
-	if err != nil || !strings.Contains(domain, ".") || strings.HasSuffix(domain, ".") || isNumeric(domain) {
+	domain, ok := canonicalDomain(typed[at+1:])
+	if !ok {
 		return "", false
 	}
 	key := local + "@" + domain
 	return key, len(key) <= maxEmailBytes
+}
+
+// canonicalDomain takes only what is its own canonical form afterwards: the library's checks look at a domain before
+// they map it, and let some through that they refuse a second time.
+func canonicalDomain(typed string) (string, bool) {
+	domain, err := mailDomain.ToASCII(typed)
+	if err != nil || !strings.Contains(domain, ".") || strings.HasSuffix(domain, ".") || isNumeric(domain) {
+		return "", false
+	}
+	again, err := mailDomain.ToASCII(domain)
+	return domain, err == nil && again == domain
 }
 
 // isDotAtom allows what mail allows without quotes, and letters and digits of any script. Quoted local parts are legal
@@ -110,11 +120,21 @@ func isNumeric(domain string) bool {
 // next normalization changes again, so both are done until nothing moves; three rounds are more than Unicode needs.
 func fold(s string) string {
 	for range 3 {
-		next := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+		next := norm.NFKC.String(strings.Map(foldRune, norm.NFKC.String(s)))
 		if next == s {
 			break
 		}
 		s = next
 	}
 	return s
+}
+
+// foldRune picks one of all runes that differ only in case. Lower-casing alone would keep some apart (ς and σ, ſ and s), and
+// x/text's folding swaps the two cases of Cherokee instead of joining them.
+func foldRune(r rune) rune {
+	least := r
+	for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {
+		least = min(least, o)
+	}
+	return unicode.ToLower(least)
 }
