@@ -185,6 +185,40 @@ func TestAccessToken_ExpiresByItself(t *testing.T) {
 	h.refresh(ada.Session.RefreshToken).want(200, "")
 }
 
+// More logins than the machine can hash for are told to come back, and everybody else goes on.
+func TestLogin_AFloodIsRefusedAndHoldsUpNobody(t *testing.T) {
+	h := openHouse(t, func(a *v1alpha1.AuthConfig, _ *v1alpha1.SessionPolicy) {
+		a.Spec.Hashing = v1alpha1.Hashing{
+			Argon2id: v1alpha1.Argon2id{Memory: "19Mi", Iterations: 2, Parallelism: 1},
+			Gate:     v1alpha1.HashGate{Memory: "19Mi", Queue: 2, MaxWait: "10s"},
+		}
+	})
+	refresh := h.signup("ada").Session.RefreshToken
+	var mu sync.Mutex
+	outcomes := map[int]int{}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			r := h.do(ask{method: "POST", path: "/v1/auth/login", body: object{"identifier": "ada", "password": "wrong"}})
+			mu.Lock()
+			outcomes[r.status]++
+			mu.Unlock()
+			if r.status == 503 && (r.header.Get("Retry-After") == "" || !strings.Contains(string(r.body), "OVERLOADED")) {
+				t.Errorf("refused with %s %s", r.header, r.body)
+			}
+		})
+	}
+	for range 5 {
+		var s session
+		h.refresh(refresh).want(200, "").into(&s)
+		refresh = s.Session.RefreshToken
+	}
+	wg.Wait()
+	if outcomes[401] < 3 || outcomes[503] < 1 || outcomes[401]+outcomes[503] != 20 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+}
+
 func TestLogs_HoldNoSecret(t *testing.T) {
 	h := openHouse(t)
 	ada := h.signup("ada")

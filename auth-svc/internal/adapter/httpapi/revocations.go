@@ -57,6 +57,7 @@ func (a *API) followRevocations(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close") // the deadline of the last line stays on the connection
 	s := &stream{out: json.NewEncoder(w), control: http.NewResponseController(w), began: began}
 	err = a.opts.Core.Follow(ctx, follower, after, s.send)
 	if ctx.Err() != nil && (s.begun || r.Context().Err() != nil) {
