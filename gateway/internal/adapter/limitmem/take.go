@@ -55,25 +55,37 @@ type seat struct {
 // enter finds the shards of the charges and locks each once, in the one order in which everybody locks.
 func (l *Limiter) enter(charges []routing.Charge, seats []seat, locked []*shard) ([]seat, []*shard) {
 	for {
-		seats, locked = seats[:0], locked[:0]
-		for i := range charges {
-			hash := maphash.Comparable(l.seed, charges[i].Key)
-			state := l.state(charges[i].Rule)
-			sh := &state.shards[hash%shardsPerRule]
-			seats = append(seats, seat{key: &charges[i].Key, hash: hash, state: state, shard: sh, quota: newQuota(charges[i].Rule)})
-			if !slices.Contains(locked, sh) {
-				locked = append(locked, sh)
-			}
-		}
-		slices.SortFunc(locked, func(a, b *shard) int { return cmp.Compare(a.order, b.order) })
-		for _, sh := range locked {
-			sh.mu.Lock()
-		}
+		seats = l.find(charges, seats[:0])
+		locked = lock(seats, locked[:0])
 		if !slices.ContainsFunc(seats, func(s seat) bool { return s.state.dead }) {
 			return seats, locked
 		}
-		unlock(locked)
+		unlock(locked) // the rule was forgotten between find and lock: what is charged there would be for free
 	}
+}
+
+func (l *Limiter) find(charges []routing.Charge, seats []seat) []seat {
+	for i := range charges {
+		hash := maphash.Comparable(l.seed, charges[i].Key)
+		state := l.state(charges[i].Rule)
+		seats = append(seats, seat{
+			key: &charges[i].Key, hash: hash, state: state, shard: &state.shards[hash%shardsPerRule], quota: newQuota(charges[i].Rule),
+		})
+	}
+	return seats
+}
+
+func lock(seats []seat, locked []*shard) []*shard {
+	for i := range seats {
+		if !slices.Contains(locked, seats[i].shard) {
+			locked = append(locked, seats[i].shard)
+		}
+	}
+	slices.SortFunc(locked, func(a, b *shard) int { return cmp.Compare(a.order, b.order) })
+	for _, sh := range locked {
+		sh.mu.Lock()
+	}
+	return locked
 }
 
 func unlock(locked []*shard) {
