@@ -33,6 +33,8 @@ func (s *Service) Reap(ctx context.Context) error {
 // stopped is the error of Options.At: it ends the whole pass.
 type stopped struct{ error }
 
+func (e stopped) Unwrap() error { return e.error }
+
 func (s *Service) at(step string) error {
 	if err := s.opts.At(step); err != nil {
 		return stopped{err}
@@ -130,7 +132,7 @@ func (s *Service) bury(ctx context.Context) error {
 }
 
 func (s *Service) mark(ctx context.Context) (n int, err error) {
-	before := s.now().Add(-s.opts.RestoreHorizon)
+	before := s.now().Add(-max(0, s.opts.RestoreHorizon))
 	err = s.move(ctx, BlobDead, before, BlobDeleting, &n)
 	return n, err
 }

@@ -18,7 +18,7 @@ type Options struct {
 	Now            func() time.Time        // nil: time.Now
 	LeaseTTL       time.Duration           // a writer not heard of for this long is dead; default 30 s
 	ReapEvery      time.Duration           // default 1 min
-	RestoreHorizon time.Duration           // how long bytes outlive their last row, so that a backup of the catalog finds them; default 0
+	RestoreHorizon time.Duration           // how long bytes outlive their last row, so that a backup of the catalog finds them; default 24 h, negative: not at all
 	TombstoneFor   time.Duration           // how long a zombie writer is waited for; default 24 h
 	KeepEvents     time.Duration           // default 30 days
 	At             func(step string) error // called at each named step (Steps); an error ends the operation there. For tests and the chaos matrix
@@ -40,6 +40,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LeaseTTL, 30*time.Second)
 	setDefault(&o.ReapEvery, time.Minute)
 	setDefault(&o.TombstoneFor, 24*time.Hour)
+	if o.RestoreHorizon == 0 {
+		o.RestoreHorizon = 24 * time.Hour
+	}
 	setDefault(&o.KeepEvents, 30*24*time.Hour)
 	return o
 }
