@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"time"
@@ -27,16 +26,15 @@ type Rules func(*resource.Snapshot) []resource.Finding
 func Command(rules ...Rules) run.Command {
 	return run.Command{
 		Name:    "check",
-		Summary: "judge configuration without starting: check [--output text|json] DIR|FILE|-",
+		Summary: "judge configuration without starting",
 		Run: func(ctx context.Context, args []string, io run.IO) error {
-			flags := flag.NewFlagSet("check", flag.ContinueOnError)
-			flags.SetOutput(io.Stderr)
+			flags := run.Flags("check", "check [--output text|json] DIR|FILE|-", io)
 			output := flags.String("output", "text", "text or json")
-			if err := flags.Parse(args); err != nil {
+			if err := run.ParseFlags(flags, args, 1, 1); err != nil {
 				return err
 			}
-			if flags.NArg() != 1 || (*output != "text" && *output != "json") {
-				return fmt.Errorf("%w: check [--output text|json] DIR|FILE|-", run.ErrUsage)
+			if *output != "text" && *output != "json" {
+				return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 			}
 			look, err := read(flags.Arg(0), io.Stdin)
 			if err != nil {

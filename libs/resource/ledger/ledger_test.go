@@ -360,3 +360,24 @@ func TestConditions_LongMessagesAreCut(t *testing.T) {
 		t.Errorf("message of %d bytes ends in %q", len(m), m[max(0, len(m)-20):])
 	}
 }
+
+// FuzzApply holds that whatever stands in one file, the objects of another stay in force.
+func FuzzApply(f *testing.F) {
+	for _, seed := range []string{
+		"", "a: [", policy("q", "lots"), policy("p", "20Gi"), auth("store: {}"), "kind: Route", "apiVersion: cloakroom.dev/v1alpha1\nkind: Route\nmetadata: {name: r}\nspec: {rules: 7}\n",
+		"apiVersion: cloakroom.dev/v1alpha1\nkind: Route\nmetadata: {name: r, labels: 3}\nspec: {rules: [{matches: [{path: {type: RegularExpression, value: '('}}], auth: {}}]}\n",
+		"apiVersion: cloakroom.dev/v1alpha1\nkind: RateLimitPolicy\nmetadata: {name: r}\nspec: {rules: [null, {limit: 1e9}]}\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b := newBook(t)
+		b.look("f.yaml", policy("p", "10Gi"))
+		b.look("f.yaml", policy("p", "10Gi"), "g.yaml", text)
+		b.quota("p", "10Gi")
+		b.look("g.yaml", text, "f.yaml", policy("p", "lots"))
+		b.quota("p", "10Gi")
+		b.look("f.yaml", policy("p", "10Gi"))
+		b.want(id, "Accepted/Pending/Pending 1 1")
+	})
+}
