@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -76,7 +75,7 @@ func (a *acker) run(ctx context.Context) {
 			if wait == firstBackoff { // a server that is away for an hour is one line
 				a.log.WarnContext(ctx, "revocation position could not be acknowledged", "error", err)
 			}
-			if !sleep(ctx, time.Duration(float64(wait)*(0.5+rand.Float64()/2))) {
+			if !sleep(ctx, jitter(wait, 0.5)) {
 				return
 			}
 			wait = min(2*wait, a.backoff)

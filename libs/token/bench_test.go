@@ -3,6 +3,7 @@ package token_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,4 +112,31 @@ func BenchmarkView_Apply(b *testing.B) {
 	for i := int64(1); b.Loop(); i++ {
 		v.Apply(token.Entry{Seq: i, Kind: token.KindSession, ID: fmt.Sprintf("01890000-0000-7000-8000-%012d", i), At: now, Until: now.Add(time.Hour)})
 	}
+}
+
+// BenchmarkVerify_Refusal is what strangers can make us pay for one token of 8 KiB.
+func BenchmarkVerify_Refusal(b *testing.B) {
+	f := newFixture(b)
+	for name, raw := range map[string]string{
+		"garbage":        strings.Repeat("x", 8<<10),
+		"too large":      strings.Repeat("x", 1<<20),
+		"unknown kid":    f.sign("EdDSA", with(header("EdDSA"), "kid", "unknown"), with(goodClaims(), "pad", strings.Repeat("x", 5<<10))),
+		"widest header":  f.sign("EdDSA", "{"+strings.TrimSuffix(strings.Repeat(`"":0,`, 200), ",")+"}", goodClaims()),
+		"deepest header": f.sign("EdDSA", strings.Repeat(`[`, 1000), goodClaims()),
+		"forged EdDSA":   forged(f, "EdDSA"), "forged ES256": forged(f, "ES256"), "forged ES512": forged(f, "ES512"), "forged RS256": forged(f, "RS256"),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.Verify(b.Context(), raw); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
+
+func forged(f *fixture, algorithm string) string {
+	genuine := f.sign(algorithm, header(algorithm), with(goodClaims(), "pad", strings.Repeat("x", 4<<10)))
+	return strings.Replace(genuine, ".ey", ".e2", 1)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,7 +115,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.opts.Log.WarnContext(ctx, "revocation stream ended", "end", string(end), "error", err, "after", f.after)
 			last = end
 		}
-		if !sleep(ctx, time.Duration(float64(wait)*(0.5+rand.Float64()/2))) {
+		if !sleep(ctx, jitter(wait, 0.5)) {
 			return nil
 		}
 		wait = min(2*wait, f.opts.MaxBackoff)
@@ -125,16 +124,4 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func (f *Follower) streamURL(after int64) string {
 	return f.url + "?" + url.Values{"after": {formatSeq(after)}, "follower": {f.name}}.Encode()
-}
-
-// sleep returns false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

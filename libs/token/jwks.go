@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -183,7 +182,7 @@ func (j *JWKS) Run(ctx context.Context) error {
 		}
 		wait := j.untilNext()
 		if err != nil {
-			wait = time.Duration(float64(retry) * (0.5 + rand.Float64()/2))
+			wait = jitter(retry, 0.5)
 			retry = min(2*retry, maxRetry)
 		} else {
 			retry = firstRetry
@@ -219,13 +218,13 @@ func (j *JWKS) pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// untilNext is the time to the next regular fetch, a little early and uneven so that replicas don't ask in step.
+// untilNext is the time to the next regular fetch, a little early at most.
 func (j *JWKS) untilNext() time.Duration {
 	every := j.opts.RefreshEvery
 	if set := j.set.Load(); set != nil && set.maxAge > 0 {
 		every = min(every, max(set.maxAge, minRefresh))
 	}
-	return time.Duration(float64(every) * (0.9 + rand.Float64()/10))
+	return jitter(every, 0.1)
 }
 
 // refresh makes one attempt and tells everyone who waits for it.

@@ -5,20 +5,27 @@ import (
 	"strings"
 )
 
-// jws is a compact JWS taken apart. None of it is trusted yet.
+// maxHeaderBytes bounds what is parsed of a token before its signature is checked; ours have about 80.
+const maxHeaderBytes = 1 << 10
+
+// jws is a compact JWS taken apart. Its payload is left as it came: whoever sends nonsense shall not choose how long we
+// read it. Only with a good signature is it worth a look.
 type jws struct {
 	algorithm, keyID, typ string
+	payload               string // encoded
 	signed                string // what the signature is over
-	payload, signature    []byte
+	signature             []byte
 }
 
 func parseJWS(raw string) (j jws, err error) {
 	header, rest, _ := strings.Cut(raw, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
+	switch {
+	case !ok || strings.Contains(signature, "."):
 		return jws{}, reason("not three segments")
+	case len(header) > base64.RawURLEncoding.EncodedLen(maxHeaderBytes):
+		return jws{}, reason("header too large")
 	}
-	j.signed = raw[:len(header)+1+len(payload)]
 	data, err := decodeSegment(header)
 	if err != nil {
 		return jws{}, err
@@ -26,9 +33,7 @@ func parseJWS(raw string) (j jws, err error) {
 	if err = j.readHeader(data); err != nil {
 		return jws{}, err
 	}
-	if j.payload, err = decodeSegment(payload); err != nil {
-		return jws{}, err
-	}
+	j.payload, j.signed = payload, raw[:len(header)+1+len(payload)]
 	j.signature, err = decodeSegment(signature)
 	return j, err
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -47,9 +46,8 @@ func (f *Follower) follow(ctx context.Context) (ending, error) {
 	watchdog := time.AfterFunc(f.opts.DialTimeout, func() { cancel(errIdle) })
 	defer watchdog.Stop()
 
-	age := time.Duration(float64(f.opts.MaxStreamAge) * (0.8 + rand.Float64()/5)) // replicas don't renew in step
 	s := &stream{Follower: f, began: time.Now()}
-	s.renew = s.began.Add(age)
+	s.renew = s.began.Add(jitter(f.opts.MaxStreamAge, 0.2))
 	// A view that went stale may be of a log that has been replaced since. Positions are then worth nothing.
 	if s.anew = f.view.Fresh() != nil; s.anew {
 		f.after = 0

@@ -44,6 +44,9 @@ func accepts(keys map[string]Key, raw string) bool {
 	if err != nil {
 		return false
 	}
+	if _, err := decodeSegment(j.payload); err != nil {
+		return false
+	}
 	k, known := keys[j.keyID]
 	return known && k.verify(&j) == nil
 }
