@@ -61,6 +61,9 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the database's folder: %w", err)
 	}
+	if err := makePrivate(path); err != nil {
+		return nil, fmt.Errorf("make the database: %w", err)
+	}
 	db := &DB{
 		path: path, idle: make(chan *conn, readers), closed: make(chan struct{}),
 		metrics: newMetrics(opts.Registerer, opts.Name), tracing: newTracing(opts.Tracer, opts.Name),
@@ -69,6 +72,15 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, mapError(err)), db.Close())
 	}
 	return db, nil
+}
+
+// makePrivate makes the file when it is missing, for its owner alone. SQLite gives its journals the mode of the database.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (db *DB) open(ctx context.Context, opts Options) error {

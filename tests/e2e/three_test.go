@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,9 +22,10 @@ func startThree(t *testing.T) *three {
 	t.Helper()
 	dir, a := t.TempDir(), harness.FreeAddrs(t, 7)
 	config := filepath.Join(dir, "config")
-	for _, name := range []string{"routes.yaml", "policies.yaml"} { // as the stack has them; only the boot objects differ
-		copyFile(t, filepath.Join(harness.Root(t), "stack/config", name), filepath.Join(config, name))
+	if err := os.MkdirAll(config, 0o700); err != nil {
+		t.Fatal(err)
 	}
+	write(t, filepath.Join(config, "live.yaml"), liveObjects(t))
 	boot := fmt.Sprintf(bootObjects, a[0], a[1], a[2], harness.WriteSecret(t, dir), a[3], a[4], a[1], a[5], a[6], a[0], a[1], a[3])
 	if err := os.WriteFile(filepath.Join(config, "boot.yaml"), []byte(boot), 0o600); err != nil {
 		t.Fatal(err)
@@ -37,6 +39,28 @@ func startThree(t *testing.T) *three {
 	harness.WaitReady(t, s.public)
 	harness.WaitReady(t, "http://"+a[4]) // the files service's ops port
 	return s
+}
+
+// liveObjects are the development resources without the boot objects, which have this test's addresses.
+func liveObjects(t *testing.T) string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(harness.Root(t), "stack/config/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live []string
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range strings.Split(string(raw), "\n---\n") {
+			if !strings.Contains(object, "\nkind: AuthConfig") && !strings.Contains(object, "\nkind: FilesConfig") && !strings.Contains(object, "\nkind: GatewayConfig") {
+				live = append(live, object)
+			}
+		}
+	}
+	return strings.Join(live, "\n---\n")
 }
 
 func copyFile(t *testing.T, from, to string) {

@@ -39,7 +39,7 @@ func StartProcess(t testing.TB, pkg, dir, config string) *Process {
 			t.Errorf("%s did not end well: %v", p.Name, err)
 		}
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", p.Name, tail(p.output.String(), 32<<10))
+			t.Logf("%s printed:\n%s", p.Name, tail(p.output.String(), 6<<10))
 		}
 	})
 	return p

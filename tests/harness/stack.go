@@ -254,7 +254,7 @@ func (s *Stack) cleanUp() {
 		}
 	}
 	if s.t.Failed() {
-		s.t.Logf("the stack printed:\n%s", tail(s.Output(), 64<<10))
+		s.t.Logf("the stack printed:\n%s", tail(s.Output(), 6<<10))
 	}
 }
 
