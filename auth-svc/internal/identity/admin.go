@@ -15,8 +15,8 @@ var (
 	errNoUser    = fault.New(fault.NotFound, "no such user")
 )
 
-// SetStatus blocks or unblocks a person; blocking ends the person's sessions. Faults: Forbidden, NotFound, Conflict for the last
-// administrator.
+// SetStatus blocks or unblocks a person; blocking ends the person's sessions. Faults: Forbidden, NotFound, Conflict for
+// the last administrator.
 func (s *Service) SetStatus(ctx context.Context, caller principal.Principal, userID string, status Status) (User, error) {
 	if status != Active && status != Blocked {
 		return User{}, fault.Validation(fault.Field{Field: "status", Code: "INVALID", Detail: "must be active or blocked"})

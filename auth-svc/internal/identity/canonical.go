@@ -93,7 +93,8 @@ func canonicalPhone(typed string) (string, bool) {
 	return "+" + string(digits), true
 }
 
-// canonicalUsername folds a username. It has no @ and starts with a letter or digit, so it is never taken for an email or a phone.
+// canonicalUsername folds a username. It has no @ and starts with a letter or digit, so it is never taken for an email
+// or a phone.
 func canonicalUsername(typed string) (string, bool) {
 	if len(typed) > 4*maxUsernameRunes || !utf8.ValidString(typed) {
 		return "", false
@@ -129,8 +130,8 @@ func fold(s string) string {
 	return s
 }
 
-// foldRune picks one of all runes that differ only in case. Lower-casing alone would keep some apart (ς and σ, ſ and s), and
-// x/text's folding swaps the two cases of Cherokee instead of joining them.
+// foldRune picks one of all runes that differ only in case. Lower-casing alone would keep some apart (ς and σ, ſ and
+// s), and x/text's folding swaps the two cases of Cherokee instead of joining them.
 func foldRune(r rune) rune {
 	least := r
 	for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {

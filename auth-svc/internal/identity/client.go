@@ -10,7 +10,8 @@ const (
 	maxDeviceNameBytes = 100
 )
 
-// cleaned cuts what a client says of itself to what is worth keeping: it is shown to people later, in a list of devices.
+// cleaned cuts what a client says of itself to what is worth keeping: it is shown to people later, in a list of
+// devices.
 func (c Client) cleaned() Client {
 	c.Address = c.Address.Unmap()
 	c.UserAgent = showable(c.UserAgent, maxUserAgentBytes)

@@ -17,8 +17,8 @@ import (
 //
 //	version 1 | MAC key 1 | body | MAC 16
 //
-// The body of a refresh token is session 16 | generation 8 | secret 32, that of an API key is key 16 | secret 32. The MAC
-// covers the prefix and all before it, so one kind can't be taken for the other, and what we did not make is
+// The body of a refresh token is session 16 | generation 8 | secret 32, that of an API key is key 16 | secret 32. The
+// MAC covers the prefix and all before it, so one kind can't be taken for the other, and what we did not make is
 // refused before the store is asked.
 const (
 	refreshPrefix = "crr_"

@@ -7,8 +7,8 @@ import (
 	"cloakroom.dev/libs/secret"
 )
 
-// accessUntil bounds the access tokens of a session that is made or rotated now: until the next rotation, repeats inside the
-// reuse window mint without writing, so their tokens are counted in beforehand.
+// accessUntil bounds the access tokens of a session that is made or rotated now: until the next rotation, repeats
+// inside the reuse window mint without writing, so their tokens are counted in beforehand.
 func accessUntil(p Policy, now time.Time) time.Time { return now.Add(p.AccessTTL + p.ReuseWindow) }
 
 // issue signs an access token for a session and puts it together with the refresh token that holds live. It runs
@@ -46,5 +46,5 @@ func (s *Service) sign(p Policy, c Claims) (secret.String, time.Duration, error)
 	if err != nil {
 		return secret.String{}, 0, fmt.Errorf("sign an access token: %w", err)
 	}
-	return secret.NewString(raw), c.ExpiresAt.Sub(c.IssuedAt), nil
+	return secret.NewString(raw), max(0, c.ExpiresAt.Sub(c.IssuedAt)), nil
 }

@@ -9,8 +9,8 @@ import (
 // keyTurn moves signing keys on, inside a transaction: next → current → retiring → gone. It is idempotent: where
 // nothing is due it writes nothing.
 //
-// Each algorithm has a chain of its own. A chain that begins while another one signs starts with a next key, so
-// that even a change of algorithm publishes before it signs.
+// One key is current and one next. When the policy changes the algorithm, a next key of the new one is published and
+// takes over a key set's lifetime later; until then the old current key goes on.
 type keyTurn struct {
 	tx       Tx
 	keys     []SigningKey
@@ -20,8 +20,8 @@ type keyTurn struct {
 	changed  bool
 }
 
-// retiringFor keeps a key published until no token signed by it can be alive, and until replicas that still had the old set in memory
-// have noticed.
+// retiringFor keeps a key published until no token signed by it can be alive, and until replicas that still had the old
+// set in memory have noticed.
 const retiringFor = maxAccessTTL + 2*keyTick + revocationMargin
 
 func (t *keyTurn) run(ctx context.Context, algorithm string) (err error) {

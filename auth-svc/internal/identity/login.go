@@ -116,7 +116,9 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 		if e, err = s.openSession(ctx, tx, u, client); err != nil {
 			return err
 		}
-		return logAct(ctx, tx, userTarget(u.ID), act{name: "session.login", target: sessionTarget(e.session.ID)})
+		return logAct(ctx, tx, userTarget(u.ID), act{
+			name: "session.login", target: sessionTarget(e.session.ID), detail: map[string]any{"sessions_ended": e.ended},
+		})
 	})
 	if err != nil {
 		return Entry{}, fmt.Errorf("open session: %w", err)
@@ -132,15 +134,17 @@ type entering struct {
 	rights  Rights
 	live    [secretBytes]byte
 	now     time.Time
+	ended   int // sessions that had to make room
 }
 
 // openSession adds a session for u, whose row the transaction has locked, and ends what is over the cap.
 func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client) (entering, error) {
 	e := entering{policy: s.policy(), user: u, live: newSecret(), now: tx.Now()}
-	created, err := e.policy.makeRoom(ctx, tx, u.ID)
+	created, ended, err := e.policy.makeRoom(ctx, tx, u.ID)
 	if err != nil {
 		return e, err
 	}
+	e.ended = ended
 	e.session = Session{
 		ID: s.opts.NewID(), UserID: u.ID, DeviceName: client.DeviceName, UserAgent: client.UserAgent,
 		Address: client.Address, CreatedAt: created, RefreshUntil: e.policy.refreshUntil(created, created),
@@ -155,26 +159,28 @@ func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client)
 
 // makeRoom ends the oldest sessions until one more fits, and returns the time the new one begins: now, or just after
 // the newest there is, so that oldest and newest stay true when the clock is set back.
-func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (time.Time, error) {
+func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (created time.Time, ended int, err error) {
 	live, err := tx.SessionsOf(ctx, userID, Cursor{}, maxSessions+1)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("count sessions: %w", err)
+		return created, 0, fmt.Errorf("count sessions: %w", err)
 	}
-	if len(live) >= p.MaxSessions {
-		if p.RefuseAtCap {
-			return time.Time{}, errAtCap
-		}
-		for _, old := range live[p.MaxSessions-1:] {
-			if _, err := endSession(ctx, tx, old.ID); err != nil {
-				return time.Time{}, err
-			}
-		}
-	}
-	created := tx.Now()
+	created = tx.Now()
 	if len(live) > 0 {
 		created = later(created, live[0].CreatedAt.Add(time.Microsecond))
 	}
-	return created, nil
+	if len(live) < p.MaxSessions {
+		return created, 0, nil
+	}
+	if p.RefuseAtCap {
+		return created, 0, errAtCap
+	}
+	over := live[p.MaxSessions-1:]
+	for _, old := range over {
+		if _, err := endSession(ctx, tx, old.ID); err != nil {
+			return created, 0, err
+		}
+	}
+	return created, len(over), nil
 }
 
 func (s *Service) entered(e entering) (Entry, error) {

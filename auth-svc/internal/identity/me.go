@@ -119,8 +119,8 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 	})
 }
 
-// DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults: InvalidCurrentPassword,
-// Conflict for the last administrator.
+// DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults:
+// InvalidCurrentPassword, Conflict for the last administrator.
 func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, current secret.String) error {
 	a := act{resource: resUsers, verb: actDelete, owner: caller.UserID, name: "user.delete", target: userTarget(caller.UserID)}
 	confirmed, err := s.confirm(ctx, caller, a, current)

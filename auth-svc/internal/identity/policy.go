@@ -57,8 +57,8 @@ func (p Policy) refreshUntil(created, now time.Time) time.Time {
 	return until
 }
 
-// expired says whether the session has ended by itself: by what was promised when its token was made, or by the policy of
-// today, whichever is stricter.
+// expired says whether the session has ended by itself: by what was promised when its token was made, or by the policy
+// of today, whichever is stricter.
 func (p Policy) expired(s Session, now time.Time) bool {
 	active := later(s.CreatedAt, s.RefreshedAt)
 	return !now.Before(earlier(s.RefreshUntil, p.refreshUntil(s.CreatedAt, active)))

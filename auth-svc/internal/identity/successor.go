@@ -11,8 +11,8 @@ import (
 )
 
 // A successor is kept so that only the holder of the token it follows can read it: sealed under a key derived from that
-// token's secret, of which the store has no more than the hash. Each secret seals at most a handful of candidates, of which one is
-// ever kept.
+// token's secret, of which the store has no more than the hash. Each secret seals at most a handful of candidates, of
+// which one is ever kept.
 
 const successorPurpose = "cloakroom refresh successor v1"
 
@@ -24,7 +24,7 @@ func sealSuccessor(t refreshToken, successor [secretBytes]byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, successor[:], successorLabel(t)), nil
+	return aead.Seal(nil, nil, successor[:], successorLabel(t)), nil //nolint:gosec // this AEAD draws its nonce itself
 }
 
 // openSuccessor undoes sealSuccessor.

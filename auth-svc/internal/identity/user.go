@@ -47,7 +47,7 @@ type Rights struct {
 
 // Role names a set of permissions.
 type Role struct {
-	Name        string
+	Name        string // a word without blanks
 	Permissions []principal.Permission
 	BuiltIn     bool
 }

@@ -7,7 +7,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-const apiKeyColumns = `id, user_id, name, secret_hash, permissions, created_at, expires_at, last_used_at, access_until`
+const keyColumns = `id, user_id, name, secret_hash, permissions, created_at, expires_at, last_used_at, access_until`
 
 func scanAPIKey(row scanner) (k identity.APIKey, err error) {
 	err = row.Scan(&k.ID, &k.UserID, &k.Name, digest{&k.SecretHash}, permissions{&k.Permissions}, moment{&k.CreatedAt},
@@ -16,11 +16,11 @@ func scanAPIKey(row scanner) (k identity.APIKey, err error) {
 }
 
 func (t *transaction) APIKey(ctx context.Context, id string) (identity.APIKey, error) {
-	return scanAPIKey(t.tx.QueryRow(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE id = ?`, id))
+	return scanAPIKey(t.tx.QueryRow(ctx, `SELECT `+keyColumns+` FROM api_keys WHERE id = ?`, id))
 }
 
 func (t *transaction) InsertAPIKey(ctx context.Context, k identity.APIKey) error {
-	_, err := t.tx.Exec(ctx, `INSERT INTO api_keys (`+apiKeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := t.tx.Exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		k.ID, k.UserID, k.Name, k.SecretHash[:], permissionText(k.Permissions), micros(k.CreatedAt), micros(k.ExpiresAt),
 		micros(k.LastUsedAt), micros(k.AccessUntil))
 	if err != nil {
@@ -39,9 +39,9 @@ func (t *transaction) DeleteAPIKey(ctx context.Context, id string) error {
 }
 
 const (
-	selectAPIKeysOf = `SELECT ` + apiKeyColumns + ` FROM api_keys
+	selectAPIKeysOf = `SELECT ` + keyColumns + ` FROM api_keys
 		WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT ?`
-	selectAPIKeysAfter = `SELECT ` + apiKeyColumns + ` FROM api_keys
+	selectAPIKeysAfter = `SELECT ` + keyColumns + ` FROM api_keys
 		WHERE user_id = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
 )
 

@@ -108,11 +108,11 @@ func (t *transaction) Rights(ctx context.Context, userID string) (r identity.Rig
 	return r, joinGrants(&r, own, roles)
 }
 
-const selectTokensUntil = `
+const selectLastAccess = `
 	SELECT max(coalesce((SELECT max(access_until) FROM sessions WHERE user_id = ?1), 0),
 		coalesce((SELECT max(access_until) FROM api_keys WHERE user_id = ?1), 0))`
 
 func (t *transaction) TokensUntil(ctx context.Context, userID string) (until time.Time, err error) {
-	err = t.tx.QueryRow(ctx, selectTokensUntil, userID).Scan(moment{&until})
+	err = t.tx.QueryRow(ctx, selectLastAccess, userID).Scan(moment{&until})
 	return until, found("the last token's end", err)
 }

@@ -155,7 +155,7 @@ func (m *model) expect(t *rapid.T, err error, kind fault.Kind) {
 // pass moves the clock: around the window, over it, for days, and back.
 func (m *model) pass(t *rapid.T) {
 	micros := rapid.OneOf(
-		rapid.Int64Range(0, (m.policy.ReuseWindow + time.Second).Microseconds()),
+		rapid.Int64Range(0, (m.policy.ReuseWindow+time.Second).Microseconds()),
 		rapid.SampledFrom([]int64{
 			time.Hour.Microseconds(), 20 * time.Hour.Microseconds(), -2 * time.Second.Microseconds(), -time.Hour.Microseconds(),
 		}),

@@ -3,7 +3,6 @@ package identitytest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -81,7 +80,7 @@ func checkLogOrder(t *testing.T, s *suite) {
 				err := s.try(func(ctx context.Context, tx identity.Tx) error {
 					r := identity.Revocation{Kind: identity.KindSession, ID: fmt.Sprint(w, i), At: tx.Now(), Until: tx.Now().Add(time.Hour)}
 					_, err := tx.AppendRevocation(ctx, r)
-					time.Sleep(time.Duration(rand.IntN(500)) * time.Microsecond) // between number and commit
+					time.Sleep(time.Duration((w*each+i)*37%500) * time.Microsecond) // between number and commit
 					return err
 				})
 				if err != nil {

@@ -55,7 +55,7 @@ func checkTransactions(t *testing.T, s *suite) {
 	}
 }
 
-func checkUsers(t *testing.T, s *suite) {
+func checkUsers(_ *testing.T, s *suite) {
 	u := s.user("ada", "guest", "admin")
 	u.Roles = []string{"admin", "guest"}
 	s.read(func(ctx context.Context, tx identity.Tx) error {
@@ -183,7 +183,7 @@ func checkRoles(t *testing.T, s *suite) {
 	count("guest", 1) // replacing a role takes it from nobody
 }
 
-func checkRights(t *testing.T, s *suite) {
+func checkRights(_ *testing.T, s *suite) {
 	u := s.user("ada", "guest", "admin")
 	none := s.user("bob")
 	empty := s.user("eve", "empty")

@@ -32,8 +32,8 @@ CREATE TABLE user_roles (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX user_roles_by_role ON user_roles (role);
 
--- One row for each live session; ended ones have none. sweep_at is refresh_until rounded up to the hour: most refreshes leave
--- it, and so its index, alone.
+-- One row for each live session; ended ones have none. sweep_at is refresh_until rounded up to the hour: most refreshes
+-- leave it, and so its index, alone.
 CREATE TABLE sessions (
     id            TEXT    NOT NULL PRIMARY KEY,
     user_id       TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
