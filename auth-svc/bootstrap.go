@@ -50,6 +50,7 @@ func WriteBootstrap(path string, b Bootstrap) (err error) {
 		Username string `json:"username"`
 		Password string `json:"password"`
 	}
+	//nolint:gosec // the one place where these are written down
 	body, err := json.MarshalIndent(struct {
 		Admin  admin  `json:"admin"`
 		APIKey string `json:"api_key"`

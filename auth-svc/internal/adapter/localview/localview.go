@@ -80,7 +80,7 @@ func (s *Store) Load(ctx context.Context) error {
 	defer cancel()
 	made := time.Now()
 	var head int64
-	err := s.Store.View(ctx, func(tx identity.Tx) (err error) {
+	err := s.View(ctx, func(tx identity.Tx) (err error) {
 		if head, err = tx.RevocationHead(ctx); err != nil {
 			return err
 		}
