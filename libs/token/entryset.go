@@ -2,6 +2,7 @@ package token
 
 import (
 	"container/heap"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,9 @@ func (s *entrySet) sweep(now time.Time) {
 		}
 		heap.Pop(&s.expiry)
 		t.delete(e.id)
+	}
+	if cap(s.expiry) > 1024 && len(s.expiry) < cap(s.expiry)/4 { // gives back the room of a flood that is over
+		s.expiry = slices.Clone(s.expiry)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -290,6 +291,33 @@ func TestGuard_CutsADownloadToASlowReader(t *testing.T) {
 	began := time.Now()
 	f.view.Apply(entry(1, token.KindUserDeleted, tokentest.DefaultSubject, time.Hour))
 	<-ended
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestGuard_CutsAHijackedConnection, as a WebSocket's is.
+func TestGuard_CutsAHijackedConnection(t *testing.T) {
+	ended := make(chan error, 1)
+	reading := make(chan struct{})
+	f, addr := guarded(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		close(reading)
+		_, err = conn.Read(make([]byte, 1))
+		ended <- err
+	})
+	dial(t, addr, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+f.good()+"\r\n\r\n")
+	<-reading
+	began := time.Now()
+	f.view.Apply(entry(1, token.KindSigningKey, "kid-EdDSA", time.Hour))
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("took %v", took)
 	}

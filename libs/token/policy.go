@@ -43,6 +43,9 @@ func (p Policy) Validate() error {
 	if p.Leeway < 0 || p.Leeway > maxLeeway {
 		errs = append(errs, fmt.Errorf("leeway %v is not within 0 and %v", p.Leeway, maxLeeway))
 	}
+	if p.MaxStaleness < 0 {
+		errs = append(errs, fmt.Errorf("negative staleness %v", p.MaxStaleness))
+	}
 	return errors.Join(errs...)
 }
 

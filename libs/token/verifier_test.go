@@ -237,6 +237,20 @@ func TestVerify_RefusesWhileNotFresh(t *testing.T) {
 	})
 }
 
+func TestVerify_APolicyMayAskForAFresherView(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(p *token.Policy) { p.MaxStaleness = 2 * time.Second })
+		time.Sleep(2 * time.Second)
+		if got := f.kindOf(f.good()); got != -1 {
+			t.Errorf("at its limit: %v", got)
+		}
+		time.Sleep(time.Millisecond)
+		if got := f.kindOf(f.good()); got != fault.Unavailable || f.view.Fresh() != nil {
+			t.Errorf("beyond its limit: %v; the view itself: %v", got, f.view.Fresh())
+		}
+	})
+}
+
 func TestVerify_Introspects(t *testing.T) {
 	asked := 0
 	f := newFixture(t, func(p *token.Policy) {
@@ -268,6 +282,7 @@ func TestPolicy_Validate(t *testing.T) {
 		"symmetric":         func(p *token.Policy) { p.Algorithms = []string{"EdDSA", "HS256"} },
 		"none":              func(p *token.Policy) { p.Algorithms = []string{"none"} },
 		"leeway":            func(p *token.Policy) { p.Leeway = 31 * time.Second },
+		"staleness":         func(p *token.Policy) { p.MaxStaleness = -1 },
 		"negative leeway":   func(p *token.Policy) { p.Leeway = -1 },
 	} {
 		bad := good
