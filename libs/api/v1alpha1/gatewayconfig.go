@@ -126,7 +126,7 @@ type Pool struct {
 	DialTimeout Duration `json:"dialTimeout,omitempty"`
 }
 
-// TrustedProxies: exactly one way to find the client's address.
+// TrustedProxies is exactly one way to find the client's address.
 // +kubebuilder:validation:XValidation:rule="(has(self.cidrs) ? 1 : 0) + (has(self.hops) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",message="exactly one of cidrs, hops, none is needed"
 type TrustedProxies struct {
 	// CIDRs are the networks of proxies: the client is the last X-Forwarded-For entry outside all of them.

@@ -96,9 +96,7 @@ func (s *Source) Load(ctx context.Context) (*resource.Snapshot, error) {
 	if r.look.Empty() {
 		return nil, fmt.Errorf("load configuration: no resource in %s: *.yaml, *.yml or *.json files are looked for", s.folder)
 	}
-	if err := s.apply(ctx, r); err != nil {
-		return nil, fmt.Errorf("load configuration: %w", err)
-	}
+	s.apply(ctx, r)
 	s.first = s.ledger.Snapshot()
 	return s.first, nil
 }
@@ -123,7 +121,7 @@ func (s *Source) Report(_ context.Context, statuses []resource.Status) error {
 // KeepStatus has the status of every object written below stateDir, as status/<kind>-<name>.yaml, from now on.
 func (s *Source) KeepStatus(stateDir string) error {
 	folder := filepath.Join(stateDir, "status")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("keep status files: %w", err)
 	}
 	s.mu.Lock()
@@ -133,13 +131,10 @@ func (s *Source) KeepStatus(stateDir string) error {
 }
 
 // apply takes a reading into the ledger and tells log, metrics and status files. The caller holds the lock.
-func (s *Source) apply(ctx context.Context, r reading) error {
+func (s *Source) apply(ctx context.Context, r reading) {
 	before := s.ledger.Findings()
-	changed, err := s.ledger.Apply(ctx, r.look)
+	changed := s.ledger.Apply(ctx, r.look)
 	s.admitter.Release()
-	if err != nil {
-		return err
-	}
 	s.applied, s.trouble = r.fingerprint, ""
 	if s.ledger.Empty() {
 		s.trouble = "the folder holds no resource: keeping the last snapshot"
@@ -149,7 +144,6 @@ func (s *Source) apply(ctx context.Context, r reading) error {
 	if err := s.status.write(s.ledger.Records()); err != nil {
 		s.log.WarnContext(ctx, "status files not written", "error", err.Error())
 	}
-	return nil
 }
 
 // tell logs what the reading meant: one line for the whole, one for each finding that is new.

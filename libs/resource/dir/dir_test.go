@@ -387,6 +387,10 @@ func TestKeepStatus_WritesAndSweeps(t *testing.T) {
 	r.write("a.yaml", policy("a", "10Gi"))
 	r.next()
 	r.until("the status of b is gone", func() bool { return len(names(t, status)) == 2 })
+	long := strings.Repeat("x", 60) + "." + strings.Repeat("y", 192)
+	r.write("b.yaml", policy(long, "10Gi"))
+	r.next()
+	r.until("a long name has its status", func() bool { return len(names(t, status)) == 3 })
 }
 
 func names(t *testing.T, folder string) []string {

@@ -62,7 +62,7 @@ func read(folder string, kinds []string) (reading, error) {
 		return reading{}, err
 	}
 	var look ledger.Look
-	print := sha256.New()
+	sum := sha256.New()
 	for _, name := range names {
 		path := filepath.Join(folder, name)
 		text, err := readFile(path)
@@ -70,12 +70,12 @@ func read(folder string, kinds []string) (reading, error) {
 			continue // gone since the listing
 		}
 		if err != nil {
-			fmt.Fprintf(print, "%q unreadable %s\n", name, err)
+			fmt.Fprintf(sum, "%q unreadable %s\n", name, err)
 			look.Unreadable = append(look.Unreadable, resource.Finding{File: path, Message: err.Error()})
 			continue
 		}
-		fmt.Fprintf(print, "%q %d\n", name, len(text))
-		print.Write(text)
+		fmt.Fprintf(sum, "%q %d\n", name, len(text))
+		sum.Write(text)
 		documents := manifest.Parse(path, text)
 		if len(look.Documents)+len(documents) > maxObjects {
 			look.Unreadable = append(look.Unreadable, resource.Finding{File: path, Message: fmt.Sprintf("the folder holds more than %d objects: this file is left out", maxObjects)})
@@ -83,7 +83,7 @@ func read(folder string, kinds []string) (reading, error) {
 		}
 		look.Documents = append(look.Documents, wanted(documents, kinds)...)
 	}
-	return reading{look, hex.EncodeToString(print.Sum(nil))}, nil
+	return reading{look, hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
 // list returns the names of the files that count, sorted. Names with a leading dot are editors' and ConfigMaps' own.

@@ -19,15 +19,12 @@ func (s *Source) removes(r reading) bool {
 	return s.ledger.Removes(r.look)
 }
 
-// take applies a reading. An error here is one of ours, not of the person who edits: the last snapshot stays.
+// take applies a reading.
 func (s *Source) take(ctx context.Context, r reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.fingerprint == s.applied {
-		return
-	}
-	if err := s.apply(ctx, r); err != nil {
-		s.fail(ctx, err)
+	if r.fingerprint != s.applied {
+		s.apply(ctx, r)
 	}
 }
 
@@ -35,10 +32,6 @@ func (s *Source) take(ctx context.Context, r reading) {
 func (s *Source) unreadable(ctx context.Context, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fail(ctx, err)
-}
-
-func (s *Source) fail(ctx context.Context, err error) {
 	trouble := fmt.Sprintf("the folder can't be read: %v: keeping the last snapshot", err)
 	if s.trouble == trouble {
 		return

@@ -2,6 +2,8 @@ package dir
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +30,7 @@ func (f *statusFiles) write(records []resource.Record) error {
 	}
 	current := map[string]bool{}
 	for _, r := range records {
-		name := strings.ToLower(r.Kind) + "-" + r.Name + ".yaml"
+		name := fileName(r.Kind, r.Name)
 		current[name] = true
 		text, err := statusText(r)
 		if err != nil {
@@ -43,6 +45,15 @@ func (f *statusFiles) write(records []resource.Record) error {
 		f.written[name] = text
 	}
 	return f.sweep(current)
+}
+
+// fileName fits into the 255 bytes a file system allows, whatever the name.
+func fileName(kind, name string) string {
+	if len(name) > 200 {
+		sum := sha256.Sum256([]byte(name))
+		name = name[:180] + "-" + hex.EncodeToString(sum[:8])
+	}
+	return strings.ToLower(kind) + "-" + name + ".yaml"
 }
 
 // sweep removes the status of objects that are gone, those of an earlier process included.

@@ -49,7 +49,8 @@ func (s *Source) Watch(ctx context.Context, changed func(*resource.Snapshot)) er
 				w.sign(time.Now())
 			}
 			continue
-		case <-files.errors: // events were lost
+		case err := <-files.errors:
+			s.log.WarnContext(ctx, "file events lost, looking at the whole folder", "error", err.Error())
 			w.sign(time.Now())
 			continue
 		case <-tick.C:

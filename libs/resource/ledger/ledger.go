@@ -56,22 +56,20 @@ func New(a *admit.Admitter, now func() time.Time) *Ledger {
 func (l *Ledger) Snapshot() *resource.Snapshot { return l.snapshot }
 
 // Apply takes in a look and reports whether the snapshot is another one now. An empty look after the first changes
-// nothing but is remembered, see Empty.
-func (l *Ledger) Apply(ctx context.Context, look Look) (changed bool, err error) {
+// nothing but is remembered, see Empty. The end of ctx doesn't stop it: half a verdict would be a wrong one.
+func (l *Ledger) Apply(ctx context.Context, look Look) (changed bool) {
 	if l.empty = look.Empty(); l.empty && l.started {
-		return false, nil
+		return false
 	}
 	l.strays = slices.Clone(look.Unreadable)
 	seen, order := group(look.Documents)
 	for _, d := range seen[""] {
 		l.strays = append(l.strays, *d.Problem)
 	}
-	if err := l.judge(ctx, l.renewed(seen, order), seen); err != nil {
-		return false, err
-	}
+	l.judge(context.WithoutCancel(ctx), l.renewed(seen, order), seen)
 	l.absent(seen)
 	l.started = l.started || !look.Empty()
-	return l.compose(), nil
+	return l.compose()
 }
 
 // group sorts documents by the object they are about; "" collects those that don't say.
@@ -115,7 +113,7 @@ func (l *Ledger) renewed(seen map[string][]*manifest.Document, order []string) [
 }
 
 // judge gives each of these objects its verdict.
-func (l *Ledger) judge(ctx context.Context, fresh []string, seen map[string][]*manifest.Document) error {
+func (l *Ledger) judge(ctx context.Context, fresh []string, seen map[string][]*manifest.Document) {
 	kinds := map[string]bool{}
 	for _, id := range fresh {
 		kinds[l.entries[id].kind] = true
@@ -129,15 +127,14 @@ func (l *Ledger) judge(ctx context.Context, fresh []string, seen map[string][]*m
 				continue
 			}
 			v, err := l.admitter.Admit(ctx, d.Kind, d.Raw, e.content)
-			if err != nil {
-				return err
+			if err != nil { // our own fault: nothing we can't judge is served
+				v.Problems = append(v.Problems, admit.Problem{Message: err.Error()})
 			}
 			verdicts[i] = v
 		}
 		e.decide(documents, verdicts, l.started)
 		e.settle(l.now())
 	}
-	return nil
 }
 
 // absent deals with objects the look didn't bring. One whose file holds something unreadable may still be there.

@@ -14,6 +14,7 @@ import (
 	"cloakroom.dev/libs/resource"
 
 	yamlnode "go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/validation"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
 )
@@ -92,9 +93,18 @@ func parse(file string, p part) *Document {
 		return d
 	}
 	d.Kind, d.Name = scalar(d.root, "kind"), scalar(child(d.root, "metadata"), "name")
+	// A name that can't be one names nothing: it must not reach a file name, a log or a terminal.
+	if wrong := validation.NameIsDNSSubdomain(d.Name, false); d.Name != "" && len(wrong) > 0 {
+		name := d.Name
+		d.Name = ""
+		d.fail("metadata.name", 0, fmt.Sprintf("Invalid value: %q: %s", clip(name), wrong[0]))
+		return d
+	}
 	d.read(p)
 	return d
 }
+
+func clip(name string) string { return name[:min(len(name), 300)] }
 
 // read decodes the values and refuses what can't be one of our objects.
 func (d *Document) read(p part) {

@@ -55,6 +55,7 @@ func TestParse(t *testing.T) {
 		{"other version", strings.Replace(route, "v1alpha1", "v1", 1), []string{`f:1 Route/files | f:1: Route/files: apiVersion: "cloakroom.dev/v1" is not cloakroom.dev/v1alpha1`}},
 		{"other kind", strings.Replace(route, "Route", "Rout", 1), []string{`f:1 Rout/files | f:2: kind: no kind "Rout" in cloakroom.dev/v1alpha1`}},
 		{"no name", strings.Replace(route, "name: files", "name: 7", 1), []string{`f:1 Route/ | f:4: metadata.name: Required value: an object needs a name, a string`}},
+		{"a name that is a path", strings.Replace(route, "name: files", "name: ../../etc/x", 1), []string{`f:1 Route/ | f:4: metadata.name: Invalid value: "../../etc/x": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`}},
 		{"no metadata", "apiVersion: cloakroom.dev/v1alpha1\nkind: Route\n", []string{`f:1 Route/ | f:1: metadata.name: Required value: an object needs a name, a string`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

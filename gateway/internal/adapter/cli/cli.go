@@ -72,9 +72,7 @@ func (s *state) apply(ctx context.Context, folder string) error {
 	if look.Empty() {
 		return fmt.Errorf("no resource in %s: *.yaml, *.yml or *.json files are looked for", folder)
 	}
-	if _, err := s.ledger.Apply(ctx, look); err != nil {
-		return err
-	}
+	s.ledger.Apply(ctx, look)
 	s.look, s.sources = look, map[string]string{}
 	for _, d := range look.Documents {
 		s.sources[d.ID()] = fmt.Sprintf("%s:%d", d.File, d.Line)
