@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/files/filestest"
+	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/token/tokentest"
 )
@@ -227,10 +230,7 @@ func TestErasure_DeletedPeopleLeaveNothing(t *testing.T) {
 	kept := other.upload("b.txt", "text/plain", strings.NewReader("theirs"))
 	entry := w.issuer.Revoke(token.KindUserDeleted, p.id)
 	eventually(t, "erased", func() error {
-		if seq, err := w.service.core.LogPosition(t.Context()); err != nil || seq != entry.Seq {
-			return fmt.Errorf("the log is worked off to %d, %v", seq, err)
-		}
-		return nil
+		return w.workedOff(entry)
 	})
 	again := &person{w: w, token: w.issuer.Mint(tokentest.Subject(p.id), tokentest.Session("s2"), tokentest.Epoch(entry.Seq), tokentest.Permissions(strings.Fields(allFiles)...))}
 	if a := again.get("/v1/files"); a.status != 401 {
@@ -244,6 +244,15 @@ func TestErasure_DeletedPeopleLeaveNothing(t *testing.T) {
 	}
 }
 
+// workedOff reports whether erasures have come as far as entry.
+func (w *world) workedOff(entry token.Entry) error {
+	seq, err := w.service.core.LogPosition(w.t.Context())
+	if err == nil && seq != entry.Seq {
+		err = fmt.Errorf("the log is worked off to %d", seq)
+	}
+	return err
+}
+
 // An erasure that a crash has swallowed is made up for at the next start, from the log.
 func TestErasure_SurvivesARestart(t *testing.T) {
 	dir, issuer := t.TempDir(), tokentest.New(t)
@@ -254,9 +263,26 @@ func TestErasure_SurvivesARestart(t *testing.T) {
 	entry := issuer.Revoke(token.KindUserDeleted, p.id)
 	second := newWorldIn(t, dir, issuer, func(*Config) {})
 	eventually(t, "erased", func() error {
-		if seq, err := second.service.core.LogPosition(t.Context()); err != nil || seq != entry.Seq {
-			return fmt.Errorf("the log is worked off to %d, %v", seq, err)
+		return second.workedOff(entry)
+	})
+}
+
+// A revocation that comes while the bytes are being made durable is in time: the commit asks.
+func TestRevocation_WhileSyncingRefusesTheCommit(t *testing.T) {
+	stores := filestest.Memory()
+	revoked := fault.New(fault.InvalidToken, "revoked")
+	ctx, revoke := context.WithCancelCause(filestest.As(t.Context(), "ann"))
+	core := filestest.New(t, stores, files.Options{At: func(step string) error {
+		if step == files.StepDurable {
+			revoke(revoked)
 		}
 		return nil
-	})
+	}})
+	_, err := core.Create(ctx, "ann", files.NewFile{Name: "a", Size: 3}, strings.NewReader("abc"))
+	if !errors.Is(err, revoked) {
+		t.Errorf("got %v", err)
+	}
+	if u, err := core.Usage(filestest.As(t.Context(), "ann"), "ann"); err != nil || u.Files != 0 {
+		t.Errorf("got %+v, %v", u, err)
+	}
 }

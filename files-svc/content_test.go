@@ -2,6 +2,7 @@ package filessvc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -91,7 +92,7 @@ func TestContent_SeveralRanges(t *testing.T) {
 		parts, last := multipart.NewReader(bytes.NewReader(a.body), params["boundary"]), -1
 		for {
 			part, err := parts.NextPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -309,4 +310,35 @@ func TestContent_ReadersAreNotDisturbed(t *testing.T) {
 		}
 	}
 	p.get(f.content()).refused(t, "after the delete", 404, "NOT_FOUND")
+}
+
+// Bytes that can't be read any more cut the connection; they are never made up for, and never a short 200.
+func TestContent_FailingReadsCutTheConnection(t *testing.T) {
+	w := newWorld(t)
+	for says, headers := range map[string][]string{"verified": nil, "by the kernel": {"Range", "bytes=0-"}} {
+		p := w.person()
+		f := p.upload("a.bin", "text/plain", bytes.NewReader(someBytes(64<<20)))
+		blobs := w.blobFiles()
+		res, err := w.http.Do(p.request(http.MethodGet, f.content(), nil, headers...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(blobs[len(blobs)-1], 1<<20); err != nil { // the client has read next to nothing yet
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if err == nil || n >= f.Size {
+			t.Errorf("%s: %d bytes came, %v", says, n, err)
+		}
+		eventually(t, "counted", func() error {
+			if w.metric("cloakroom_files_downloads_total", "result", "error") == 0 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		if err := os.Remove(blobs[len(blobs)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

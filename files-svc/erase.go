@@ -104,17 +104,7 @@ func (e *eraser) run(ctx context.Context) error {
 
 // erase works off the first entry and drops it when that is done.
 func (e *eraser) erase(ctx context.Context, entry token.Entry) error {
-	level := slog.LevelInfo
-	position, err := e.core.LogPosition(ctx)
-	if err == nil && entry.Seq <= position {
-		level = slog.LevelDebug // known from before a restart
-	}
-	if err == nil {
-		err = e.core.EraseOwner(ctx, files.OwnerID(entry.ID))
-	}
-	if err == nil {
-		err = e.core.SetLogPosition(ctx, entry.Seq)
-	}
+	err := e.eraseOwner(ctx, entry)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.erased.WithLabelValues("error").Inc()
@@ -123,12 +113,25 @@ func (e *eraser) erase(ctx context.Context, entry token.Entry) error {
 		return err
 	}
 	e.erased.WithLabelValues("ok").Inc()
-	e.log.Log(ctx, level, "deleted person's files erased", "user_id", entry.ID, "seq", entry.Seq)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.waiting = e.waiting[1:]
 	e.queued.Set(float64(len(e.waiting)))
 	return nil
+}
+
+// eraseOwner erases, and keeps how far the log has been worked off. A position that lies behind is not news: it is an
+// entry of before a restart.
+func (e *eraser) eraseOwner(ctx context.Context, entry token.Entry) error {
+	position, err := e.core.LogPosition(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.core.EraseOwner(ctx, files.OwnerID(entry.ID)); err != nil || entry.Seq <= position {
+		return err
+	}
+	e.log.InfoContext(ctx, "deleted person's files erased", "user_id", entry.ID, "seq", entry.Seq)
+	return e.core.SetLogPosition(ctx, entry.Seq)
 }
 
 func (e *eraser) first() (token.Entry, bool) {

@@ -118,7 +118,10 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // Close closes the stores. Call it when Run has returned and no request runs.
-func (s *Service) Close() error { return errors.Join(s.auth.close(), s.close()) }
+func (s *Service) Close() error {
+	s.auth.close()
+	return s.close()
+}
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
@@ -150,7 +153,7 @@ func newAuthority(cfg Config, deps Deps, onEntry func(context.Context, token.Ent
 }
 
 func (a *authority) ready(ctx context.Context) error {
-	return errors.Join(a.keys.Ready(ctx), a.follower.Ready(ctx), a.view.Fresh())
+	return errors.Join(a.keys.Ready(ctx), a.follower.Ready(ctx))
 }
 
 func (a *authority) run(ctx context.Context) error {
@@ -160,10 +163,9 @@ func (a *authority) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (a *authority) close() error {
+func (a *authority) close() {
 	a.verifier.Close()
 	a.client.CloseIdleConnections()
-	return nil
 }
 
 func texts[T ~string](list []T) []string {

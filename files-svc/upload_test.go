@@ -255,6 +255,11 @@ func TestUpload_LimitsOfThePolicy(t *testing.T) {
 	send("image/png", 2048, false).refused(t, "over the quota", 413, "QUOTA_EXCEEDED")
 	send("image/png", 2048, true).refused(t, "over the quota, chunked", 413, "QUOTA_EXCEEDED")
 	send("image/png", 1024, false).file(t, 201)
+	for result, want := range map[string]float64{"ok": 2, "quota": 2, "too_large": 3} {
+		if got := w.metric("cloakroom_files_uploads_total", "result", result); got != want {
+			t.Errorf("%v uploads counted as %s, want %v", got, result, want)
+		}
+	}
 	var u struct{ Bytes, Files, Quota_bytes int64 }
 	if err := json.Unmarshal(p.get("/v1/files/usage").body, &u); err != nil || fmt.Sprint(u) != "{3072 2 3072}" {
 		t.Errorf("usage is %+v, %v", u, err)

@@ -30,11 +30,17 @@ func (u *upload) settle(ctx context.Context, fn func(tx Tx, o *Owner) error) err
 		}
 		u.hasRow, u.kept = false, false
 	}
+	if !ran && ctx.Err() != nil { // given up before it began: the cause says more
+		err = context.Cause(ctx)
+	}
 	return fmt.Errorf("commit upload: %w", err)
 }
 
 func (u *upload) commit(ctx context.Context, tx Tx, fn func(tx Tx, o *Owner) error) error {
 	s := u.s
+	if ctx.Err() != nil { // revoked while the bytes were made durable
+		return context.Cause(ctx)
+	}
 	if err := s.allow(ctx, u.owner, u.action); err != nil {
 		return err
 	}

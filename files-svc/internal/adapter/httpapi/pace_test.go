@@ -120,3 +120,17 @@ func TestLeash_EndOfTheTransferLeavesNoTrace(t *testing.T) {
 		t.Errorf("the connection is left with the deadline %v", last)
 	}
 }
+
+// A reader that takes nothing is kept for a bounded time, whatever stretch it was given.
+func TestPace_Allowance(t *testing.T) {
+	p := Pace{}.withDefaults()
+	if got := p.allowance(0); got != 15*time.Second {
+		t.Errorf("for nothing: %v", got)
+	}
+	if got := p.allowance(15 << 10); got != 30*time.Second {
+		t.Errorf("for a window's bytes: %v", got)
+	}
+	if got := p.allowance(stretch); got > 18*time.Minute {
+		t.Errorf("for the longest stretch: %v", got)
+	}
+}

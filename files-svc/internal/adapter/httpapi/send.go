@@ -68,8 +68,8 @@ func sendResult(err error) string {
 	}
 }
 
-// verify sends all of it, hashed on the way. What is wrong with a content that fits one buffer is known before the first
-// byte goes out, and so becomes a proper refusal.
+// verify sends all of it, hashed on the way. What is wrong with a content that fits the first buffer is known before
+// its first byte goes out, and so becomes a proper refusal.
 func (s *sender) verify(ctx context.Context) error {
 	_, err := io.Copy(verifiedWriter{s}, s.c.Verified(ctx)) // brings its own pooled buffer
 	switch {

@@ -17,7 +17,7 @@ const maxDigestBytes = 2 << 10
 
 // Failures of ParseDigest. Both are the client's.
 var (
-	ErrDigestSyntax = errors.New("the field is not a dictionary of digests like sha-256=:BASE64:")
+	ErrDigestSyntax = errors.New("the field must be a dictionary of digests, such as sha-256=:BASE64:, in the form of RFC 9530")
 	ErrDigestAlgo   = errors.New("the field names no sha-256, the one algorithm checked here")
 )
 
