@@ -12,7 +12,7 @@ import (
 
 // severDelay is what a cancelled request has to notice, before its connection's reads and writes are ended for it. The
 // time in between is enough to answer with a problem.
-const severDelay = 250 * time.Millisecond
+const severDelay = 200 * time.Millisecond
 
 // bindings are the running requests by credential and by person. Each hangs in two lists, one of either index, so that
 // joining and leaving cost the same however many run.

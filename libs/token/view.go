@@ -17,7 +17,7 @@ type ViewOptions struct {
 	MaxStaleness time.Duration // older than this the view proves nothing; default 5 s
 	MaxEntries   int           // more live entries than this make the view refuse, never forget; default 1 Mi
 	// CutDelay is what a bound request has left when it is revoked, so that a logout can still be answered; default
-	// 500 ms, negative none. New requests are refused at once.
+	// 300 ms, negative none. New requests are refused at once.
 	CutDelay   time.Duration
 	Registerer prometheus.Registerer
 }
@@ -64,7 +64,7 @@ func NewView(opts ViewOptions) *View {
 		opts.MaxEntries = 1 << 20
 	}
 	if opts.CutDelay == 0 {
-		opts.CutDelay = 500 * time.Millisecond
+		opts.CutDelay = 300 * time.Millisecond
 	}
 	v := &View{opts: opts, set: &entrySet{}}
 	v.bound = newBindings(max(opts.CutDelay, 0),
