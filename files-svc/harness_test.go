@@ -74,6 +74,11 @@ func newWorld(t *testing.T, documents ...string) *world {
 
 func newWorldIn(t *testing.T, dir string, issuer *tokentest.Issuer, change func(*Config), documents ...string) *world {
 	t.Helper()
+	return newWorldWith(t, dir, issuer, func(c *Config, _ *Deps) { change(c) }, documents...)
+}
+
+func newWorldWith(t *testing.T, dir string, issuer *tokentest.Issuer, change func(*Config, *Deps), documents ...string) *world {
+	t.Helper()
 	if len(documents) == 0 {
 		documents = []string{policyYAML}
 	}
@@ -87,9 +92,10 @@ func newWorldIn(t *testing.T, dir string, issuer *tokentest.Issuer, change func(
 		http: &http.Client{Transport: newContractTransport(t)},
 	}
 	cfg := Config{Boot: boot, BaseDir: dir, AuthURL: issuer.URL}
-	change(&cfg)
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	w.service, err = New(t.Context(), cfg, Deps{Log: log, Registerer: w.registry, Source: w.source})
+	deps := Deps{Log: log, Registerer: w.registry, Source: w.source}
+	change(&cfg, &deps)
+	w.service, err = New(t.Context(), cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,17 +40,11 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
 
 // replace is PUT /v1/files/{id}/content.
 func (a *api) replace(w http.ResponseWriter, r *http.Request) error {
-	match := field.ParseETags(r.Header.Values("If-Match"))
-	c := files.NewContent{IfMatch: match.Tags}
-	switch {
-	case match.Any:
-		c.IfMatch = []string{"*"}
-	case match.Given && len(match.Tags) == 0, len(r.Header.Values("If-None-Match")) > 0:
-		return refuseUnread(w, fault.New(fault.PreconditionFailed, "no content can meet this condition"))
-	}
-	if err := noQuery(r); err != nil {
+	match, err := replaceCondition(r)
+	if err != nil {
 		return refuseUnread(w, err)
 	}
+	c := files.NewContent{IfMatch: match}
 	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
 		in, err := a.receive(r, body)
 		if err != nil {
@@ -116,6 +110,31 @@ func onlyNewName(r *http.Request) (bool, error) {
 		return false, badForm("If-None-Match", "INVALID", "only * has a meaning here")
 	}
 	return none.Any, nil
+}
+
+// replaceCondition reads If-Match. Conditions that are not taken are refused: whoever sends one must not believe that it
+// was asked.
+func replaceCondition(r *http.Request) ([]string, error) {
+	if err := noQuery(r); err != nil {
+		return nil, err
+	}
+	if r.Header.Get("If-None-Match") == "*" {
+		return nil, fault.New(fault.PreconditionFailed, "there is a content to replace")
+	}
+	for _, name := range []string{"If-None-Match", "If-Unmodified-Since", "If-Modified-Since"} {
+		if r.Header.Get(name) != "" {
+			return nil, badForm(name, "UNKNOWN", "guard a replace with If-Match")
+		}
+	}
+	match := field.ParseETags(r.Header.Values("If-Match"))
+	switch {
+	case match.Any:
+		return []string{"*"}, nil
+	case match.Given && len(match.Tags) == 0:
+		return nil, fault.New(fault.PreconditionFailed, "no content has a tag of this form")
+	default:
+		return match.Tags, nil
+	}
 }
 
 // newFile is what the core is told of a new file. Fields of a form come before the headers of its part.

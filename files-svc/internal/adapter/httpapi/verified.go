@@ -28,29 +28,32 @@ type verified struct {
 	now    func() time.Time
 }
 
-type stamp struct{ modified, read time.Time }
+type stamp struct{ written, read time.Time }
 
 func newVerified(now func() time.Time) *verified {
 	return &verified{stamps: map[files.BlobID]stamp{}, now: now}
 }
 
-// holds reports whether the content need not be verified again. A store that can't say when its bytes were written last
-// gets no credit.
-func (v *verified) holds(c *files.Content) bool {
-	modified, ok := modifiedAt(c)
+// look tells when the bytes were written last, and whether what was read since then speaks for them still. A store that
+// can't say when gets no credit, and neither does a content so small that asking is not worth it.
+func (v *verified) look(c *files.Content) (written time.Time, holds bool) {
+	body, ok := c.Body.(interface{ Stat() (fs.FileInfo, error) })
 	if !ok || c.File.Size <= alwaysVerify {
-		return false
+		return time.Time{}, false
+	}
+	info, err := body.Stat()
+	if err != nil {
+		return time.Time{}, false
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s, ok := v.stamps[c.File.Blob]
-	return ok && s.modified.Equal(modified) && v.now().Sub(s.read) < verifiedFor
+	return info.ModTime(), ok && s.written.Equal(info.ModTime()) && v.now().Sub(s.read) < verifiedFor
 }
 
-// note remembers a full read that was well.
-func (v *verified) note(c *files.Content) {
-	modified, ok := modifiedAt(c)
-	if !ok || c.File.Size <= alwaysVerify {
+// note remembers a full read that was well. written is what look said before it, so that a write during the read undoes it.
+func (v *verified) note(blob files.BlobID, written time.Time) {
+	if written.IsZero() {
 		return
 	}
 	v.mu.Lock()
@@ -61,17 +64,5 @@ func (v *verified) note(c *files.Content) {
 			break
 		}
 	}
-	v.stamps[c.File.Blob] = stamp{modified, v.now()}
-}
-
-func modifiedAt(c *files.Content) (time.Time, bool) {
-	body, ok := c.Body.(interface{ Stat() (fs.FileInfo, error) })
-	if !ok {
-		return time.Time{}, false
-	}
-	info, err := body.Stat()
-	if err != nil {
-		return time.Time{}, false
-	}
-	return info.ModTime(), true
+	v.stamps[blob] = stamp{written, v.now()}
 }
