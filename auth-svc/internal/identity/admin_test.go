@@ -85,15 +85,15 @@ func TestLastAdministrator_StaysWhateverComes(t *testing.T) {
 	wantFault(t, err, fault.Conflict)
 	_, err = w.Service.SetRights(t.Context(), root, e.User.ID, []string{identity.RoleGuest}, nil)
 	wantFault(t, err, fault.Conflict)
-	wantFault(t, w.Service.DeleteMe(t.Context(), root, text(identitytest.Password)), fault.Conflict)
+	wantFault(t, w.Service.DeleteMe(t.Context(), root, identitytest.Laptop, text(identitytest.Password)), fault.Conflict)
 	if err := w.Service.Introspect(t.Context(), root); err != nil {
 		t.Errorf("a refused change left a trace: %v", err)
 	}
 	second := w.SignUpAdmin("second")
 	must[identity.User](t)(w.Service.SetStatus(t.Context(), root, second.User.ID, identity.Blocked))
-	wantFault(t, w.Service.DeleteMe(t.Context(), root, text(identitytest.Password)), fault.Conflict) // a blocked one does not count
+	wantFault(t, w.Service.DeleteMe(t.Context(), root, identitytest.Laptop, text(identitytest.Password)), fault.Conflict) // a blocked one does not count
 	must[identity.User](t)(w.Service.SetStatus(t.Context(), root, second.User.ID, identity.Active))
-	if err := w.Service.DeleteMe(t.Context(), root, text(identitytest.Password)); err != nil {
+	if err := w.Service.DeleteMe(t.Context(), root, identitytest.Laptop, text(identitytest.Password)); err != nil {
 		t.Errorf("one of two administrators can't leave: %v", err)
 	}
 }

@@ -87,7 +87,7 @@ func TestLogin_ParallelPasswordChangeWins(t *testing.T) {
 	w := newWorld(t, ordinary)
 	e := w.SignUp("ada")
 	attempts := &recorder{during: func() {
-		if err := w.Service.ChangePassword(t.Context(), w.Caller(e.Tokens), text(identitytest.Password), text("another horse")); err != nil {
+		if err := w.Service.ChangePassword(t.Context(), w.Caller(e.Tokens), identitytest.Laptop, text(identitytest.Password), text("another horse")); err != nil {
 			t.Error(err)
 		}
 	}}

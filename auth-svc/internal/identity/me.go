@@ -29,6 +29,7 @@ func (s *Service) Me(ctx context.Context, caller principal.Principal) (u User, e
 type UserChange struct {
 	Name, Email, Phone, Username *string
 	CurrentPassword              secret.String
+	Client                       Client // guesses of the password are counted against it
 }
 
 // touchesIdentifiers reports whether the change is one that could take the account over.
@@ -63,7 +64,7 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 	}
 	var confirmed User
 	if change.touchesIdentifiers() {
-		if confirmed, err = s.confirm(ctx, caller, a, change.CurrentPassword); err != nil {
+		if confirmed, err = s.confirm(ctx, caller, a, change.Client, change.CurrentPassword); err != nil {
 			return User{}, err
 		}
 	}
@@ -87,11 +88,11 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 }
 
 // ChangePassword sets a new password and ends every other session. Faults: Invalid, InvalidCurrentPassword.
-func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal, current, next secret.String) error {
+func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal, client Client, current, next secret.String) error {
 	a := act{
 		resource: resUsers, verb: actUpdate, owner: caller.UserID, name: "user.password_change", target: userTarget(caller.UserID),
 	}
-	confirmed, err := s.confirm(ctx, caller, a, current)
+	confirmed, err := s.confirm(ctx, caller, a, client, current)
 	if err != nil {
 		return err
 	}
@@ -121,9 +122,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 
 // DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults:
 // InvalidCurrentPassword, Conflict for the last administrator.
-func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, current secret.String) error {
+func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, client Client, current secret.String) error {
 	a := act{resource: resUsers, verb: actDelete, owner: caller.UserID, name: "user.delete", target: userTarget(caller.UserID)}
-	confirmed, err := s.confirm(ctx, caller, a, current)
+	confirmed, err := s.confirm(ctx, caller, a, client, current)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, curr
 
 // confirm asks for the caller's password again, before the transaction. Whoever writes then compares the hash with the
 // one that was proved: the password may have changed in between.
-func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, password secret.String) (u User, err error) {
+func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, client Client, password secret.String) (u User, err error) {
 	if caller.SessionID == "" {
 		return User{}, errNeedsSession
 	}
@@ -155,7 +156,7 @@ func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act
 	if err != nil {
 		return User{}, err
 	}
-	match, _, err := s.guarded(ctx, u.account(), Client{}, password, u.PasswordHash)
+	match, _, err := s.guarded(ctx, u.account(), client.cleaned(), password, u.PasswordHash)
 	if err != nil {
 		return User{}, err
 	}

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -55,10 +56,10 @@ func TestChangePassword_EndsEveryOtherSession(t *testing.T) {
 	other := w.SignUp("ada")
 	e := w.MustLogin("ada", identitytest.Password)
 	caller := w.Caller(e.Tokens)
-	wantFault(t, w.Service.ChangePassword(t.Context(), caller, text("wrong"), text("another horse")), fault.InvalidCurrentPassword)
-	wantFields(t, w.Service.ChangePassword(t.Context(), caller, text(identitytest.Password), text("short")), "new_password")
-	wantFields(t, w.Service.ChangePassword(t.Context(), caller, text(identitytest.Password), text("ada@example.org")), "new_password")
-	if err := w.Service.ChangePassword(t.Context(), caller, text(identitytest.Password), text("another horse")); err != nil {
+	wantFault(t, w.Service.ChangePassword(t.Context(), caller, identitytest.Laptop, text("wrong"), text("another horse")), fault.InvalidCurrentPassword)
+	wantFields(t, w.Service.ChangePassword(t.Context(), caller, identitytest.Laptop, text(identitytest.Password), text("short")), "new_password")
+	wantFields(t, w.Service.ChangePassword(t.Context(), caller, identitytest.Laptop, text(identitytest.Password), text("ada@example.org")), "new_password")
+	if err := w.Service.ChangePassword(t.Context(), caller, identitytest.Laptop, text(identitytest.Password), text("another horse")); err != nil {
 		t.Fatal(err)
 	}
 	assertEnded(t, w, other.Tokens.SessionID)
@@ -75,8 +76,8 @@ func TestDeleteMe_ErasesThePersonAndTellsTheLog(t *testing.T) {
 	key := must[identity.MadeAPIKey](t)(w.Service.CreateAPIKey(t.Context(), caller, identity.NewAPIKey{
 		Name: "build", Permissions: []principal.Permission{{Resource: "files", Action: "read", Scope: principal.Self}},
 	}))
-	wantFault(t, w.Service.DeleteMe(t.Context(), caller, text("wrong")), fault.InvalidCurrentPassword)
-	if err := w.Service.DeleteMe(t.Context(), caller, text(identitytest.Password)); err != nil {
+	wantFault(t, w.Service.DeleteMe(t.Context(), caller, identitytest.Laptop, text("wrong")), fault.InvalidCurrentPassword)
+	if err := w.Service.DeleteMe(t.Context(), caller, identitytest.Laptop, text(identitytest.Password)); err != nil {
 		t.Fatal(err)
 	}
 	r, ok := w.Revoked(identity.KindUserDeleted, e.User.ID)
@@ -102,8 +103,8 @@ func TestAPIKeyCaller_CantTakeTheAccountOver(t *testing.T) {
 	pw := text(identitytest.Password)
 	_, updateErr := w.Service.UpdateMe(t.Context(), program, identity.UserChange{Email: new("eve@example.org"), CurrentPassword: pw})
 	for name, err := range map[string]error{
-		"change the password": w.Service.ChangePassword(t.Context(), program, pw, text("another horse")),
-		"delete the account":  w.Service.DeleteMe(t.Context(), program, pw),
+		"change the password": w.Service.ChangePassword(t.Context(), program, identitytest.Laptop, pw, text("another horse")),
+		"delete the account":  w.Service.DeleteMe(t.Context(), program, identitytest.Laptop, pw),
 		"change the address":  updateErr,
 		"log out":             w.Service.Logout(t.Context(), program),
 	} {
@@ -113,5 +114,31 @@ func TestAPIKeyCaller_CantTakeTheAccountOver(t *testing.T) {
 	}
 	if !slices.Equal(program.Permissions, caller.Permissions) || len(program.Roles) != 0 {
 		t.Errorf("the key's token says %+v", program)
+	}
+}
+
+// guard notes from where a password was guessed.
+type guard struct{ from []identity.Client }
+
+func (g *guard) Admit(_ context.Context, _ string, c identity.Client) (func(context.Context, identity.AttemptOutcome), error) {
+	g.from = append(g.from, c)
+	return func(context.Context, identity.AttemptOutcome) {}, nil
+}
+
+func TestMe_ConfirmingGuessesCountAgainstTheirAddress(t *testing.T) {
+	g := &guard{}
+	w := newWorldWith(t, ordinary, func(o *identity.Options) { o.Attempts = g })
+	caller, ctx := w.Caller(w.SignUp("ada").Tokens), t.Context()
+	wantFault(t, w.Service.ChangePassword(ctx, caller, identitytest.Laptop, text("wrong"), text("another horse")), fault.InvalidCurrentPassword)
+	wantFault(t, w.Service.DeleteMe(ctx, caller, identitytest.Laptop, text("wrong")), fault.InvalidCurrentPassword)
+	_, err := w.Service.UpdateMe(ctx, caller, identity.UserChange{Phone: new("+442071838750"), CurrentPassword: text("wrong"), Client: identitytest.Laptop})
+	wantFault(t, err, fault.InvalidCurrentPassword)
+	for _, c := range g.from {
+		if c != identitytest.Laptop {
+			t.Errorf("a guess came from %+v", c)
+		}
+	}
+	if len(g.from) != 3 {
+		t.Errorf("%d guesses were counted", len(g.from))
 	}
 }

@@ -182,7 +182,7 @@ func TestRefresh_NeverMintsForWhoMayNotComeIn(t *testing.T) {
 			})
 		},
 		"deleted": func(w *identitytest.World, e identity.Entry) {
-			if err := w.Service.DeleteMe(t.Context(), w.Caller(e.Tokens), text(identitytest.Password)); err != nil {
+			if err := w.Service.DeleteMe(t.Context(), w.Caller(e.Tokens), identitytest.Laptop, text(identitytest.Password)); err != nil {
 				t.Error(err)
 			}
 		},

@@ -26,7 +26,7 @@ type updateMeRequest struct {
 func (a *API) updateMe(ctx context.Context, caller principal.Principal, in updateMeRequest) (userBody, error) {
 	u, err := a.opts.Core.UpdateMe(ctx, caller, identity.UserChange{
 		Name: in.Name, Email: in.Email.value, Phone: in.Phone.value, Username: in.Username.value,
-		CurrentPassword: in.CurrentPassword.String,
+		CurrentPassword: in.CurrentPassword.String, Client: client(ctx, ""),
 	})
 	return newUser(u), err
 }
@@ -44,7 +44,7 @@ func (in deleteMeRequest) Validate() []fault.Field {
 }
 
 func (a *API) deleteMe(ctx context.Context, caller principal.Principal, in deleteMeRequest) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.DeleteMe(ctx, caller, in.CurrentPassword.String)
+	return web.NoContent{}, a.opts.Core.DeleteMe(ctx, caller, client(ctx, ""), in.CurrentPassword.String)
 }
 
 type changePasswordRequest struct {
@@ -64,5 +64,5 @@ func (in changePasswordRequest) Validate() (bad []fault.Field) {
 }
 
 func (a *API) changePassword(ctx context.Context, caller principal.Principal, in changePasswordRequest) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.ChangePassword(ctx, caller, in.CurrentPassword.String, in.NewPassword.String)
+	return web.NoContent{}, a.opts.Core.ChangePassword(ctx, caller, client(ctx, ""), in.CurrentPassword.String, in.NewPassword.String)
 }

@@ -56,7 +56,7 @@ func TestDump_HoldsNoUsableSecret(t *testing.T) {
 	e := w.SignUp("ada")
 	rotated := w.MustRefresh(e.Tokens.RefreshToken)
 	repeated := w.MustRefresh(e.Tokens.RefreshToken)
-	if err := w.Service.ChangePassword(t.Context(), w.Caller(repeated), secret.NewString(identitytest.Password), secret.NewString("another horse")); err != nil {
+	if err := w.Service.ChangePassword(t.Context(), w.Caller(repeated), identitytest.Laptop, secret.NewString(identitytest.Password), secret.NewString("another horse")); err != nil {
 		t.Fatal(err)
 	}
 	key, err := w.Service.CreateAPIKey(t.Context(), w.Caller(repeated), identity.NewAPIKey{
