@@ -47,6 +47,7 @@ type Deps = process.Deps
 // Service is one auth service. It serves when its handlers are served and Run runs.
 type Service struct {
 	core     *identity.Service
+	hasher   *argon2.Hasher
 	revoked  *localview.Store
 	policy   *livePolicy
 	public   http.Handler
@@ -109,13 +110,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		}, deps.Registerer),
 	})
 	return &Service{
-		core: core, revoked: revoked, policy: policy, close: closeStore,
+		core: core, hasher: hasher, revoked: revoked, policy: policy, close: closeStore,
 		public: web.Edge(api.Public(), web.EdgeOptions{
-			Service: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
 		}),
 		internal: web.Edge(api.Internal(), web.EdgeOptions{
-			Service: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+			Listener: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 		}),
 	}, nil
 }
@@ -152,10 +153,11 @@ func (s *Service) Ready(ctx context.Context) error {
 	return errors.Join(s.core.Ready(ctx), s.revoked.Ready(ctx))
 }
 
-// Run keeps keys, sweeps, the view of the log and the policy until ctx ends.
+// Run looks after keys, sweeps, the view of the log, the policy and the memory of hashes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.core.Run(ctx) })
+	group.Go(func() error { return s.hasher.Run(ctx) })
 	group.Go(func() error { return s.revoked.Run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })
 	return group.Wait()

@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	return &Service{
 		core: core, auth: auth, policy: policy, eraser: eraser, close: stores.close,
 		handler: web.Edge(mux, web.EdgeOptions{
-			Service: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+			Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
 		}),
 	}, nil

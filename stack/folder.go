@@ -56,13 +56,13 @@ func (f *folder) close() error {
 	return f.lock.Close()
 }
 
-// secretName is where AuthConfig's keyEncryption points by default.
-const secretName = "secrets/key-encryption"
+// keyFile is where AuthConfig's keyEncryption points by default.
+const keyFile = "secrets/key-encryption"
 
 // makeSecret makes the key that encrypts the signing keys, unless it is there. It refuses to make a second one for a
 // database that was encrypted under the first.
 func (f *folder) makeSecret() error {
-	path := f.join(secretName)
+	path := f.join(keyFile)
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}

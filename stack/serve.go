@@ -145,7 +145,7 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 	s.ops.Handle("GET /-/resources", s.source)
 
 	auth, err := open(ctx, s, "auth-svc", s.boot.auth.Spec.Telemetry, func(deps process.Deps) (*authsvc.Service, error) {
-		return authsvc.New(ctx, authsvc.Config{Boot: s.boot.auth, BaseDir: s.folder.path}, authsvc.Deps(deps))
+		return authsvc.New(ctx, authsvc.Config{Boot: s.boot.auth, BaseDir: s.folder.path}, deps)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -178,16 +178,16 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 }
 
 // open makes one service with logs, metrics and traces of its own name, as if it were a process of its own.
-func open[S process.Service](ctx context.Context, s *stack, name string, t v1alpha1.Telemetry, make func(process.Deps) (S, error)) (S, error) {
+func open[S process.Service](ctx context.Context, s *stack, name string, t v1alpha1.Telemetry, newService func(process.Deps) (S, error)) (S, error) {
 	var none S
 	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{Service: name, Endpoint: string(t.OTLPEndpoint), Ratio: t.Ratio()})
 	if err != nil {
 		return none, err
 	}
 	s.closers = append(s.closers, func() error { return process.Flush(flush) })
-	service, err := make(process.Deps{
+	service, err := newService(process.Deps{
 		Log: s.logger(name), Source: s.source, Tracer: tracer,
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"part": name}, s.registry),
+		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, s.registry),
 	})
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", name, err)

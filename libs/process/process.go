@@ -79,7 +79,8 @@ type Program[Boot resource.Object] struct {
 // Serve is the whole process over a folder of resources. It returns when ctx has ended and everything is drained.
 func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config string, log *slog.Logger) (err error) {
 	reg := telemetry.NewRegistry()
-	boot, deps, folder, err := p.load(ctx, config, log, reg)
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"service": p.Name}, reg) // the stack's series look the same
+	boot, deps, folder, err := p.load(ctx, config, log, own)
 	if err != nil {
 		return err
 	}

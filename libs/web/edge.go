@@ -30,9 +30,9 @@ const RequestIDHeader = "X-Request-Id"
 // would hold its connection for ever.
 const lingerTime = 5 * time.Second
 
-// EdgeOptions is what Edge needs; Service is required.
+// EdgeOptions is what Edge needs; Listener is required.
 type EdgeOptions struct {
-	Service    string // label of metrics, logs and spans
+	Listener   string // label of metrics: which of the service's listeners this is
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Tracer     trace.TracerProvider
@@ -46,7 +46,7 @@ func Edge(next http.Handler, opts EdgeOptions) http.Handler {
 	}
 	return &edge{
 		next: next, log: opts.Log, trust: opts.Trust,
-		metrics: newMetrics(opts.Registerer, opts.Service), tracer: newTracer(opts.Tracer),
+		metrics: newMetrics(opts.Registerer, opts.Listener), tracer: newTracer(opts.Tracer),
 	}
 }
 

@@ -25,7 +25,7 @@ func TestEdge_PanicIsA500ThatIsLoggedAndCounted(t *testing.T) {
 	var logged bytes.Buffer
 	reg := prometheus.NewRegistry()
 	h := web.Edge(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("on the stairs") }),
-		web.EdgeOptions{Service: "test", Registerer: reg, Log: slog.New(slog.NewJSONHandler(&logged, nil))})
+		web.EdgeOptions{Listener: "test", Registerer: reg, Log: slog.New(slog.NewJSONHandler(&logged, nil))})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/x?access_token=hidden", nil))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "stairs") {
@@ -37,7 +37,7 @@ func TestEdge_PanicIsA500ThatIsLoggedAndCounted(t *testing.T) {
 	want := `
 # HELP cloakroom_http_panics_total Handlers that panicked.
 # TYPE cloakroom_http_panics_total counter
-cloakroom_http_panics_total{service="test"} 1
+cloakroom_http_panics_total{listener="test"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "cloakroom_http_panics_total"); err != nil {
 		t.Error(err)
@@ -47,7 +47,7 @@ cloakroom_http_panics_total{service="test"} 1
 func TestEdge_RequestIDIsKeptWhenWellFormed(t *testing.T) {
 	h := web.Edge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, web.RequestID(r.Context()))
-	}), web.EdgeOptions{Service: "test"})
+	}), web.EdgeOptions{Listener: "test"})
 	for _, c := range []struct {
 		name string
 		ids  []string
@@ -77,7 +77,7 @@ func TestFunc_ErrorAfterTheAnswerBeganCutsTheConnection(t *testing.T) {
 		w.Header().Set("Content-Length", "10")
 		_, _ = io.WriteString(w, "half")
 		return errors.New("disk gone")
-	}), web.EdgeOptions{Service: "test", Log: slog.New(slog.DiscardHandler)}))
+	}), web.EdgeOptions{Listener: "test", Log: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	res, err := http.Get(srv.URL)
 	if err == nil {
@@ -95,7 +95,7 @@ func TestMux_NotFoundAndMethodNotAllowed(t *testing.T) {
 	m.Get("/a/{id}", "a.get", ok)
 	m.Delete("/a/{id}", "a.delete", ok)
 	m.Post("/b", "b", web.Func(func(http.ResponseWriter, *http.Request) error { return fault.New(fault.Conflict, "no") }))
-	h := web.Edge(m, web.EdgeOptions{Service: "test"})
+	h := web.Edge(m, web.EdgeOptions{Listener: "test"})
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -181,7 +181,7 @@ func TestEdge_FilesStillReachTheKernel(t *testing.T) {
 	h := web.Edge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, readFrom = w.(io.ReaderFrom)
 		http.ServeFile(w, r, path)
-	}), web.EdgeOptions{Service: "test"})
+	}), web.EdgeOptions{Listener: "test"})
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	res, err := http.Get(srv.URL)
@@ -201,7 +201,7 @@ func TestRequest_IsThereInside(t *testing.T) {
 			t.Errorf("request %v, client %v", web.Request(ctx), web.ClientAddr(ctx))
 		}
 		return web.NoContent{}, nil
-	}), web.EdgeOptions{Service: "test"})
+	}), web.EdgeOptions{Listener: "test"})
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	if web.Request(t.Context()) != nil || web.RequestID(t.Context()) != "" {
 		t.Error("there is a request outside of one")

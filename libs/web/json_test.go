@@ -47,7 +47,7 @@ func call(t *testing.T, method, target, contentType, body string) (*httptest.Res
 		r.Header.Set("Content-Type", contentType)
 	}
 	w := httptest.NewRecorder()
-	web.Edge(m, web.EdgeOptions{Service: "test"}).ServeHTTP(w, r)
+	web.Edge(m, web.EdgeOptions{Listener: "test"}).ServeHTTP(w, r)
 	return w, got
 }
 

@@ -17,7 +17,7 @@ import (
 func TestEdge_BodiesNobodyReadsAreNotWaitedFor(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	refuse := web.Func(func(http.ResponseWriter, *http.Request) error { return fault.New(fault.Forbidden, "no") })
-	srv := web.NewServer(web.Edge(refuse, web.EdgeOptions{Service: "test", Log: log}), log)
+	srv := web.NewServer(web.Edge(refuse, web.EdgeOptions{Listener: "test", Log: log}), log)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -24,9 +24,9 @@ type metrics struct {
 	panics   prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, service string) *metrics {
+func newMetrics(reg prometheus.Registerer, listener string) *metrics {
 	if reg != nil {
-		reg = prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, reg)
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"listener": listener}, reg)
 	}
 	f := promauto.With(reg)
 	return &metrics{
