@@ -126,6 +126,12 @@ func (g *gate) admit() {
 	g.metrics.queued.Set(float64(g.waiters.Len()))
 }
 
+func (g *gate) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running == 0
+}
+
 func (g *gate) fits(weight int64) bool {
 	return g.used+weight <= g.capacity && g.running < g.maxRunning
 }

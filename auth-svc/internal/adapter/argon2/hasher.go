@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,8 @@ type Hasher struct {
 	params  atomic.Pointer[Params]
 	dummy   atomic.Pointer[string]
 	metrics *metrics
+	began   atomic.Int64 // hashes so far
+	free    func()       // gives memory back to the machine
 }
 
 var _ identity.Hasher = (*Hasher)(nil)
@@ -57,7 +60,7 @@ func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
 		gate: &gate{
 			capacity: opts.MemoryBytes, maxRunning: opts.Running, maxWaiting: opts.Waiting, maxWait: opts.MaxWait, metrics: m,
 		},
-		metrics: m,
+		metrics: m, free: debug.FreeOSMemory,
 	}
 	return h, h.Use(opts.Params)
 }
@@ -108,7 +111,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer leave()
-	defer h.observe(time.Now())
+	defer h.observe(h.begin())
 	encoded, err := argon2id.CreateHash(password, p.library())
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
@@ -128,7 +131,7 @@ func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, o
 		return false, false, err
 	}
 	defer leave()
-	defer h.observe(time.Now())
+	defer h.observe(h.begin())
 	match, _, err = argon2id.CheckHash(password, encoded)
 	if err != nil {
 		return false, false, errors.New("check password: the stored hash can't be read")
@@ -141,6 +144,11 @@ func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, o
 func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
 	_, _, err := h.Verify(ctx, password, *h.dummy.Load())
 	return err
+}
+
+func (h *Hasher) begin() time.Time {
+	h.began.Add(1)
+	return time.Now()
 }
 
 func (h *Hasher) observe(began time.Time) { h.metrics.work.Observe(time.Since(began).Seconds()) }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -159,4 +162,35 @@ func TestHasher_FullGateIsOverloaded(t *testing.T) {
 	if _, err := h.Hash(t.Context(), "alone"); err != nil {
 		t.Errorf("after the flood: %v", err)
 	}
+}
+
+func TestHasher_GivesMemoryBackOnlyWhenQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher(t, Options{Params: quick})
+		var frees atomic.Int64
+		h.free = func() { frees.Add(1) }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.Run(ctx) }()
+		after := func(d time.Duration, want int64, what string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if got := frees.Load(); got != want {
+				t.Errorf("%s: given back %d times, want %d", what, got, want)
+			}
+		}
+		after(time.Minute, 1, "started")
+		for range 20 {
+			if err := h.VerifyDummy(t.Context(), "x"); err != nil {
+				t.Fatal(err)
+			}
+			after(2*time.Second, 1, "under load")
+		}
+		after(time.Minute, 2, "quiet again")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
