@@ -26,10 +26,11 @@ type NewFile struct {
 // size), UnsupportedMediaType, TooLarge (by the declared size before the first byte, else while streaming), QuotaExceeded,
 // DigestMismatch, PreconditionFailed (NewName), StorageFull, Unavailable, Timeout (content failed with a timeout); with
 // the cause of ctx when that ended. Then nothing of it shows, ever. A fault returned by content is passed on as it is.
-func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content io.Reader) (f File, err error) {
+func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content io.Reader) (stored File, err error) {
 	u := upload{s: s, owner: owner, action: "create", declared: nf.Size, expected: nf.Digest}
 	defer s.measure(&u, s.opts.Now(), &err)
-	if f, err = s.newFile(ctx, owner, nf); err != nil {
+	f, err := s.newFile(ctx, owner, nf)
+	if err != nil {
 		return File{}, err
 	}
 	if err := u.store(ctx, content); err != nil {
@@ -40,17 +41,17 @@ func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content
 		if err := s.checkNew(ctx, tx, nf.NewName, f); err != nil {
 			return err
 		}
-		f = u.firstVersion(f)
-		if err := tx.InsertFile(ctx, f); err != nil {
+		stored = u.firstVersion(f)
+		if err := tx.InsertFile(ctx, stored); err != nil {
 			return err
 		}
 		o.Files++
-		return u.addVersion(ctx, tx, o, f, FileCreated)
+		return u.addVersion(ctx, tx, o, stored, FileCreated)
 	})
 	if err != nil {
 		return File{}, err
 	}
-	return f, nil
+	return stored, nil
 }
 
 // newFile checks all that can be checked before the first byte.
@@ -58,19 +59,18 @@ func (s *Service) newFile(ctx context.Context, owner OwnerID, nf NewFile) (File,
 	if err := s.allow(ctx, owner, "create"); err != nil {
 		return File{}, err
 	}
-	now := s.now()
 	name, bad := s.checkName(nf.Name)
 	contentType, more := normalContentType(nf.ContentType)
 	bad = append(bad, more...)
 	metadata, more := checkMetadata(nf.Metadata)
 	bad = append(bad, more...)
-	expires, more := checkExpiry(nf.ExpiresAt, now)
+	expires, more := checkExpiry(nf.ExpiresAt, s.now())
 	if bad = append(bad, more...); len(bad) > 0 {
 		return File{}, fault.Validation(bad...)
 	}
 	f := File{
 		ID: FileID(s.newID()), Owner: owner, Name: name, Fold: s.fold(name), ContentType: contentType,
-		Metadata: metadata, ExpiresAt: expires, CreatedAt: now,
+		Metadata: metadata, ExpiresAt: expires,
 	}
 	policy := s.opts.Policy()
 	if err := policy.checkType(contentType); err != nil {
@@ -117,6 +117,7 @@ func (u *upload) store(ctx context.Context, content io.Reader) (err error) {
 
 // firstVersion puts what was received into a new file.
 func (u *upload) firstVersion(f File) File {
+	f.CreatedAt = u.s.now() // when it came into being, however long its content took
 	f.UpdatedAt = f.CreatedAt
 	return u.newContent(f, f.CreatedAt)
 }

@@ -11,9 +11,6 @@ const beatsPerLease = 3
 
 // Run keeps this writer's lease and reaps until ctx ends; then it fences its own epoch, so end it after the last upload.
 func (s *Service) Run(ctx context.Context) error {
-	if _, err := s.currentWriter(ctx); err != nil {
-		s.log.WarnContext(ctx, "writer epoch could not be opened, will try again", "error", err.Error())
-	}
 	reaped := make(chan struct{})
 	go func() {
 		defer close(reaped)

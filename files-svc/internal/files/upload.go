@@ -75,6 +75,7 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 	s := u.s
 	hold := max(0, size-u.frees)
 	known := u.hasRow
+	more := int64(reserveStep)
 	err := s.catalog.Write(ctx, func(tx Tx) error {
 		o, err := u.account(ctx, tx)
 		if err != nil {
@@ -84,6 +85,9 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 		o.Reserved += hold - u.reserved
 		if err := s.checkQuota(o, hold); err != nil {
 			return err
+		}
+		if quota := s.opts.Policy().QuotaBytes; quota > 0 {
+			more = max(0, min(reserveStep, quota-o.Bytes-o.Reserved)) // look again no later than when it is used up
 		}
 		if known {
 			err = tx.UpdateBlob(ctx, row, BlobPending)
@@ -99,7 +103,7 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 		return fmt.Errorf("reserve quota: %w", asFenced(err))
 	}
 	u.hasRow, u.reserved = true, hold
-	u.nextRow = max(size, u.size) + reserveStep
+	u.nextRow = size + more
 	if known {
 		return nil
 	}

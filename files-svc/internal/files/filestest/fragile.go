@@ -11,14 +11,13 @@ import (
 // ErrCrash is what everything says after a crash.
 var ErrCrash = errors.New("the process has crashed")
 
-// Fragile stands between a service and its stores. At each named operation it asks At; an error there fails that
-// operation. After Crash every operation fails, as nothing can be done by a process that is gone; what it had not made
+// Fragile stands between a service and its stores. At each named operation it asks the function of FailWhen; an error
+// there fails that operation. After Crash every operation fails, as nothing can be done by a process that is gone; what it had not made
 // durable is lost.
 type Fragile struct {
-	At func(op string) error // nil: nothing fails
-
 	mu   sync.Mutex
 	dead bool
+	ask  func(op string) error // nil: nothing fails
 }
 
 // The operations. Those in the past tense come after the work is done: an error there is an answer that got lost.
@@ -36,6 +35,13 @@ const (
 	OpKeys      = "blobs.keys"
 )
 
+// FailWhen sets what each operation asks; nil makes all succeed.
+func (f *Fragile) FailWhen(ask func(op string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ask = ask
+}
+
 // Crash ends the process.
 func (f *Fragile) Crash() {
 	f.mu.Lock()
@@ -51,13 +57,17 @@ func (f *Fragile) Crashed() bool {
 }
 
 func (f *Fragile) at(op string) error {
-	if f.Crashed() {
+	f.mu.Lock()
+	dead, ask := f.dead, f.ask
+	f.mu.Unlock()
+	switch {
+	case dead:
 		return ErrCrash
-	}
-	if f.At == nil {
+	case ask == nil:
 		return nil
+	default:
+		return ask(op)
 	}
-	return f.At(op)
 }
 
 // Stores puts f between a service and s.

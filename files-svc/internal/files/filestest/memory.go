@@ -30,11 +30,14 @@ func NewCatalog() *Catalog {
 	}}
 }
 
-// Write implements files.Catalog.
+// Write implements files.Catalog. It runs fn twice, as a store may that has met a conflict: the first run is thrown away.
 func (c *Catalog) Write(ctx context.Context, fn func(files.Tx) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := fn(c.now.clone()); err != nil {
 		return err
 	}
 	next := c.now.clone()

@@ -14,3 +14,7 @@ func TestMemoryCatalog(t *testing.T) {
 func TestMemoryBlobs(t *testing.T) {
 	filestest.RunBlobs(t, func(*testing.T) files.Blobs { return filestest.NewBlobs() })
 }
+
+func TestMemoryService(t *testing.T) {
+	filestest.RunService(t, func(*testing.T) filestest.Stores { return filestest.Memory() })
+}

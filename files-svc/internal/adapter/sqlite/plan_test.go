@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/sqlite"
+)
+
+// A list page must cost the same with ten million rows as with ten: it walks its order's index and sorts nothing. The
+// same holds for what the reaper asks once a minute.
+func TestPlans(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "files.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := New(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		selectFileNamed: "files_by_name", selectExpired: "files_expiring", selectTrashed: "files_trashed",
+		selectBlobsIn: "blobs_dying", selectPendingBlobs: "blobs_pending", selectEpochHasBlobs: "PRIMARY KEY",
+		selectVersions: "PRIMARY KEY", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash",
+	}
+	for sort, index := range map[files.Sort]string{
+		files.SortNewest: "files_by_creation", files.SortOldest: "files_by_creation", files.SortName: "files_by_name",
+		files.SortNameDesc: "files_by_name", files.SortSize: "files_by_size", files.SortSizeDesc: "files_by_size",
+	} {
+		want[listings[sort].first], want[listings[sort].after] = index, index
+	}
+	for query, index := range want {
+		plan := explain(t, db, query)
+		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN files\n") {
+			t.Errorf("want an index of %s for\n%s\ngot\n%s", index, query, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, db *sqlite.DB, query string) string {
+	t.Helper()
+	args := make([]any, strings.Count(query, "?")) // of unnumbered parameters
+	for n := range 11 {
+		if strings.Contains(query, "?"+strconv.Itoa(n)) {
+			args = make([]any, n) // the last one found counts
+		}
+	}
+	for i := range args {
+		args[i] = "x"
+	}
+	var plan strings.Builder
+	err := db.View(t.Context(), func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+		lines, err := all(rows, err, func(row scanner) (detail string, err error) {
+			var skip sql.NullInt64
+			err = row.Scan(&skip, &skip, &skip, &detail)
+			return detail, err
+		})
+		plan.WriteString(strings.Join(lines, "\n") + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
+}
