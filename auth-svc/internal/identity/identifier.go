@@ -2,6 +2,7 @@ package identity
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -45,12 +46,15 @@ func ParseIdentifier(typed string) (Identifier, bool) {
 func (u *User) setEmail(typed string) []fault.Field {
 	typed = strings.TrimSpace(typed)
 	if typed == "" {
-		u.Email, u.EmailKey = "", ""
+		u.Email, u.EmailKey, u.EmailVerifiedAt = "", "", time.Time{}
 		return nil
 	}
 	key, ok := canonicalEmail(typed)
 	if !ok {
 		return []fault.Field{{Field: "email", Code: "INVALID", Detail: "must be a mail address such as ada@example.org"}}
+	}
+	if key != u.EmailKey {
+		u.EmailVerifiedAt = time.Time{}
 	}
 	u.Email, u.EmailKey = typed, key
 	return nil

@@ -37,6 +37,10 @@ type Tx interface {
 	AuditTrail
 	Bootstraps
 	Sweeper
+	Counters
+	Devices
+	MailTokens
+	Outbox
 }
 
 // Users keeps people. Email keys, phones and username keys are each unique.

@@ -35,6 +35,8 @@ type User struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	LastLoginAt time.Time // zero for never
+
+	EmailVerifiedAt time.Time // when somebody has shown to read the mail of Email; zero for never
 }
 
 // Rights is what a person may do at one moment.

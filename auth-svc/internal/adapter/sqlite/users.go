@@ -12,7 +12,7 @@ import (
 
 const userColumns = `
 	u.id, u.name, u.email, u.email_key, u.phone, u.username, u.username_key, u.password_hash, u.status, u.permissions,
-	u.epoch, u.version, u.created_at, u.updated_at, u.last_login_at,
+	u.epoch, u.version, u.created_at, u.updated_at, u.last_login_at, u.email_verified_at,
 	(SELECT group_concat(role, ' ') FROM user_roles WHERE user_id = u.id)`
 
 const (
@@ -25,7 +25,7 @@ const (
 func scanUser(row scanner) (u identity.User, err error) {
 	err = row.Scan(&u.ID, &u.Name, &u.Email, name{&u.EmailKey}, name{&u.Phone}, &u.Username, name{&u.UsernameKey},
 		&u.PasswordHash, &u.Status, permissions{&u.Permissions}, &u.Epoch, &u.Version,
-		moment{&u.CreatedAt}, moment{&u.UpdatedAt}, moment{&u.LastLoginAt}, words{&u.Roles})
+		moment{&u.CreatedAt}, moment{&u.UpdatedAt}, moment{&u.LastLoginAt}, moment{&u.EmailVerifiedAt}, words{&u.Roles})
 	return u, found("user", err)
 }
 
@@ -46,13 +46,13 @@ func (t *transaction) UserByIdentifier(ctx context.Context, i identity.Identifie
 
 const insertUser = `
 	INSERT INTO users (id, name, email, email_key, phone, username, username_key, password_hash, status, permissions,
-		epoch, version, created_at, updated_at, last_login_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		epoch, version, created_at, updated_at, last_login_at, email_verified_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
 	_, err := t.tx.Exec(ctx, insertUser, u.ID, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
 		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch, u.Version,
-		micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.LastLoginAt))
+		micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt))
 	if err != nil {
 		return taken("insert user", err)
 	}
@@ -61,13 +61,13 @@ func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
 
 const updateUser = `
 	UPDATE users SET name = ?, email = ?, email_key = ?, phone = ?, username = ?, username_key = ?, password_hash = ?,
-		status = ?, permissions = ?, epoch = ?, updated_at = ?, last_login_at = ?, version = version + 1
+		status = ?, permissions = ?, epoch = ?, updated_at = ?, last_login_at = ?, email_verified_at = ?, version = version + 1
 	WHERE id = ? AND version = ?`
 
 func (t *transaction) UpdateUser(ctx context.Context, u identity.User) error {
 	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
 		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch,
-		micros(u.UpdatedAt), micros(u.LastLoginAt), u.ID, u.Version)
+		micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt), u.ID, u.Version)
 	return taken("update user", err)
 }
 

@@ -17,7 +17,7 @@ func Memory(now func() time.Time) identity.Store {
 	return &memory{
 		now: now, users: map[string]identity.User{}, roles: map[string]identity.Role{},
 		sessions: map[string]identity.Session{}, apiKeys: map[string]identity.APIKey{},
-		bootstrap: map[[32]byte]bool{},
+		bootstrap: map[[32]byte]bool{}, mailbox: newMailbox(),
 	}
 }
 
@@ -39,6 +39,7 @@ type memory struct {
 	head        int64
 	audit       []identity.AuditRow
 	bootstrap   map[[32]byte]bool // hash of the token -> unused
+	mailbox
 }
 
 func (m *memory) InTx(ctx context.Context, fn func(identity.Tx) error) (err error) {

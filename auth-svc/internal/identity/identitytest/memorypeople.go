@@ -85,6 +85,7 @@ func (tx *memoryTx) DeleteUser(_ context.Context, id string) error {
 			_ = remove(tx, tx.apiKeys, k.ID)
 		}
 	}
+	tx.dropPerson(id)
 	return remove(tx, tx.users, id)
 }
 

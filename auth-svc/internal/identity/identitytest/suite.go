@@ -37,6 +37,10 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"audit trail":       checkAudit,
 		"bootstrap":         checkBootstrap,
 		"parallel rotation": checkParallelRotation,
+		"counters":          checkCounters,
+		"devices":           checkDevices,
+		"mail tokens":       checkMailTokens,
+		"outbox":            checkOutbox,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
@@ -114,7 +118,7 @@ func (s *suite) user(name string, roles ...string) identity.User {
 			ID: s.id(), Name: name, Email: name + "@Example.org", EmailKey: name + "@example.org",
 			Username: name, UsernameKey: name, PasswordHash: "$hash of " + name, Status: identity.Active, Roles: roles,
 			Permissions: []principal.Permission{{Resource: "extra", Action: "read", Scope: principal.All}},
-			Version:     1, CreatedAt: tx.Now(), UpdatedAt: tx.Now(),
+			Version:     1, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), EmailVerifiedAt: tx.Now(),
 		}
 		return tx.InsertUser(ctx, u)
 	})
