@@ -11,17 +11,14 @@ import (
 	_ "embed" // the contract
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/text/unicode/norm"
 
 	"cloakroom.dev/libs/api/v1alpha1"
-	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/process"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 
@@ -45,12 +42,7 @@ type Config struct {
 }
 
 // Deps are what the service shares with its process. All are needed; Registerer must be the service's own.
-type Deps struct {
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Tracer     trace.TracerProvider
-	Source     resource.Source
-}
+type Deps = process.Deps
 
 // Service is one files service. It serves when its handler is served and Run runs.
 type Service struct {
@@ -144,12 +136,22 @@ func newAuthority(cfg Config, deps Deps, onEntry func(context.Context, token.Ent
 	a.view = token.NewView(token.ViewOptions{MaxStaleness: spec.MaxStaleness.Std(), Registerer: deps.Registerer})
 	a.keys = token.NewJWKS(url+"/.well-known/jwks.json", a.client, token.JWKSOptions{Log: deps.Log, Registerer: deps.Registerer})
 	a.follower = token.NewFollower(url, "files-"+newID(), a.client, a.view, token.FollowerOptions{
-		OnEntry: onEntry, Log: deps.Log, Registerer: deps.Registerer,
+		OnEntry: a.hear(onEntry), Log: deps.Log, Registerer: deps.Registerer,
 	})
 	a.verifier = token.NewVerifier(a.keys, a.view, token.Policy{
 		Issuer: string(spec.Issuer), Audiences: texts(spec.Audiences), Algorithms: texts(spec.Algorithms), Leeway: spec.Leeway.Std(),
 	}, deps.Registerer)
 	return a
+}
+
+// hear looks for the new keys at once when one was killed, and passes every entry on.
+func (a *authority) hear(next func(context.Context, token.Entry) error) func(context.Context, token.Entry) error {
+	return func(ctx context.Context, e token.Entry) error {
+		if e.Kind == token.KindSigningKey {
+			a.keys.Refresh()
+		}
+		return next(ctx, e)
+	}
 }
 
 func (a *authority) ready(ctx context.Context) error {
