@@ -28,7 +28,8 @@ func TestPath_AVerifiedCallerReachesTheService(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if r.URL.Path != "/closed/things" || r.URL.RawQuery != "x=1&y=%2F" || w.files.bodies[0] != "hello" || r.ContentLength != 5 {
+	_, bodies := w.files.all()
+	if r.URL.Path != "/closed/things" || r.URL.RawQuery != "x=1&y=%2F" || bodies[0] != "hello" || r.ContentLength != 5 {
 		t.Errorf("%v %v", r.URL, r.ContentLength)
 	}
 	if !strings.HasSuffix(w.files.URL, r.Host) {

@@ -194,18 +194,27 @@ func (s *Service) Ready(ctx context.Context) error { return s.trust.Ready(ctx) }
 // Drain makes the public readiness answer 503. Requests are still served.
 func (s *Service) Drain() { s.public.Drain() }
 
-// Run keeps keys, revocations, limits and configuration until ctx ends; then it gives upgraded connections, which a
-// server's shutdown does not know, their time to end.
+// Run keeps keys, revocations, limits and configuration until ctx ends. Upgraded connections, which a server's shutdown
+// does not know, then get their time to end; until they have, revocations go on cutting them.
 func (s *Service) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.trust.Run(ctx) })
-	group.Go(func() error { return s.limiter.Run(ctx) })
-	group.Go(func() error { return s.live.run(ctx) })
-	err := group.Wait()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.boot.Spec.Drain.Timeout.Std())
-	defer cancel()
-	s.edge.Drain(drain)
-	return err
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, working := errgroup.WithContext(working)
+	for _, task := range []func(context.Context) error{s.trust.Run, s.limiter.Run, s.live.run} {
+		group.Go(func() error { return task(working) })
+	}
+	group.Go(func() error {
+		defer stop()
+		select {
+		case <-ctx.Done():
+		case <-working.Done():
+		}
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.boot.Spec.Drain.Timeout.Std())
+		defer cancel()
+		s.edge.Drain(drain)
+		return nil
+	})
+	return group.Wait()
 }
 
 // Close closes the connections to the services. Call it when Run has returned and no request runs.

@@ -15,8 +15,8 @@ import (
 // A body may take its time, but not for ever: in each window at least minWindowBytes must come. That is far below the
 // slowest modem, and far above somebody who sends a byte a second to keep a connection.
 const (
-	bodyWindow     = 20 * time.Second
-	minWindowBytes = 1 << 10
+	bodyWindow     = 10 * time.Second
+	minWindowBytes = 512
 )
 
 // upload is the client's body on its way to a service. It counts, so that a limit holds for bodies that did not declare

@@ -71,6 +71,10 @@ func (p *proxying) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	defer x.cancel(nil)
 	x.startTimers()
 	defer x.stopTimers()
+	if x.r.ContentLength != 0 {
+		// The service may answer while the body is still coming; net/http would stop one for the other.
+		_ = http.NewResponseController(x.w).EnableFullDuplex() // a writer that can't is a test's
+	}
 	x.proxy = httputil.ReverseProxy{
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
 		Transport: x.upstream, BufferPool: buffers, FlushInterval: flushDelay, ErrorLog: silent,

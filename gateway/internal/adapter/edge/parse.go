@@ -25,6 +25,10 @@ func (x *exchange) parse() error {
 		x.edge.metrics.refused("credentials")
 		return x.malformed(fault.Field{Field: "Authorization", Code: "REPEATED", Detail: "the header is there more than once"})
 	}
+	if expect := x.r.Header["Expect"]; len(expect) > 1 || (len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue")) {
+		x.edge.metrics.refused("expect")
+		return x.malformed(fault.Field{Field: "Expect", Code: "NOT_ALLOWED", Detail: "nothing but 100-continue may be expected"})
+	}
 	if namesToken(x.r.URL.RawQuery) {
 		x.edge.metrics.refused("token_in_query")
 		return x.malformed(tokenInQuery)

@@ -16,7 +16,6 @@
 package wire
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -37,8 +36,6 @@ const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 4 << 20
 )
-
-var errChunk = errors.New("malformed chunked encoding")
 
 // Refusal reports why the connection refused this request, and whether it did. The handler must then answer and set
 // Connection: close; the request has no header and no body.
@@ -123,7 +120,9 @@ func (c *Conn) pass(b []byte) int {
 		c.ready = refusedHead(c.scan.reason)
 		c.cut = true
 	case verdictBroken:
-		c.err = errChunk
+		// net/http must fail as well, by its own judgement: an error of the connection would pass for a client that left.
+		c.ready = []byte("\x00\r\n\r\n")
+		c.cut = true
 	case verdictRaw:
 		c.raw = true
 		return len(b)
