@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +36,7 @@ type place struct {
 	source *resourcetest.Source
 }
 
-func newPlace(t *testing.T) *place {
+func newPlace(t testing.TB) *place {
 	t.Helper()
 	p := &place{dir: t.TempDir()}
 	p.write(t, "key", strings.Repeat("5a", 32)+"\n")
@@ -62,7 +64,7 @@ func (p *place) snapshot() *resource.Snapshot {
 	return resource.NewSnapshot([]resource.Object{p.boot.DeepCopy(), p.policy.DeepCopy()}, nil)
 }
 
-func (p *place) write(t *testing.T, name, content string) {
+func (p *place) write(t testing.TB, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,7 +81,7 @@ func (p *place) open(ctx context.Context, onBootstrap func(authsvc.Bootstrap) er
 }
 
 // start opens a service and runs it until stop is called.
-func (p *place) start(t *testing.T) (s *authsvc.Service, reg *prometheus.Registry, stop func()) {
+func (p *place) start(t testing.TB) (s *authsvc.Service, reg *prometheus.Registry, stop func()) {
 	t.Helper()
 	s, reg, err := p.open(t.Context(), nil)
 	if err != nil {
@@ -106,7 +108,7 @@ func (p *place) start(t *testing.T) (s *authsvc.Service, reg *prometheus.Registr
 type object = map[string]any
 
 // call is one exchange with the public handler.
-func call(t *testing.T, s *authsvc.Service, method, path, token string, body any) (status int, answer object) {
+func call(t testing.TB, s *authsvc.Service, method, path, token string, body any) (status int, answer object) {
 	t.Helper()
 	var payload bytes.Buffer
 	r := httptest.NewRequestWithContext(t.Context(), method, path, &payload)
@@ -124,14 +126,14 @@ func call(t *testing.T, s *authsvc.Service, method, path, token string, body any
 	return w.Code, answer
 }
 
-func login(t *testing.T, s *authsvc.Service, identifier, password string) (status int, session object) {
+func login(t testing.TB, s *authsvc.Service, identifier, password string) (status int, session object) {
 	t.Helper()
 	status, answer := call(t, s, "POST", "/v1/auth/login", "", object{"identifier": identifier, "password": password})
 	session, _ = answer["session"].(object)
 	return status, session
 }
 
-func signup(t *testing.T, s *authsvc.Service, username string) object {
+func signup(t testing.TB, s *authsvc.Service, username string) object {
 	t.Helper()
 	status, answer := call(t, s, "POST", "/v1/auth/signup", "", object{"username": username, "password": "correct horse"})
 	if status != 201 {
@@ -140,13 +142,17 @@ func signup(t *testing.T, s *authsvc.Service, username string) object {
 	return answer["session"].(object)
 }
 
+var named atomic.Int64
+
+func freshName() string { return "user" + strconv.FormatInt(named.Add(1), 10) }
+
 type bootstrapFile struct {
 	Admin struct{ Username, Password string }
 	Key   string `json:"api_key"`
 	Token string `json:"bootstrap_token"`
 }
 
-func (p *place) bootstrapFile(t *testing.T) (b bootstrapFile) {
+func (p *place) bootstrapFile(t testing.TB) (b bootstrapFile) {
 	t.Helper()
 	path := filepath.Join(p.dir, "bootstrap.json")
 	raw, err := os.ReadFile(path)
@@ -360,7 +366,7 @@ func TestReady_FollowsTheStore(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

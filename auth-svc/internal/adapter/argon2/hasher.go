@@ -62,7 +62,7 @@ func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
 		},
 		metrics: m, free: debug.FreeOSMemory,
 	}
-	return h, h.Use(opts.Params)
+	return h, h.use(opts.Params)
 }
 
 func (o Options) withDefaults() Options {
@@ -84,9 +84,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Use makes p the parameters of every hash from now on. Older hashes keep working and are reported as outdated when
+// use makes p the parameters of every hash from now on. Older hashes keep working and are reported as outdated when
 // they are cheaper.
-func (h *Hasher) Use(p Params) error {
+func (h *Hasher) use(p Params) error {
 	p = p.withDefaults()
 	if err := p.check(); err != nil {
 		return err

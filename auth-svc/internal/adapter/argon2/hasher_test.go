@@ -62,7 +62,7 @@ func TestHasher_ReportsCheaperHashesAsOutdated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Use(Params{MemoryKiB: minMemoryKiB, Passes: 2}); err != nil {
+	if err := h.use(Params{MemoryKiB: minMemoryKiB, Passes: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if match, outdated, err := h.Verify(t.Context(), "pass", old); !match || !outdated || err != nil {
@@ -71,7 +71,7 @@ func TestHasher_ReportsCheaperHashesAsOutdated(t *testing.T) {
 	if match, outdated, _ := h.Verify(t.Context(), "wrong", old); match || outdated {
 		t.Errorf("wrong password must not ask for a new hash: match %v, outdated %v", match, outdated)
 	}
-	if err := h.Use(quick); err != nil {
+	if err := h.use(quick); err != nil {
 		t.Fatal(err)
 	}
 	dear, _ := h.Hash(t.Context(), "pass")
@@ -113,7 +113,7 @@ func TestHasher_RefusesHostileStoredHashes(t *testing.T) {
 
 func TestHasher_DummyFollowsTheParameters(t *testing.T) {
 	h := newHasher(t, Options{Params: quick, MemoryBytes: 64 << 20})
-	if err := h.Use(Params{MemoryKiB: 8 << 10, Passes: 3}); err != nil {
+	if err := h.use(Params{MemoryKiB: 8 << 10, Passes: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := stored(*h.dummy.Load()); err != nil || got != (Params{8 << 10, 3, 1}) {

@@ -64,9 +64,6 @@ func (s *Sealer) Open(label string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Outdated reports whether sealed was made under an older secret, and so should be sealed again.
-func (s *Sealer) Outdated(sealed []byte) bool { return len(sealed) > 1 && sealed[1] != s.current }
-
 func bound(head []byte, label string) []byte {
 	return append(append(make([]byte, 0, len(head)+len(label)), head...), label...)
 }
