@@ -3,117 +3,262 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/secret"
 )
 
 var (
 	errLastAdmin = fault.New(fault.Conflict, "the last administrator can't be removed, blocked or demoted")
 	errNoUser    = fault.New(fault.NotFound, "no such user")
+	errOwnNames  = fault.New(fault.Forbidden, "your own email, phone and username change only with your password")
+	errOwnself   = fault.New(fault.Conflict, "deleting yourself takes your password")
 )
 
-// SetStatus blocks or unblocks a person; blocking ends the person's sessions. Faults: Forbidden, NotFound, Conflict for
-// the last administrator.
-func (s *Service) SetStatus(ctx context.Context, caller principal.Principal, userID string, status Status) (User, error) {
-	if status != Active && status != Blocked {
-		return User{}, fault.Validation(fault.Field{Field: "status", Code: "INVALID", Detail: "must be active or blocked"})
-	}
-	return s.changeRights(ctx, caller, userID, "user.status", map[string]any{"status": status}, func(tx Tx, u *User) error {
-		u.Status = status
-		if status == Active {
-			return nil
-		}
-		_, err := endSessions(ctx, tx, u.ID, "")
-		return err
-	})
+// maxUserRoles of one person. Every request of theirs is held against each.
+const maxUserRoles = 16
+
+// NewUser is a person whom an administrator makes.
+type NewUser struct {
+	Email, Phone, Username string // as typed; empty for none
+	Name                   string
+	Password               secret.String // empty: no password opens the account until one is set by a reset
+	Roles                  []string      // nil for guest
+	Permissions            []principal.Permission
 }
 
-// SetRights replaces a person's roles and own permissions. Nobody gives more than they have. Faults: Forbidden,
-// NotFound, Invalid, Conflict for the last administrator.
-func (s *Service) SetRights(ctx context.Context, caller principal.Principal, userID string, roles []string, own []principal.Permission) (User, error) {
-	roles = slices.Compact(slices.Sorted(slices.Values(roles)))
-	if bad := checkPermissions("permissions", own); len(bad) > 0 {
+// CreateUser makes a person, without a session. Nobody gives more than they have, but for what every guest has.
+// Faults: Forbidden, Invalid, UserExists, Overloaded.
+func (s *Service) CreateUser(ctx context.Context, caller principal.Principal, in NewUser) (User, error) {
+	u, bad := in.user()
+	if !in.Password.IsZero() {
+		bad = append(bad, s.policy().checkPassword("password", in.Password, u)...)
+	}
+	if len(bad) > 0 {
 		return User{}, fault.Validation(bad...)
 	}
-	detail := map[string]any{"roles": roles, "permissions": texts(own)}
-	return s.changeRights(ctx, caller, userID, "user.rights", detail, func(tx Tx, u *User) error {
-		before, err := tx.Rights(ctx, u.ID)
-		if err != nil {
-			return err
-		}
-		wanted, err := permissionsOf(ctx, tx, roles, own)
-		if err != nil {
-			return err
-		}
-		if err := mayGive(ctx, tx, caller, before.Permissions, wanted); err != nil {
-			return err
-		}
-		u.Roles, u.Permissions = roles, SortPermissions(own)
-		return tx.SetRoles(ctx, u.ID, roles)
-	})
-}
-
-// permissionsOf joins what roles and own permissions give. It returns fault.Invalid for a role that is not there.
-func permissionsOf(ctx context.Context, tx Tx, roles []string, own []principal.Permission) ([]principal.Permission, error) {
-	all := slices.Clone(own)
-	for _, name := range roles {
-		r, err := tx.Role(ctx, name)
-		if errors.Is(err, fault.Of(fault.NotFound)) {
-			return nil, fault.Validation(fault.Field{Field: "roles", Code: "UNKNOWN", Detail: "there is no role " + strconv.Quote(clip(name, 64))})
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r.Permissions...)
+	a := act{resource: resUsers, verb: actCreate, name: "user.create"}
+	// The permission first: a hash is work that strangers must not be able to ask for.
+	err := s.store.View(ctx, func(tx Tx) error { return check(ctx, tx, caller, a) })
+	if err == nil && !in.Password.IsZero() {
+		u.PasswordHash, err = s.hasher.Hash(ctx, in.Password.Reveal())
 	}
-	return SortPermissions(all), nil
-}
-
-// mayGive refuses to give what the caller does not have, unless the person has it already.
-func mayGive(ctx context.Context, tx Tx, caller principal.Principal, has, wanted []principal.Permission) error {
-	rights, err := tx.Rights(ctx, caller.UserID)
 	if err != nil {
-		return err
+		return User{}, fmt.Errorf("create user: %w", err)
 	}
-	mine := both(caller.Permissions, rights.Permissions)
-	for _, p := range wanted {
-		if !covers(has, p) && !covers(mine, p) {
-			return errForbidden
-		}
-	}
-	return nil
-}
-
-// changeRights runs a change of what a person may do: through the door, with a new epoch in the same transaction, and
-// never leaving the service without an administrator.
-func (s *Service) changeRights(ctx context.Context, caller principal.Principal, userID, name string, detail map[string]any, change func(Tx, *User) error) (u User, err error) {
-	err = s.change(ctx, func(tx Tx) error {
-		// The owner is left empty, so that scope self does not let people change their own rights.
-		a := act{resource: resUsers, verb: actUpdate, name: name, target: userTarget(userID), detail: detail}
+	u.ID = s.opts.NewID()
+	a.target, a.detail = userTarget(u.ID), map[string]any{"roles": u.Roles, "permissions": texts(u.Permissions)}
+	err = s.store.InTx(ctx, func(tx Tx) error {
 		if err := checkAndLog(ctx, tx, caller, a); err != nil {
 			return err
 		}
-		if u, err = tx.User(ctx, userID); err != nil {
-			return missing(err)
-		}
-		ruled := u.Status == Active && slices.Contains(u.Roles, RoleAdmin)
-		if u.Epoch, err = raiseEpoch(ctx, tx, userID); err != nil {
+		everyone, err := permissionsOf(ctx, tx, []string{RoleGuest}, nil)
+		if err != nil {
 			return err
 		}
-		if err := change(tx, &u); err != nil {
+		wanted, err := permissionsOf(ctx, tx, u.Roles, u.Permissions)
+		if err != nil {
+			return err
+		}
+		if err := mayGive(ctx, tx, caller, everyone, wanted); err != nil {
+			return err
+		}
+		u = u.born(tx.Now())
+		return tx.InsertUser(ctx, u)
+	})
+	return u, err
+}
+
+// user reads what was given, and finds all that is wrong with it.
+func (in NewUser) user() (u User, bad []fault.Field) {
+	u = User{Status: Active, Roles: []string{RoleGuest}, Permissions: SortPermissions(in.Permissions)}
+	if in.Roles != nil {
+		u.Roles = sortedRoles(in.Roles)
+	}
+	bad = u.fill(SignupInput{Email: in.Email, Phone: in.Phone, Username: in.Username, Name: in.Name})
+	bad = append(bad, checkPermissions("permissions", in.Permissions)...)
+	return u, append(bad, checkRoleCount(u.Roles)...)
+}
+
+// UserEdit says what to change about somebody: nil leaves a field, "" removes a name.
+type UserEdit struct {
+	Name, Email, Phone, Username *string
+	Status                       *Status
+	Roles                        *[]string
+	Permissions                  *[]principal.Permission
+}
+
+func (e UserEdit) names() UserChange {
+	return UserChange{Name: e.Name, Email: e.Email, Phone: e.Phone, Username: e.Username}
+}
+
+func (e UserEdit) touchesRights() bool { return e.Roles != nil || e.Permissions != nil }
+
+// check finds what is wrong by itself.
+func (e UserEdit) check() (bad []fault.Field) {
+	_, bad = e.names().apply(&User{})
+	if e.Status != nil && *e.Status != Active && *e.Status != Blocked {
+		bad = append(bad, fault.Field{Field: "status", Code: "INVALID", Detail: "must be active or blocked"})
+	}
+	if e.Roles != nil {
+		bad = append(bad, checkRoleCount(*e.Roles)...)
+	}
+	if e.Permissions != nil {
+		bad = append(bad, checkPermissions("permissions", *e.Permissions)...)
+	}
+	return bad
+}
+
+// describe is the edit in the audit trail. Names are personal: only which of them changed is told.
+func (e UserEdit) describe() (name string, detail map[string]any) {
+	detail = map[string]any{}
+	if fields, _ := e.names().apply(&User{}); len(fields) > 0 {
+		detail["fields"] = fields
+	}
+	if e.Status != nil {
+		detail["status"] = *e.Status
+	}
+	if e.Roles != nil {
+		detail["roles"] = sortedRoles(*e.Roles)
+	}
+	if e.Permissions != nil {
+		detail["permissions"] = texts(SortPermissions(*e.Permissions))
+	}
+	switch {
+	case detail["fields"] != nil, e.Status != nil && e.touchesRights():
+		return "user.update", detail
+	case e.Status != nil:
+		return "user.status", detail
+	default:
+		return "user.rights", detail
+	}
+}
+
+// SetStatus blocks or unblocks a person; blocking ends the person's sessions. Faults: as EditUser.
+func (s *Service) SetStatus(ctx context.Context, caller principal.Principal, userID string, status Status) (User, error) {
+	return s.EditUser(ctx, caller, userID, UserEdit{Status: &status})
+}
+
+// SetRights replaces a person's roles and own permissions. Faults: as EditUser.
+func (s *Service) SetRights(ctx context.Context, caller principal.Principal, userID string, roles []string, own []principal.Permission) (User, error) {
+	return s.EditUser(ctx, caller, userID, UserEdit{Roles: &roles, Permissions: &own})
+}
+
+// EditUser changes a person. A change of status or rights makes every token the person holds stale in the same
+// transaction; blocking ends the sessions. Nobody gives more than they have, or changes somebody who has more. Faults:
+// Forbidden, NotFound, Invalid, UserExists, Conflict for the last administrator.
+func (s *Service) EditUser(ctx context.Context, caller principal.Principal, userID string, e UserEdit) (u User, err error) {
+	if bad := e.check(); len(bad) > 0 {
+		return User{}, fault.Validation(bad...)
+	}
+	// The owner is left empty, so that scope self does not let people change their own rights.
+	a := act{resource: resUsers, verb: actUpdate, target: userTarget(userID)}
+	a.name, a.detail = e.describe()
+	err = s.change(ctx, func(tx Tx) error {
+		if u, err = reach(ctx, tx, caller, userID, a); err != nil {
+			return err
+		}
+		if userID == caller.UserID && e.names().touchesIdentifiers() {
+			return errOwnNames
+		}
+		ruled := u.rules()
+		if err := e.apply(ctx, tx, caller, &u); err != nil {
 			return err
 		}
 		u.UpdatedAt = tx.Now()
-		if err := tx.UpdateUser(ctx, u); err != nil || !ruled {
+		if err := tx.UpdateUser(ctx, u); err != nil || !ruled || u.rules() {
 			return err
 		}
 		return keepAnAdmin(ctx, tx)
 	})
 	return u, err
 }
+
+// reach passes the door to somebody's record and returns it. What people may do to their own, any key of theirs with the
+// permission may do.
+func reach(ctx context.Context, tx Tx, caller principal.Principal, userID string, a act) (User, error) {
+	if err := checkAndLog(ctx, tx, caller, a); err != nil {
+		return User{}, err
+	}
+	u, err := tx.User(ctx, userID)
+	if err != nil {
+		return User{}, missing(err)
+	}
+	if own := userID == caller.UserID && a.owner == userID; own {
+		return u, nil
+	}
+	return u, mayRule(ctx, tx, caller, userID)
+}
+
+func (e UserEdit) apply(ctx context.Context, tx Tx, caller principal.Principal, u *User) (err error) {
+	e.names().apply(u)
+	if bad := u.checkReachable(); len(bad) > 0 {
+		return fault.Validation(bad...)
+	}
+	if e.Status == nil && !e.touchesRights() {
+		return nil
+	}
+	if u.Epoch, err = raiseEpoch(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if e.touchesRights() {
+		if err := e.giveRights(ctx, tx, caller, u); err != nil {
+			return err
+		}
+	}
+	if e.Status == nil {
+		return nil
+	}
+	if u.Status = *e.Status; u.Status == Active {
+		return nil
+	}
+	_, err = endSessions(ctx, tx, u.ID, "")
+	return err
+}
+
+func (e UserEdit) giveRights(ctx context.Context, tx Tx, caller principal.Principal, u *User) error {
+	before, err := tx.Rights(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	if e.Roles != nil {
+		u.Roles = sortedRoles(*e.Roles)
+	}
+	if e.Permissions != nil {
+		u.Permissions = SortPermissions(*e.Permissions)
+	}
+	wanted, err := permissionsOf(ctx, tx, u.Roles, u.Permissions)
+	if err != nil {
+		return err
+	}
+	if err := mayGive(ctx, tx, caller, before.Permissions, wanted); err != nil {
+		return err
+	}
+	return tx.SetRoles(ctx, u.ID, u.Roles)
+}
+
+// DeleteUser erases a person: sessions and API keys end, user_deleted goes into the log. Faults: Forbidden, NotFound,
+// Conflict for the last administrator and for the caller, who has DeleteMe.
+func (s *Service) DeleteUser(ctx context.Context, caller principal.Principal, userID string) error {
+	a := act{resource: resUsers, verb: actDelete, name: "user.delete", target: userTarget(userID)}
+	return s.change(ctx, func(tx Tx) error {
+		u, err := reach(ctx, tx, caller, userID, a)
+		if err != nil {
+			return err
+		}
+		if userID == caller.UserID {
+			return errOwnself
+		}
+		return erase(ctx, tx, u)
+	})
+}
+
+// rules reports whether this is an administrator who can come in.
+func (u User) rules() bool { return u.Status == Active && slices.Contains(u.Roles, RoleAdmin) }
 
 // keepAnAdmin undoes the transaction that would have left nobody in charge. It runs after an append to the log, whose
 // lock keeps two such changes from passing each other.
@@ -140,21 +285,19 @@ func erase(ctx context.Context, tx Tx, u User) error {
 	if _, err := revoke(ctx, tx, KindUserDeleted, u.ID, later(until, tx.Now().Add(longKept))); err != nil {
 		return err
 	}
-	if err := tx.DeleteUser(ctx, u.ID); err != nil {
+	if err := tx.DeleteUser(ctx, u.ID); err != nil || !u.rules() {
 		return err
-	}
-	if u.Status != Active || !slices.Contains(u.Roles, RoleAdmin) {
-		return nil
 	}
 	return keepAnAdmin(ctx, tx)
 }
 
-func texts(ps []principal.Permission) []string {
-	out := make([]string, 0, len(ps))
-	for _, p := range ps {
-		out = append(out, p.String())
+func sortedRoles(roles []string) []string { return slices.Compact(slices.Sorted(slices.Values(roles))) }
+
+func checkRoleCount(roles []string) []fault.Field {
+	if len(roles) > maxUserRoles {
+		return []fault.Field{{Field: "roles", Code: "TOO_MANY", Detail: "at most " + strconv.Itoa(maxUserRoles) + " roles"}}
 	}
-	return out
+	return nil
 }
 
 func missing(err error) error {

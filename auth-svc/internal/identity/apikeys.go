@@ -44,7 +44,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, caller principal.Principal, 
 		if err != nil {
 			return err
 		}
-		if err := mayGive(ctx, tx, caller, nil, made.APIKey.Permissions); err != nil {
+		if err := mayHold(ctx, tx, caller, made.APIKey.Permissions); err != nil {
 			return err
 		}
 		return insertAPIKey(ctx, tx, made.APIKey)

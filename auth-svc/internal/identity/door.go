@@ -34,11 +34,14 @@ func checkAndLog(ctx context.Context, tx Tx, caller principal.Principal, a act) 
 	if err := check(ctx, tx, caller, a); err != nil {
 		return err
 	}
-	return logAct(ctx, tx, actorOf(caller), a)
+	return logAct(ctx, tx, actorOf(ctx, caller), a)
 }
 
 // check authorises without a trace, for reading.
 func check(ctx context.Context, tx Tx, caller principal.Principal, a act) error {
+	if isOperator(ctx) {
+		return nil
+	}
 	rights, err := standing(ctx, tx, caller)
 	if err != nil {
 		return err
@@ -103,7 +106,10 @@ func callerOwner(ctx context.Context, tx Tx, caller principal.Principal) (string
 // actorSystem acts where nobody has come in yet: at the first start, at a theft.
 const actorSystem = "system"
 
-func actorOf(caller principal.Principal) string {
+func actorOf(ctx context.Context, caller principal.Principal) string {
+	if isOperator(ctx) {
+		return actorOperator
+	}
 	if caller.APIKeyID != "" {
 		return "api_key:" + caller.APIKeyID
 	}

@@ -27,10 +27,12 @@ type Tx interface {
 	Now() time.Time
 
 	Users
+	Directory
 	Roles
 	Grants
 	Sessions
 	SessionLists
+	SessionNames
 	APIKeys
 	SigningKeys
 	RevocationLog

@@ -38,7 +38,7 @@ const (
 func builtInRoles() []Role {
 	guest := Role{Name: RoleGuest, BuiltIn: true, Permissions: slices.Concat(
 		grant(principal.Self, resUsers, actRead, actUpdate, actDelete),
-		grant(principal.Self, resSessions, actRead, actDelete),
+		grant(principal.Self, resSessions, actRead, actUpdate, actDelete),
 		grant(principal.Self, resAPIKeys, actRead, actCreate, actDelete),
 		grant(principal.Self, resFiles, actRead, actCreate, actUpdate, actDelete),
 	)}
@@ -116,6 +116,16 @@ func checkPermissions(field string, ps []principal.Permission) (bad []fault.Fiel
 		}
 	}
 	return bad
+}
+
+const maxRoleNameBytes = 64
+
+// isRoleName keeps out what can't stand in a list of words or in a path.
+func isRoleName(s string) bool {
+	if s == "" || len(s) > maxRoleNameBytes || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
 }
 
 // isPermissionWord keeps colons and blanks out: permissions are joined by them.

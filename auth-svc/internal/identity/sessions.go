@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -72,18 +71,8 @@ func (s *Service) Introspect(ctx context.Context, caller principal.Principal) er
 }
 
 // ListSessions lists the caller's live sessions, newest first. limit is 1 to 100.
-func (s *Service) ListSessions(ctx context.Context, caller principal.Principal, after Cursor, limit int) (page Page[Session], err error) {
-	limit = min(max(limit, 1), maxPage)
-	err = s.store.View(ctx, func(tx Tx) error {
-		err := check(ctx, tx, caller, act{resource: resSessions, verb: actRead, owner: caller.UserID})
-		if err != nil {
-			return err
-		}
-		items, err := tx.SessionsOf(ctx, caller.UserID, after, limit+1)
-		page = pageOf(items, limit, func(v Session) Cursor { return Cursor{At: v.CreatedAt, ID: v.ID} })
-		return err
-	})
-	return page, err
+func (s *Service) ListSessions(ctx context.Context, caller principal.Principal, after Cursor, limit int) (Page[Session], error) {
+	return s.ListSessionsOf(ctx, caller, caller.UserID, after, limit)
 }
 
 const maxPage = 100
@@ -99,22 +88,5 @@ func pageOf[T any](items []T, limit int, at func(T) Cursor) Page[T] {
 // RevokeSession ends one of the caller's sessions and returns its place in the log, for WaitAcked. Faults: NotFound,
 // also for other people's.
 func (s *Service) RevokeSession(ctx context.Context, caller principal.Principal, sessionID string) (seq int64, err error) {
-	err = s.change(ctx, func(tx Tx) error {
-		err := checkAndLog(ctx, tx, caller, act{
-			resource: resSessions, verb: actDelete, owner: caller.UserID, name: "session.revoke", target: sessionTarget(sessionID),
-		})
-		if err != nil {
-			return err
-		}
-		sess, err := tx.Session(ctx, sessionID)
-		if errors.Is(err, fault.Of(fault.NotFound)) || (err == nil && sess.UserID != caller.UserID) {
-			return errNoSession
-		}
-		if err != nil {
-			return err
-		}
-		seq, err = endSession(ctx, tx, sessionID)
-		return err
-	})
-	return seq, err
+	return s.EndSessionOf(ctx, caller, caller.UserID, sessionID)
 }

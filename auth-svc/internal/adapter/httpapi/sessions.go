@@ -43,16 +43,18 @@ func (a *API) listSessions(ctx context.Context, caller principal.Principal, in p
 	if err != nil {
 		return pageBody[device]{}, err
 	}
-	return newPage(a, "sessions", page, func(s identity.Session) device {
-		d := device{
-			ID: s.ID, DeviceName: s.DeviceName, UserAgent: s.UserAgent, CreatedAt: web.Time(s.CreatedAt),
-			LastRefreshAt: timeOrNull(s.RefreshedAt), RefreshCount: s.RefreshCount(), Current: s.ID == caller.SessionID,
-		}
-		if s.Address.IsValid() {
-			d.IP = orNull(s.Address.String())
-		}
-		return d
-	}), nil
+	return newPage(a, "sessions", page, func(s identity.Session) device { return newDevice(s, caller) }), nil
+}
+
+func newDevice(s identity.Session, caller principal.Principal) device {
+	d := device{
+		ID: s.ID, DeviceName: s.DeviceName, UserAgent: s.UserAgent, CreatedAt: web.Time(s.CreatedAt),
+		LastRefreshAt: timeOrNull(s.RefreshedAt), RefreshCount: s.RefreshCount(), Current: s.ID == caller.SessionID,
+	}
+	if s.Address.IsValid() {
+		d.IP = orNull(s.Address.String())
+	}
+	return d
 }
 
 type deleteSessionRequest struct {
@@ -75,6 +77,11 @@ func (a *API) deleteSession(ctx context.Context, caller principal.Principal, in 
 	if !in.Wait {
 		return web.NoContent{}, nil
 	}
+	return a.spread(ctx, seq)
+}
+
+// spread waits for the followers and says how many refuse what the entry of the log has ended.
+func (a *API) spread(ctx context.Context, seq int64) (any, error) {
 	acks, err := a.opts.Core.WaitAcked(ctx, seq)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,8 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"rotation":          checkRotation,
 		"session lists":     checkSessionLists,
 		"session sweep":     checkSessionSweep,
+		"directory":         checkDirectory,
+		"session names":     checkSessionNames,
 		"API keys":          checkAPIKeys,
 		"tokens until":      checkTokensUntil,
 		"signing keys":      checkSigningKeys,
