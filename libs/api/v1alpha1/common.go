@@ -23,9 +23,10 @@ func (d Duration) Std() time.Duration {
 	return v
 }
 
-// Size is a number of bytes with an optional binary unit: 512, 64Ki, 20Mi, 5Gi, 1Ti. In YAML a bare number needs quotes.
+// Size is a number of bytes above zero with an optional binary unit: 512, 64Ki, 20Mi, 5Gi, 1Ti. In YAML a bare number
+// needs quotes.
 // +kubebuilder:validation:MaxLength=18
-// +kubebuilder:validation:Pattern=`^([0-9]{1,18}|[0-9]{1,9}(Ki|Mi|Gi)|[0-9]{1,6}Ti)$`
+// +kubebuilder:validation:Pattern=`^([1-9][0-9]{0,17}|[1-9][0-9]{0,8}(Ki|Mi|Gi)|[1-9][0-9]{0,5}Ti)$`
 type Size string
 
 // Bytes returns the size in bytes. A value that passed the schema always parses; anything else, the empty one

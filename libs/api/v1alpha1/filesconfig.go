@@ -45,6 +45,13 @@ type FilesConfigSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the place of blobs can't change: every file would be missing; move the data, then delete and create the object"
 	Blobs Blobs `json:"blobs,omitempty"`
 
+	// RestoreHorizon is how far back the catalogue can be restored from a backup and still find the bytes of every file it
+	// names: bytes outlive their last row by this much. 0s removes them at the next pass; then a restored catalogue may
+	// name files whose bytes are gone.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
+	RestoreHorizon Duration `json:"restoreHorizon,omitempty"`
+
 	// +kubebuilder:default={}
 	Verifier Verifier `json:"verifier,omitempty"`
 

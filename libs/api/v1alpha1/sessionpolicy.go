@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SessionPolicy says how long sessions live, how tokens are signed, what a password must be and when guessing stops.
+// SessionPolicy says how long sessions live, how tokens are signed and what a password must be.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -77,9 +77,6 @@ type SessionPolicySpec struct {
 
 	// +kubebuilder:default={minLength: 8, maxLength: 256}
 	Password PasswordRules `json:"password,omitempty"`
-
-	// +kubebuilder:default={}
-	Lockout Lockout `json:"lockout,omitempty"`
 }
 
 // SessionEviction is what happens to a login beyond the cap.
@@ -95,58 +92,15 @@ const (
 // PasswordRules are what a new password must be. Breached passwords and the account's own names are always refused.
 // +kubebuilder:validation:XValidation:rule="self.minLength <= self.maxLength",message="minLength must not be more than maxLength"
 type PasswordRules struct {
-	// MinLength in characters.
+	// MinLength in bytes of UTF-8.
 	// +kubebuilder:default=8
 	// +kubebuilder:validation:Minimum=8
 	// +kubebuilder:validation:Maximum=128
 	MinLength int32 `json:"minLength,omitempty"`
 
-	// MaxLength in characters. Longer ones are refused, never cut.
+	// MaxLength in bytes of UTF-8. Longer ones are refused, never cut.
 	// +kubebuilder:default=256
 	// +kubebuilder:validation:Minimum=64
 	// +kubebuilder:validation:Maximum=1024
 	MaxLength int32 `json:"maxLength,omitempty"`
-
-	// Require lists kinds of characters of which at least one must appear.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=4
-	Require []CharacterClass `json:"require,omitempty"`
-}
-
-// CharacterClass is a kind of character in a password.
-// +kubebuilder:validation:Enum=Upper;Lower;Digit;Special
-type CharacterClass string
-
-// The character classes.
-const (
-	Upper   CharacterClass = "Upper"
-	Lower   CharacterClass = "Lower"
-	Digit   CharacterClass = "Digit"
-	Special CharacterClass = "Special"
-)
-
-// Lockout stops guessing. Devices that have logged in before are never locked out by somebody else's guesses.
-type Lockout struct {
-	// MaxFailures for one account within the window.
-	// +kubebuilder:default=10
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=1000
-	MaxFailures int32 `json:"maxFailures,omitempty"`
-
-	// MaxFailuresPerAddress for one client address (IPv6: its /64) within the window.
-	// +kubebuilder:default=100
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=100000
-	MaxFailuresPerAddress int32 `json:"maxFailuresPerAddress,omitempty"`
-
-	// Window in which failures are counted.
-	// +kubebuilder:default="15m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="between 1s and 24h"
-	Window Duration `json:"window,omitempty"`
-
-	// Duration of the lock.
-	// +kubebuilder:default="15m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="between 1s and 24h"
-	Duration Duration `json:"duration,omitempty"`
 }

@@ -54,14 +54,16 @@ type StoragePolicySpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	VersionsKept int32 `json:"versionsKept"`
 
-	// TrashRetention is how long a deleted file can be brought back. 0s deletes at once.
-	// +kubebuilder:default="0s"
+	// TrashRetention is how long a deleted file stays in the trash, where it still counts; then it is gone. 0s keeps it
+	// there until its owner removes it.
+	// +kubebuilder:default="720h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
 	TrashRetention Duration `json:"trashRetention,omitempty"`
 
-	// MaxLinkTTL is the longest life of a link to a file.
-	// +kubebuilder:default="168h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('60s') && duration(self) <= duration('8784h')",message="between 60s and 8784h"
+	// MaxLinkTTL is how long a link to a file may work at most. One that asks for longer is refused. 0s allows no links;
+	// those there are still end when they were to end.
+	// +kubebuilder:default="720h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
 	MaxLinkTTL Duration `json:"maxLinkTTL,omitempty"`
 }
 

@@ -32,6 +32,7 @@ func TestAdmit_TellsWhatKubectlWould(t *testing.T) {
 		{"enum", "SessionPolicy", "{algorithm: HS256}", `spec.algorithm: Unsupported value: "HS256": supported values: "EdDSA", "ES256", "ES512", "RS256", "RS512"`},
 		{"pattern", "SessionPolicy", "{accessTTL: 1d}", `spec.accessTTL: Invalid value: "1d": spec.accessTTL in body should match`},
 		{"port", "FilesConfig", "{listeners: {ops: {address: ':65536'}}}", `spec.listeners.ops.address: Invalid value: ":65536"`},
+		{"no size at all", "StoragePolicy", `{quota: "0"}`, `spec.quota: Invalid value: "0"`},
 		{"too many", "TokenPolicy", "{audiences: [a, b, c, d, e, f, g, h, i]}", "spec.audiences: Too many: 9: must have at most 8 items"},
 		{"twice in a set", "TokenPolicy", "{audiences: [a, a]}", `spec.audiences[1]: Duplicate value: "a"`},
 		{"twice in a map", "RateLimitPolicy", "{rules: [{name: a, limit: 1, window: 1s}, {name: a, limit: 2, window: 1s}]}", `spec.rules[1]: Duplicate value: {"name":"a"}`},

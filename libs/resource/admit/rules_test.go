@@ -43,6 +43,24 @@ var rules = []rule{
 	{kind: "GatewayConfig", field: "spec.limits.maxHeaderBytes", says: "between 4Ki and 1Mi",
 		accept: "{trustedProxies: {none: {}}, limits: {maxHeaderBytes: 1Mi}}",
 		refuse: "{trustedProxies: {none: {}}, limits: {maxHeaderBytes: 2Mi}}"},
+	{kind: "GatewayConfig", field: "spec.limits.readHeaderTimeout", says: "between 1s and 60s",
+		accept: "{trustedProxies: {none: {}}, limits: {readHeaderTimeout: 1m}}",
+		refuse: "{trustedProxies: {none: {}}, limits: {readHeaderTimeout: 0s}}"},
+	{kind: "GatewayConfig", field: "spec.limits.idleTimeout", says: "between 1s and 1h",
+		accept: "{trustedProxies: {none: {}}, limits: {idleTimeout: 1h}}",
+		refuse: "{trustedProxies: {none: {}}, limits: {idleTimeout: 0s}}"},
+	{kind: "GatewayConfig", field: "spec.upstreams.auth.pool.dialTimeout", says: "between 100ms and 60s",
+		accept: `{trustedProxies: {none: {}}, upstreams: {auth: {url: "http://a:1", internalURL: "http://b:2", pool: {dialTimeout: 100ms}}}}`,
+		refuse: `{trustedProxies: {none: {}}, upstreams: {auth: {url: "http://a:1", internalURL: "http://b:2", pool: {dialTimeout: 99ms}}}}`},
+	{kind: "GatewayConfig", field: "spec.upstreams.auth.pool.idleTimeout", says: "between 1s and 1h",
+		accept: `{trustedProxies: {none: {}}, upstreams: {auth: {url: "http://a:1", internalURL: "http://b:2", pool: {idleTimeout: 1s}}}}`,
+		refuse: `{trustedProxies: {none: {}}, upstreams: {auth: {url: "http://a:1", internalURL: "http://b:2", pool: {idleTimeout: 0s}}}}`},
+	{kind: "GatewayConfig", field: "spec.upstreams.files.pool.dialTimeout", says: "between 100ms and 60s",
+		accept: `{trustedProxies: {none: {}}, upstreams: {files: {url: "http://a:1", pool: {dialTimeout: 100ms}}}}`,
+		refuse: `{trustedProxies: {none: {}}, upstreams: {files: {url: "http://a:1", pool: {dialTimeout: 99ms}}}}`},
+	{kind: "GatewayConfig", field: "spec.upstreams.files.pool.idleTimeout", says: "between 1s and 1h",
+		accept: `{trustedProxies: {none: {}}, upstreams: {files: {url: "http://a:1", pool: {idleTimeout: 1s}}}}`,
+		refuse: `{trustedProxies: {none: {}}, upstreams: {files: {url: "http://a:1", pool: {idleTimeout: 0s}}}}`},
 
 	// AuthConfig
 	{kind: "AuthConfig", field: "spec.store", says: "exactly one store is needed: sqlite",
@@ -164,8 +182,6 @@ var rules = []rule{
 	{kind: "SessionPolicy", field: "spec.absoluteLifetime", says: "between 60s and 43920h", accept: "absoluteLifetime: 43920h", refuse: "absoluteLifetime: 43921h"},
 	{kind: "SessionPolicy", field: "spec.password", says: "minLength must not be more than maxLength",
 		accept: "password: {minLength: 64, maxLength: 64}", refuse: "password: {minLength: 65, maxLength: 64}"},
-	{kind: "SessionPolicy", field: "spec.lockout.window", says: "between 1s and 24h", accept: "lockout: {window: 1s}", refuse: "lockout: {window: 0s}"},
-	{kind: "SessionPolicy", field: "spec.lockout.duration", says: "between 1s and 24h", accept: "lockout: {duration: 24h}", refuse: "lockout: {duration: 25h}"},
 
 	// RateLimitPolicy
 	{kind: "RateLimitPolicy", field: "spec.rules[0].key", says: "header is needed with type Header, and only then",
@@ -178,7 +194,6 @@ var rules = []rule{
 	{kind: "StoragePolicy", field: "spec", says: "maxObjectBytes must not be more than quota",
 		accept: "{quota: 1Gi, maxObjectBytes: 1024Mi}", refuse: "{quota: 1Gi, maxObjectBytes: 1025Mi}"},
 	{kind: "StoragePolicy", field: "spec.trashRetention", says: "at most 8784h", accept: "trashRetention: 8784h", refuse: "trashRetention: 8785h"},
-	{kind: "StoragePolicy", field: "spec.maxLinkTTL", says: "between 60s and 8784h", accept: "maxLinkTTL: 1m", refuse: "maxLinkTTL: 59s"},
 }
 
 func TestRules_AcceptAndRefuse(t *testing.T) {

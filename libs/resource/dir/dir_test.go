@@ -424,7 +424,7 @@ StoragePolicy  b     False     -           False  1           0        DIR/a.yam
 
 DIR/c.yaml:1: not an object: a document is apiVersion, kind, metadata and spec
 
-StoragePolicy/b: Invalid: nothing of it is served; DIR/a.yaml:9: spec.quota: Invalid value: "lots": spec.quota in body should match '^([0-9]{1,18}|[0-9]{1,9}(Ki|Mi|Gi)|[0-9]{1,6}Ti)$'; DIR/a.yaml:9: spec: Invalid value: rule`
+StoragePolicy/b: Invalid: nothing of it is served; DIR/a.yaml:9: spec.quota: Invalid value: "lots": spec.quota in body should match '^([1-9][0-9]{0,17}|[1-9][0-9]{0,8}(Ki|Mi|Gi)|[1-9][0-9]{0,5}Ti)$'; DIR/a.yaml:9: spec: Invalid value: rule`
 	got := strings.Join(lines[3:], "\n")
 	if diff := cmp.Diff(strings.Split(want, "\n")[:7], strings.Split(got, "\n")[:7]); diff != "" {
 		t.Error(diff)
