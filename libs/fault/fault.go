@@ -39,6 +39,7 @@ const (
 	UnsupportedMediaType        // a content type this route does not take
 	QuotaExceeded               // the owner's space is used up
 	DigestMismatch              // the bytes are not the ones announced
+	ChecksumMismatch            // a chunk of an upload is not the one announced; the upload goes on
 	StorageFull                 // the store has no room left
 	Timeout                     // the client took too long to send
 	RateLimited                 // too many requests; carries RetryAfter

@@ -63,6 +63,7 @@ var table = map[fault.Kind]row{
 	fault.UnsupportedMediaType:   {http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"},
 	fault.QuotaExceeded:          {http.StatusRequestEntityTooLarge, "QUOTA_EXCEEDED", "Quota exceeded"},
 	fault.DigestMismatch:         {http.StatusBadRequest, "DIGEST_MISMATCH", "Digest mismatch"},
+	fault.ChecksumMismatch:       {460, "DIGEST_MISMATCH", "Checksum mismatch"}, // tus: a status of its own
 	fault.StorageFull:            {http.StatusInsufficientStorage, "UNAVAILABLE", "Storage full"},
 	fault.Timeout:                {http.StatusRequestTimeout, "UNAVAILABLE", "Request timeout"},
 	fault.RateLimited:            {http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded"},

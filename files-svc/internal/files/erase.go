@@ -14,6 +14,9 @@ func (s *Service) EraseOwner(ctx context.Context, owner OwnerID) error {
 	if err := s.closeAccount(ctx, owner); err != nil {
 		return fmt.Errorf("erase owner: %w", err)
 	}
+	if err := s.eraseUploads(ctx, owner); err != nil {
+		return fmt.Errorf("erase owner: %w", err)
+	}
 	for {
 		removed, err := s.removeFiles(ctx, DueQuery{Owner: owner, Limit: eraseBatch})
 		if err != nil {

@@ -25,6 +25,7 @@ type Tx interface {
 	BlobWriter
 	OwnerWriter
 	EpochWriter
+	UploadWriter
 	Outbox
 }
 
@@ -35,6 +36,7 @@ type ReadTx interface {
 	BlobReader
 	OwnerReader
 	EpochReader
+	UploadReader
 	EventReader
 }
 
@@ -115,7 +117,7 @@ type BlobWriter interface {
 type Owner struct {
 	ID       OwnerID
 	Bytes    int64 // Σ size of all versions
-	Reserved int64 // Σ reserved of all pending blobs
+	Reserved int64 // Σ reserved of all pending blobs and uploads
 	Files    int64 // files outside the trash
 	Versions int64
 	ErasedAt time.Time // when the person was erased; nothing is ever stored for them again
@@ -173,6 +175,7 @@ type Outbox interface {
 // concurrent use. No room left is fault.StorageFull; a store that can't be read or written is fault.Unavailable.
 type Blobs interface {
 	BlobKeys
+	Partials
 	// Create begins a blob. Nothing is visible under id before Commit. The id has never been used before.
 	Create(ctx context.Context, id BlobID) (BlobSink, error)
 	// Open opens a blob for reading and checks that it has size bytes. Deleting it does not disturb the reader. It
@@ -217,7 +220,7 @@ type Meter interface {
 	// "quota", "digest", "precondition", "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
 	Uploaded(result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
-	// without a row), "deleting", "tombstone", "gone"; and of "epoch_fenced", "trashed", "purged", "event".
+	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "event".
 	Reaped(step string, n int)
 	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
 	PassEnded(took time.Duration, err error)

@@ -21,6 +21,7 @@ type Options struct {
 	RestoreHorizon time.Duration           // how long bytes outlive their last row, so that a backup of the catalog finds them; default 24 h, negative: not at all
 	TombstoneFor   time.Duration           // how long a zombie writer is waited for; default 24 h
 	KeepEvents     time.Duration           // default 30 days
+	NewUploadID    func() string           // at least 128 random bits, safe in a path; nil: 130 bits
 	At             func(step string) error // called at each named step (Steps); an error ends the operation there. For tests and the chaos matrix
 }
 
@@ -33,6 +34,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.NewUploadID == nil {
+		o.NewUploadID = newUploadID
 	}
 	if o.At == nil {
 		o.At = func(string) error { return nil }
@@ -68,6 +72,8 @@ type Service struct {
 	inbound *buffers // uploads' and downloads' buffers are apart, so that slow readers can't slow writers down
 	outward *buffers
 
+	uploads *uploadLocks
+
 	writing sync.Mutex // guards writer
 	writer  *writer
 	reaping sync.Mutex // guards sights: one pass at a time
@@ -82,7 +88,7 @@ func New(catalog Catalog, blobs Blobs, newID func() string, nfc func(string) str
 	}
 	return &Service{
 		catalog: catalog, blobs: blobs, newID: newID, nfc: nfc, log: log, opts: opts.withDefaults(),
-		inbound: newBuffers(), outward: newBuffers(), sights: newSights(),
+		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(),
 	}, nil
 }
 

@@ -27,6 +27,7 @@ func NewCatalog() *Catalog {
 	return &Catalog{now: &state{
 		files: map[files.FileID]files.File{}, versions: map[files.FileID][]files.Version{}, blobs: map[files.BlobID]files.Blob{},
 		owners: map[files.OwnerID]files.Owner{}, epochs: map[files.EpochID]files.Epoch{},
+		uploads: map[files.UploadID]files.Upload{},
 	}}
 }
 
@@ -61,6 +62,7 @@ func (c *Catalog) Read(ctx context.Context, fn func(files.ReadTx) error) error {
 
 // Blobs is a files.Blobs in memory.
 type Blobs struct {
+	*partials
 	mu   sync.Mutex
 	keys map[files.BlobID][]byte
 }
@@ -68,7 +70,7 @@ type Blobs struct {
 var _ files.Blobs = (*Blobs)(nil)
 
 // NewBlobs makes an empty store of bytes.
-func NewBlobs() *Blobs { return &Blobs{keys: map[files.BlobID][]byte{}} }
+func NewBlobs() *Blobs { return &Blobs{partials: newPartials(), keys: map[files.BlobID][]byte{}} }
 
 // Create implements files.Blobs.
 func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, error) {

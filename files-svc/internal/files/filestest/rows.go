@@ -19,6 +19,7 @@ type state struct {
 	blobs    map[files.BlobID]files.Blob
 	owners   map[files.OwnerID]files.Owner
 	epochs   map[files.EpochID]files.Epoch
+	uploads  map[files.UploadID]files.Upload
 	events   []files.Event
 	lastSeq  int64
 	position int64
@@ -30,6 +31,7 @@ func (s *state) clone() *state {
 	next := *s
 	next.files, next.versions, next.blobs = maps.Clone(s.files), maps.Clone(s.versions), maps.Clone(s.blobs)
 	next.owners, next.epochs, next.events = maps.Clone(s.owners), maps.Clone(s.epochs), slices.Clip(s.events)
+	next.uploads = maps.Clone(s.uploads)
 	return &next
 }
 
