@@ -151,6 +151,34 @@ func TestCommit_FailedDirectorySyncEndsItsBlobsAndItsDescriptor(t *testing.T) {
 	}
 }
 
+// An upload that was under way when its directory's sync failed has the same descriptor: it fails too.
+func TestCommit_FailedDirectorySyncEndsThoseWhoShareIt(t *testing.T) {
+	var dirSyncs atomic.Int64
+	var fail atomic.Bool
+	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			dirSyncs.Add(1)
+			if fail.CompareAndSwap(true, false) {
+				return syscall.EIO
+			}
+		}
+		return f.Sync()
+	}})
+	underWay, err := b.Create(t.Context(), files.NewBlobID(filestest.EpochA, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer underWay.Abort()
+	fail.Store(true)
+	if err := put(t, b, 2); err == nil {
+		t.Fatal("the first upload was kept")
+	}
+	before := dirSyncs.Load()
+	if err := underWay.Commit(t.Context()); err == nil || dirSyncs.Load() != before {
+		t.Errorf("the second upload: %v, after %d more syncs", err, dirSyncs.Load()-before)
+	}
+}
+
 func TestCommit_SharesDirectorySyncs(t *testing.T) {
 	const writers, rounds = 32, 8
 	var dirs atomic.Int64

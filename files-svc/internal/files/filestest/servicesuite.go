@@ -36,6 +36,7 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"rights are asked again at the commit":            checkRevoked,
 		"a store that is full or away harms nothing":      checkStoreFails,
 		"a content of unknown size is stopped by quota":   checkUndeclared,
+		"a live writer finds what it could not clean up":  checkOwnStrays,
 		"events tell what happened":                       checkServiceEvents,
 		"a catalog restored inside the horizon is whole":  checkHorizon,
 	} {
@@ -372,6 +373,18 @@ func checkRevoked(t *testing.T, b *bench) {
 		_, err := b.Create(ctx, ann, files.NewFile{Name: "f", Size: 3}, &between{strings.NewReader("abc"), revoke})
 		if !errors.Is(err, cause) {
 			t.Errorf("got %v, want the cause", err)
+		}
+
+		late, cancelLate := context.WithCancelCause(As(t.Context(), ann)) // when all bytes are durable already
+		s := b.process(t, b.stores, func(step string) error {
+			if step == files.StepDurable {
+				cancelLate(cause)
+			}
+			return nil
+		})
+		_, err = s.Create(late, ann, files.NewFile{Name: "f", Size: 3}, strings.NewReader("abc"))
+		if !errors.Is(err, cause) {
+			t.Errorf("late: got %v, want the cause", err)
 		}
 	}
 	if keys := Keys(t, b.stores.Blobs); len(keys) != 0 {
