@@ -13,6 +13,7 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -103,11 +104,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	api := httpapi.New(httpapi.Options{
 		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
 		Cursors: web.NewCursorCodec(keys.cursor),
-		Verifier: token.NewVerifier(jwt.KeySource{Published: core.PublishedKeys}, view, token.Policy{
-			Issuer: string(spec.Issuer), Audiences: audiences(spec),
-			// Every key names its one algorithm; all are listed, since keys of a former policy live on for a while.
-			Algorithms: []string{"EdDSA", "ES256", "ES512", "RS256", "RS512"},
-		}, deps.Registerer),
+		Verifier: newVerifier(core, view, spec, deps.Registerer),
 	})
 	return &Service{
 		core: core, hasher: hasher, revoked: revoked, policy: policy, close: closeStore,
@@ -119,6 +116,15 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 			Listener: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 		}),
 	}, nil
+}
+
+// newVerifier checks the tokens this very service has signed, with the keys it publishes.
+func newVerifier(core *identity.Service, view *token.View, spec v1alpha1.AuthConfigSpec, reg prometheus.Registerer) *token.Verifier {
+	return token.NewVerifier(jwt.KeySource{Published: core.PublishedKeys}, view, token.Policy{
+		Issuer: string(spec.Issuer), Audiences: audiences(spec),
+		// Every key names its one algorithm; all are listed, since keys of a former policy live on for a while.
+		Algorithms: []string{"EdDSA", "ES256", "ES512", "RS256", "RS512"},
+	}, reg)
 }
 
 // prepare brings the store to where requests can be served, and fails at once where the first request would: with keys
