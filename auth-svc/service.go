@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 
 	api := httpapi.New(httpapi.Options{
 		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
-		Cursors: web.NewCursorCodec(keys.cursor),
+		Cursors:  web.NewCursorCodec(keys.cursor),
 		Verifier: newVerifier(core, view, spec, deps.Registerer),
 	})
 	return &Service{
