@@ -120,7 +120,7 @@ type Pool struct {
 	MaxIdleConns int32 `json:"maxIdleConns"`
 
 	// +kubebuilder:default="90s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="between 1s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="between 100ms and 1h"
 	IdleTimeout Duration `json:"idleTimeout,omitempty"`
 
 	// +kubebuilder:default="5s"
@@ -186,11 +186,11 @@ type GatewayLimits struct {
 
 	// ReadHeaderTimeout is how long a client may take to send a request's header.
 	// +kubebuilder:default="10s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('60s')",message="between 1s and 60s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('60s')",message="between 100ms and 60s"
 	ReadHeaderTimeout Duration `json:"readHeaderTimeout,omitempty"`
 
 	// IdleTimeout is how long a connection may wait between requests.
 	// +kubebuilder:default="120s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="between 1s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="between 100ms and 1h"
 	IdleTimeout Duration `json:"idleTimeout,omitempty"`
 }
