@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -103,7 +104,7 @@ func (l *livePolicy) bootStatus(boot *v1alpha1.FilesConfig, s *resource.Snapshot
 func policyOf(s v1alpha1.StoragePolicySpec) files.Policy {
 	p := files.Policy{
 		QuotaBytes: s.Quota.Bytes(), MaxObjectBytes: s.MaxObjectBytes.Bytes(),
-		KeepVersions: int(s.VersionsKept), TrashRetention: s.TrashRetention.Std(),
+		KeepVersions: int(s.VersionsKept), TrashRetention: s.TrashRetention.Std(), MaxLinkTTL: s.MaxLinkTTL.Std(),
 	}
 	for _, t := range s.ContentTypes {
 		p.ContentTypes = append(p.ContentTypes, string(t))
@@ -112,4 +113,12 @@ func policyOf(s v1alpha1.StoragePolicySpec) files.Policy {
 		p.ContentTypes = nil // the core's word for all of them
 	}
 	return p
+}
+
+// restoreHorizon is a boot object's horizon in the core's words: there, none is negative.
+func restoreHorizon(s v1alpha1.FilesConfigSpec) time.Duration {
+	if h := s.RestoreHorizon.Std(); h > 0 {
+		return h
+	}
+	return -1
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/resource/resourcetest"
@@ -75,5 +76,13 @@ func TestPolicyOf(t *testing.T) {
 	all := policyOf(v1alpha1.StoragePolicySpec{Quota: "1Ki", ContentTypes: []v1alpha1.MediaRange{"image/png", "*/*"}, TrashRetention: "1h"})
 	if all.ContentTypes != nil || all.QuotaBytes != 1024 || all.TrashRetention.Hours() != 1 {
 		t.Errorf("got %+v", all)
+	}
+}
+
+func TestRestoreHorizon_ZeroIsNone(t *testing.T) {
+	for text, want := range map[v1alpha1.Duration]time.Duration{"24h": 24 * time.Hour, "0s": -1, "1h30m": 90 * time.Minute} {
+		if got := restoreHorizon(v1alpha1.FilesConfigSpec{RestoreHorizon: text}); got != want {
+			t.Errorf("%s became %s, want %s", text, got, want)
+		}
 	}
 }

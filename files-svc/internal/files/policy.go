@@ -16,6 +16,7 @@ type Policy struct {
 	ContentTypes   []string      // allowed: "image/png", "image/*"; empty: all
 	KeepVersions   int           // older versions kept beside the newest
 	TrashRetention time.Duration // how long a trashed file can be restored; 0: until its owner deletes it
+	MaxLinkTTL     time.Duration // how long a link may work at most; 0: no links are made
 	UploadExpiry   time.Duration // how long a resumable upload waits for its next chunk; 0: a day
 }
 
