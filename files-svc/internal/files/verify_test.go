@@ -152,3 +152,20 @@ func TestRights(t *testing.T) {
 		}
 	}
 }
+
+// The rights are asked inside the transaction: a caller who loses them between two runs of it has nothing kept.
+func TestCreate_RightsLostWhileCommitting(t *testing.T) {
+	revoked := fault.New(fault.InvalidToken, "revoked")
+	ctx, cancel := context.WithCancelCause(filestest.As(t.Context(), ann))
+	stores := filestest.Memory()
+	s := filestest.New(t, stores, files.Options{At: func(step string) error {
+		if step == files.StepSettling {
+			cancel(revoked)
+		}
+		return nil
+	}})
+	_, err := s.Create(ctx, ann, files.NewFile{Name: "f", Size: 1}, strings.NewReader("x"))
+	if keys := filestest.Keys(t, stores.Blobs); !errors.Is(err, revoked) || len(keys) > 0 {
+		t.Errorf("got %v, keys %v", err, keys)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -225,6 +226,33 @@ func TestCommit_Crash(t *testing.T) {
 				t.Errorf("left %v, want %d keys", got, want)
 			}
 		})
+	}
+}
+
+// A name that is gone may be a crash's: only the sync makes its absence last.
+func TestDelete_SyncsEachDirectoryOnce(t *testing.T) {
+	var synced []string
+	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+		synced = append(synced, filepath.Base(f.Name()))
+		return f.Sync()
+	}})
+	for _, seq := range []int64{1, 2, 0x5001} {
+		if err := put(t, b, seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := []files.BlobID{
+		files.NewBlobID(filestest.EpochA, 1), files.NewBlobID(filestest.EpochA, 2), files.NewBlobID(filestest.EpochA, 0x5001),
+	}
+	for range 2 {
+		synced = nil
+		if gone, err := b.Delete(t.Context(), ids); err != nil || len(gone) != len(ids) {
+			t.Fatalf("gone %v, %v", gone, err)
+		}
+		slices.Sort(synced)
+		if !slices.Equal(synced, []string{"0", "5"}) {
+			t.Errorf("synced %v, want each bucket once", synced)
+		}
 	}
 }
 

@@ -167,9 +167,18 @@ func checkLostAnswer(t *testing.T, b *bench) {
 
 func checkFenced(t *testing.T, b *bench) {
 	other := b.process(t, b.stores, nil)
-	for _, size := range []int64{5, files.SmallBytes + 5} {
+	fenceOnly := func() {
+		for range 2 {
+			b.clock.Advance(31 * time.Second) // nobody renews the lease meanwhile
+			if err := other.Reap(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	forget := func() { Settle(t, other, b.clock) }
+	for n, fence := range []func(){fenceOnly, forget, fenceOnly, forget} {
+		size := int64(5 + n/2*files.SmallBytes)
 		content := string(noise(int(size), 1))
-		fence := func() { Settle(t, other, b.clock) } // nobody renews the lease meanwhile
 		nf := files.NewFile{Name: "f", Size: size}
 		_, err := b.Create(As(t.Context(), ann), ann, nf, &between{strings.NewReader(content), fence})
 		wantKind(t, err, fault.Unavailable)
@@ -220,6 +229,16 @@ func checkSpared(t *testing.T, b *bench) {
 	during := func() { pass(b.Service); pass(b.Service) }
 	if _, err := b.Create(As(t.Context(), ann), ann, nf, &between{strings.NewReader(string(noise(int(nf.Size), 1))), during}); err != nil {
 		t.Errorf("an upload under way during its own reaper's passes: %v", err)
+	}
+	var busy *files.Service
+	busy = b.process(t, b.stores, func(step string) error {
+		if step == files.StepDurable { // the key is there and no row names it
+			pass(busy)
+		}
+		return nil
+	})
+	if _, err := busy.Create(As(t.Context(), ann), ann, files.NewFile{Name: "f", Size: 3}, strings.NewReader("abc")); err != nil {
+		t.Errorf("an upload whose bytes are durable, during its own reaper's pass: %v", err)
 	}
 	if b.read(t, ann, f.ID) != "lives" {
 		t.Error("other bytes")
