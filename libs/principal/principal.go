@@ -48,7 +48,8 @@ type Principal struct {
 	KeyID       string // kid of the key that signed
 	Roles       []string
 	Permissions []Permission
-	Epoch       int64 // position in the revocation log of the newest change of rights the token knows
+	EpochRoles  []string // for an API key: the roles of its owner, which it does not have, but whose change makes the token stale
+	Epoch       int64    // position in the revocation log of the newest change of rights the token knows
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type binding struct {
 	userID, credentialID, keyID string
 	apiKey                      bool
 	epoch                       int64
+	roles, epochRoles           []string
 	expires                     time.Time
 	cancel                      context.CancelCauseFunc
 	links                       [2]struct{ prev, next *binding }
@@ -60,7 +62,7 @@ func newBindings(delay time.Duration, cuts prometheus.Counter) *bindings {
 }
 
 func newBinding(p *principal.Principal, cancel context.CancelCauseFunc) *binding {
-	b := &binding{userID: p.UserID, credentialID: p.SessionID, keyID: p.KeyID, epoch: p.Epoch, expires: p.ExpiresAt, cancel: cancel}
+	b := &binding{userID: p.UserID, credentialID: p.SessionID, keyID: p.KeyID, epoch: p.Epoch, roles: p.Roles, epochRoles: p.EpochRoles, expires: p.ExpiresAt, cancel: cancel}
 	if p.APIKeyID != "" {
 		b.credentialID, b.apiKey = p.APIKeyID, true
 	}
@@ -119,6 +121,11 @@ func (s *bindings) cut(e Entry) {
 	case KindUserEpoch:
 		cause = errStale
 		hit = s.person(e.ID).find(nil, people, func(b *binding) bool { return b.userID == e.ID && b.epoch < e.Seq })
+	case KindRoleEpoch:
+		cause = errStale
+		hit = s.findAll(func(b *binding) bool {
+			return b.epoch < e.Seq && (slices.Contains(b.roles, e.ID) || slices.Contains(b.epochRoles, e.ID))
+		})
 	case KindSigningKey:
 		hit = s.findAll(func(b *binding) bool { return b.keyID == e.ID })
 	}

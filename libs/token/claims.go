@@ -63,6 +63,9 @@ func readClaims(o object) (c claims, err error) {
 	if p.Roles, err = o.texts("roles"); err != nil {
 		return claims{}, err
 	}
+	if p.EpochRoles, err = o.texts("epoch_roles"); err != nil {
+		return claims{}, err
+	}
 	p.Permissions, err = readPermissions(o)
 	return c, err
 }

@@ -12,10 +12,11 @@ const (
 	KindUserDeleted Kind = "user_deleted" // id is a person: every token of theirs is dead
 	KindSigningKey  Kind = "signing_key"  // id is a kid: every token it signed is dead
 	KindAPIKey      Kind = "api_key"      // id is an API key: every token it was exchanged for is dead
+	KindRoleEpoch   Kind = "role_epoch"   // id is a role: tokens of its holders that know only an older epoch are stale
 )
 
 // kinds gives each kind its table in an entrySet.
-var kinds = [...]Kind{KindSession, KindUserEpoch, KindUserDeleted, KindSigningKey, KindAPIKey}
+var kinds = [...]Kind{KindSession, KindUserEpoch, KindUserDeleted, KindSigningKey, KindAPIKey, KindRoleEpoch}
 
 const (
 	sessions = iota
@@ -23,6 +24,7 @@ const (
 	deletedUsers
 	signingKeys
 	apiKeys
+	roleEpochs
 )
 
 func (k Kind) index() (int, bool) {

@@ -26,7 +26,20 @@ func (s *entrySet) check(p *principal.Principal) error {
 	if e, found := s.tables[userEpochs].get(p.UserID); found && p.Epoch < e.seq {
 		return errStale
 	}
+	if s.tables[roleEpochs].count.Load() > 0 && (s.outlived(p.Roles, p.Epoch) || s.outlived(p.EpochRoles, p.Epoch)) {
+		return errStale
+	}
 	return nil
+}
+
+// outlived reports whether one of the roles has changed after the epoch.
+func (s *entrySet) outlived(roles []string, epoch int64) bool {
+	for _, role := range roles {
+		if e, found := s.tables[roleEpochs].get(role); found && epoch < e.seq {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *entrySet) has(i int, id string) bool {

@@ -210,3 +210,39 @@ func modelCheck(model []token.Entry, p principal.Principal) fault.Kind {
 	}
 	return -1
 }
+
+func TestView_ARoleEpochMakesTokensOfItsHoldersStale(t *testing.T) {
+	v := token.NewView(token.ViewOptions{CutDelay: -1})
+	holder, key, other := someone(), someone(), someone()
+	holder.Roles, key.EpochRoles, other.Roles = []string{"guest", "editor"}, []string{"editor"}, []string{"guest"}
+	key.SessionID, key.APIKeyID = "", "a-1"
+	running, stop := v.Bind(t.Context(), holder)
+	defer stop()
+	spared, stopSpared := v.Bind(t.Context(), other)
+	defer stopSpared()
+	v.Apply(entry(5, token.KindRoleEpoch, "editor", time.Hour))
+	if err := v.Check(holder); err != nil { // its epoch is 5: it knows
+		t.Errorf("a token that knows the change: %v", err)
+	}
+	v.Apply(entry(6, token.KindRoleEpoch, "editor", time.Hour))
+	for _, p := range []principal.Principal{holder, key} {
+		if got := fault.KindOf(v.Check(p)); got != fault.TokenStale {
+			t.Errorf("%+v: %v", p, got)
+		}
+	}
+	if err := v.Check(other); err != nil {
+		t.Errorf("somebody without the role: %v", err)
+	}
+	select {
+	case <-running.Done():
+	case <-time.After(5 * time.Second):
+		t.Error("a running request of a holder goes on")
+	}
+	if spared.Err() != nil {
+		t.Error("somebody else's request was cut")
+	}
+	holder.Epoch = 6
+	if err := v.Check(holder); err != nil {
+		t.Errorf("after a refresh: %v", err)
+	}
+}

@@ -137,7 +137,8 @@ func (s *Service) ExchangeAPIKey(ctx context.Context, key secret.String) (Exchan
 			until = earlier(until, k.ExpiresAt)
 		}
 		claims = Claims{
-			UserID: k.UserID, APIKeyID: k.ID, Permissions: both(k.Permissions, rights.Permissions), Epoch: rights.Epoch,
+			UserID: k.UserID, APIKeyID: k.ID, Permissions: both(k.Permissions, rights.Permissions),
+			Epoch: rights.Epoch, EpochRoles: rights.Roles,
 			IssuedAt: tx.Now(), ExpiresAt: until,
 		}
 		k.LastUsedAt, k.AccessUntil = tx.Now(), later(k.AccessUntil, until)

@@ -29,6 +29,7 @@ type Tx interface {
 	Users
 	Directory
 	Roles
+	RoleList
 	Grants
 	Sessions
 	SessionLists
@@ -73,7 +74,7 @@ type Grants interface {
 type Roles interface {
 	// Role finds a role. It returns fault.NotFound.
 	Role(ctx context.Context, name string) (Role, error)
-	// PutRole adds or replaces a role.
+	// PutRole adds or replaces a role, for whoever has it.
 	PutRole(ctx context.Context, r Role) error
 	// SetRoles gives a user exactly these roles. It returns fault.NotFound for an unknown user or role.
 	SetRoles(ctx context.Context, userID string, roles []string) error
@@ -230,6 +231,7 @@ type Claims struct {
 	Roles       []string
 	Permissions []principal.Permission
 	Epoch       int64
+	EpochRoles  []string // for an API key: the owner's roles, whose change makes the token stale
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 }

@@ -12,10 +12,11 @@ const (
 	KindUserDeleted Kind = "user_deleted"
 	KindSigningKey  Kind = "signing_key"
 	KindAPIKey      Kind = "api_key"
+	KindRoleEpoch   Kind = "role_epoch"
 )
 
-// Revocation is one entry of the log: from At on, tokens of that session, user, signing key or API key no longer hold
-// (for user_epoch: those that carry a smaller epoch than Seq). Until is when the last of them has expired.
+// Revocation is one entry of the log: from At on, tokens of that session, user, signing key, API key or role no longer hold
+// (for user_epoch and role_epoch: those that carry a smaller epoch than Seq). Until is when the last of them has expired.
 type Revocation struct {
 	Seq   int64
 	Kind  Kind

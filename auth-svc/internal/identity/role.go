@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,13 @@ func grant(scope principal.Scope, resource string, actions ...string) (out []pri
 // putBuiltInRoles writes them at every start, so that a new release can bring new permissions.
 func putBuiltInRoles(ctx context.Context, tx Tx) error {
 	for _, r := range builtInRoles() {
+		now, err := tx.Role(ctx, r.Name)
+		if err != nil && !errors.Is(err, fault.Of(fault.NotFound)) {
+			return err
+		}
+		if now.Epoch > 0 {
+			continue // somebody has made it their own
+		}
 		r.Permissions = SortPermissions(r.Permissions)
 		if err := tx.PutRole(ctx, r); err != nil {
 			return err

@@ -44,7 +44,7 @@ type Rights struct {
 	Status      Status
 	Roles       []string               // sorted
 	Permissions []principal.Permission // of roles and person together, sorted by their text, each once
-	Epoch       int64
+	Epoch       int64                  // the newest of the person's and the roles'
 }
 
 // Role names a set of permissions.
@@ -52,4 +52,5 @@ type Role struct {
 	Name        string // a word without blanks
 	Permissions []principal.Permission
 	BuiltIn     bool
+	Epoch       int64 // position in the log of the last change by somebody; 0 for a built-in role as it came
 }

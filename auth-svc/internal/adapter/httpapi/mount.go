@@ -73,6 +73,10 @@ func (a *API) Public() *web.Mux {
 	m.Put("/v1/users/{id}/sessions/{sid}", "users.sessions.name", guarded(a, a.putUserSession))
 	m.Delete("/v1/users/{id}/sessions/{sid}", "users.sessions.delete", guarded(a, a.deleteUserSession))
 
+	m.Get("/v1/roles", "roles.list", guarded(a, a.listRoles))
+	m.Put("/v1/roles/{name}", "roles.put", guarded(a, a.putRole))
+	m.Delete("/v1/roles/{name}", "roles.delete", guarded(a, a.deleteRole))
+
 	m.Get("/v1/api-keys", "api_keys.list", guarded(a, a.listAPIKeys))
 	m.Post("/v1/api-keys", "api_keys.create", guarded(a, a.createAPIKey))
 	m.Delete("/v1/api-keys/{id}", "api_keys.delete", guarded(a, a.deleteAPIKey))

@@ -78,6 +78,7 @@ type claims struct {
 	APIKeyID    string   `json:"api_key_id,omitempty"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
+	EpochRoles  []string `json:"epoch_roles,omitempty"`
 	Epoch       int64    `json:"epoch"`
 }
 
@@ -91,7 +92,7 @@ func (s *Signer) claims(c identity.Claims) claims {
 			Issuer: s.issuer, Audience: s.audience, Subject: c.UserID, ID: c.TokenID,
 			IssuedAt: golangjwt.NewNumericDate(c.IssuedAt), ExpiresAt: golangjwt.NewNumericDate(c.ExpiresAt),
 		},
-		SessionID: c.SessionID, APIKeyID: c.APIKeyID, Epoch: c.Epoch,
+		SessionID: c.SessionID, APIKeyID: c.APIKeyID, Epoch: c.Epoch, EpochRoles: c.EpochRoles,
 		Roles: append([]string{}, c.Roles...), Permissions: permissions,
 	}
 }

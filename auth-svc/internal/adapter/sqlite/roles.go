@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cloakroom.dev/libs/fault"
@@ -12,18 +13,17 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-func (t *transaction) Role(ctx context.Context, role string) (r identity.Role, err error) {
-	err = t.tx.QueryRow(ctx, `SELECT name, permissions, built_in FROM roles WHERE name = ?`, role).
-		Scan(&r.Name, permissions{&r.Permissions}, &r.BuiltIn)
-	return r, found("role", err)
+func (t *transaction) Role(ctx context.Context, role string) (identity.Role, error) {
+	return scanRole(t.tx.QueryRow(ctx, `SELECT `+roleColumns+` FROM roles WHERE name = ?`, role))
 }
 
 const putRole = `
-	INSERT INTO roles (name, permissions, built_in) VALUES (?, ?, ?)
-	ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, built_in = excluded.built_in`
+	INSERT INTO roles (name, permissions, built_in, epoch) VALUES (?, ?, ?, ?)
+	ON CONFLICT (name) DO UPDATE
+	SET permissions = excluded.permissions, built_in = excluded.built_in, epoch = excluded.epoch`
 
 func (t *transaction) PutRole(ctx context.Context, r identity.Role) error {
-	if _, err := t.tx.Exec(ctx, putRole, r.Name, permissionText(r.Permissions), r.BuiltIn); err != nil {
+	if _, err := t.tx.Exec(ctx, putRole, r.Name, permissionText(r.Permissions), r.BuiltIn, r.Epoch); err != nil {
 		return fmt.Errorf("put role: %w", err)
 	}
 	return nil
@@ -64,14 +64,19 @@ func (t *transaction) CountActive(ctx context.Context, role string) (n int, err 
 	return n, found("holders of a role", err)
 }
 
-// joinGrants puts the permissions of roles and person together. roles is a line for each role, its name first.
+// joinGrants puts permissions and epochs of roles and person together. roles is a line for each role: its name, its
+// epoch, its permissions.
 func joinGrants(r *identity.Rights, own string, roles *string) (err error) {
 	texts := strings.Fields(own)
 	if roles != nil {
 		for line := range strings.SplitSeq(*roles, "\n") {
-			role, granted, _ := strings.Cut(line, " ")
-			r.Roles = append(r.Roles, role)
-			texts = append(texts, strings.Fields(granted)...)
+			words := strings.Fields(line)
+			epoch, err := strconv.ParseInt(words[1], 10, 64)
+			if err != nil {
+				return fmt.Errorf("read the epoch of role %s: %w", words[0], err)
+			}
+			r.Roles, r.Epoch = append(r.Roles, words[0]), max(r.Epoch, epoch)
+			texts = append(texts, words[2:]...)
 		}
 	}
 	slices.Sort(r.Roles)

@@ -92,9 +92,9 @@ const selectRights = `
 	SELECT u.status, u.epoch, u.permissions, ` + roleGrants + `
 	FROM users u WHERE u.id = ?`
 
-// roleGrants is all roles of the user u with their permissions: a line for each role, its name first.
+// roleGrants is all roles of the user u: a line for each, with name, epoch and permissions.
 const roleGrants = `(
-		SELECT group_concat(r.name || ' ' || r.permissions, char(10))
+		SELECT group_concat(r.name || ' ' || r.epoch || ' ' || r.permissions, char(10))
 		FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = u.id
 	)`
 

@@ -82,7 +82,7 @@ func Caller(token string) principal.Principal {
 	}
 	return principal.Principal{
 		UserID: s.Claims.UserID, SessionID: s.Claims.SessionID, APIKeyID: s.Claims.APIKeyID, TokenID: s.Claims.TokenID,
-		KeyID: s.KeyID, Roles: s.Claims.Roles, Permissions: s.Claims.Permissions, Epoch: s.Claims.Epoch,
+		KeyID: s.KeyID, Roles: s.Claims.Roles, Permissions: s.Claims.Permissions, Epoch: s.Claims.Epoch, EpochRoles: s.Claims.EpochRoles,
 		IssuedAt: s.Claims.IssuedAt, ExpiresAt: s.Claims.ExpiresAt,
 	}
 }

@@ -125,11 +125,11 @@ func (tx *memoryTx) Rights(_ context.Context, userID string) (identity.Rights, e
 	if err != nil {
 		return identity.Rights{}, err
 	}
-	all := slices.Clone(u.Permissions)
+	all, epoch := slices.Clone(u.Permissions), u.Epoch
 	for _, name := range u.Roles {
-		all = append(all, tx.roles[name].Permissions...)
+		all, epoch = append(all, tx.roles[name].Permissions...), max(epoch, tx.roles[name].Epoch)
 	}
-	return identity.Rights{Status: u.Status, Roles: u.Roles, Permissions: identity.SortPermissions(all), Epoch: u.Epoch}, nil
+	return identity.Rights{Status: u.Status, Roles: u.Roles, Permissions: identity.SortPermissions(all), Epoch: epoch}, nil
 }
 
 func (tx *memoryTx) TokensUntil(_ context.Context, userID string) (until time.Time, _ error) {

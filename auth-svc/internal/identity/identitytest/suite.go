@@ -24,6 +24,7 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"identifiers":       checkIdentifiers,
 		"erasure":           checkErasure,
 		"roles":             checkRoles,
+		"role list":         checkRoleList,
 		"rights":            checkRights,
 		"sessions":          checkSessions,
 		"rotation":          checkRotation,
