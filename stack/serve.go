@@ -84,7 +84,9 @@ func (s *stack) configure(ctx context.Context, o options, to run.IO) error {
 	if err := s.folder.makeSecret(); err != nil {
 		return err
 	}
-	s.source = dir.New(o.config, dir.Options{Service: "stack", Log: s.log, Registerer: s.registry})
+	s.source = dir.New(o.config, dir.Options{
+		Log: s.log, Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": "stack"}, s.registry),
+	})
 	snapshot, err := s.source.Load(ctx)
 	if err != nil {
 		return err

@@ -124,7 +124,7 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 
 // load reads the folder and finds the one boot object in it.
 func (p Program[Boot]) load(ctx context.Context, config string, log *slog.Logger, reg prometheus.Registerer) (boot Boot, deps Deps, folder *dir.Source, err error) {
-	folder = dir.New(config, dir.Options{Service: p.Name, Log: log, Registerer: reg, Kinds: p.Kinds})
+	folder = dir.New(config, dir.Options{Log: log, Registerer: reg, Kinds: p.Kinds})
 	snapshot, err := folder.Load(ctx)
 	if err != nil {
 		return boot, deps, nil, err

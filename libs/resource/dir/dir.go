@@ -28,8 +28,6 @@ var _ resource.Source = (*Source)(nil)
 
 // Options of a Source. The zero value works.
 type Options struct {
-	// Service names the metrics: cloakroom_<service>_config_…. Empty means "config".
-	Service    string
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 
@@ -76,7 +74,7 @@ func New(folder string, opts Options) *Source {
 	a := admit.New()
 	return &Source{
 		folder: folder, opts: opts, log: opts.Log.With("config_dir", folder), admitter: a,
-		metrics: newMetrics(opts.Service, opts.Registerer),
+		metrics: newMetrics(opts.Registerer),
 		ledger:  ledger.New(a, time.Now),
 	}
 }

@@ -257,7 +257,7 @@ func TestWatch_ConfigMapSwap(t *testing.T) {
 
 func TestWatch_EmptyOrVanishedFolderKeepsTheSnapshot(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	r := newRig(t, Options{Rescan: 2 * settle, Service: "gateway", Registerer: reg}, "a.yaml", policy("a", "10Gi"))
+	r := newRig(t, Options{Rescan: 2 * settle, Registerer: reg}, "a.yaml", policy("a", "10Gi"))
 	if err := os.Remove(filepath.Join(r.folder, "a.yaml")); err != nil {
 		t.Fatal(err)
 	}
@@ -440,21 +440,21 @@ StoragePolicy/b: Invalid: nothing of it is served; DIR/a.yaml:9: spec.quota: Inv
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	r := newRig(t, Options{Service: "auth-svc", Registerer: reg}, "a.yaml", policy("a", "10Gi")+"---\n"+policy("b", "lots"))
+	r := newRig(t, Options{Registerer: reg}, "a.yaml", policy("a", "10Gi")+"---\n"+policy("b", "lots"))
 	snapshot, _ := r.Load(t.Context())
 	if got := testutil.ToFloat64(r.metrics.snapshot); got == 0 || got != number(snapshot.Short()) {
 		t.Errorf("snapshot is %v", got)
 	}
 	want := `
-# HELP cloakroom_auth_svc_config_objects Resources by whether their present content is accepted.
-# TYPE cloakroom_auth_svc_config_objects gauge
-cloakroom_auth_svc_config_objects{state="accepted"} 1
-cloakroom_auth_svc_config_objects{state="rejected"} 1
-# HELP cloakroom_auth_svc_config_last_reload_success Whether the last reading was accepted whole.
-# TYPE cloakroom_auth_svc_config_last_reload_success gauge
-cloakroom_auth_svc_config_last_reload_success 0
+# HELP cloakroom_config_objects Resources by whether their present content is accepted.
+# TYPE cloakroom_config_objects gauge
+cloakroom_config_objects{state="accepted"} 1
+cloakroom_config_objects{state="rejected"} 1
+# HELP cloakroom_config_last_reload_success Whether the last reading was accepted whole.
+# TYPE cloakroom_config_last_reload_success gauge
+cloakroom_config_last_reload_success 0
 `
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "cloakroom_auth_svc_config_objects", "cloakroom_auth_svc_config_last_reload_success"); err != nil {
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "cloakroom_config_objects", "cloakroom_config_last_reload_success"); err != nil {
 		t.Error(err)
 	}
 }

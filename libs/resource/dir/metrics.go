@@ -1,9 +1,7 @@
 package dir
 
 import (
-	"cmp"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"cloakroom.dev/libs/resource"
@@ -20,30 +18,27 @@ type metrics struct {
 	snapshot prometheus.Gauge
 }
 
-func newMetrics(service string, reg prometheus.Registerer) *metrics {
-	name := func(s string) string {
-		return "cloakroom_" + cmp.Or(strings.ReplaceAll(service, "-", "_"), "config") + "_config_" + s
-	}
+func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
 		objects: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: name("objects"),
+			Name: "cloakroom_config_objects",
 			Help: "Resources by whether their present content is accepted.",
 		}, []string{"state"}),
 		reloads: f.NewCounterVec(prometheus.CounterOpts{
-			Name: name("reloads_total"),
+			Name: "cloakroom_config_reloads_total",
 			Help: "Readings of a changed configuration: ok, rejected (some object refused), error (nothing could be read).",
 		}, []string{"result"}),
 		success: f.NewGauge(prometheus.GaugeOpts{
-			Name: name("last_reload_success"),
+			Name: "cloakroom_config_last_reload_success",
 			Help: "Whether the last reading was accepted whole.",
 		}),
 		lastTime: f.NewGauge(prometheus.GaugeOpts{
-			Name: name("last_reload_timestamp_seconds"),
+			Name: "cloakroom_config_last_reload_timestamp_seconds",
 			Help: "When the configuration was last read and changed.",
 		}),
 		snapshot: f.NewGauge(prometheus.GaugeOpts{
-			Name: name("snapshot"),
+			Name: "cloakroom_config_snapshot",
 			Help: "First 48 bits of the snapshot's digest as a number: replicas with the same value serve the same configuration.",
 		}),
 	}
