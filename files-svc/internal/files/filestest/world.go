@@ -42,10 +42,15 @@ func New(t TB, stores Stores, opts files.Options) *files.Service {
 	return s
 }
 
-var lastID atomic.Int64
+var (
+	lastID  atomic.Int64
+	firstID = time.Now().UnixMilli() // so that the ids of two processes differ
+)
 
 // NewID makes UUIDs that count up.
-func NewID() string { return fmt.Sprintf("0199d3f0-7a51-7c3e-9b1c-%012x", lastID.Add(1)) }
+func NewID() string {
+	return fmt.Sprintf("%08x-%04x-7c3e-9b1c-%012x", firstID>>16&0xffffffff, firstID&0xffff, lastID.Add(1))
+}
 
 // As is a context in which owner calls, with every right on own files.
 func As(ctx context.Context, owner files.OwnerID) context.Context {
