@@ -127,8 +127,8 @@ func exchangeWith(auth *authapi.Client) apikey.Exchange {
 // ownPaths are what the gateway answers itself, on every host, whatever Routes there are.
 func ownPaths(ready *run.Ops, docs *contract.Contract) (http.Handler, []string) {
 	m := web.NewMux()
-	m.Get("/livez", "gateway.live", http.HandlerFunc(run.Live))
-	m.Get("/readyz", "gateway.ready", http.HandlerFunc(ready.ServePublicReady))
+	m.Get("/livez", "gateway.live", web.Quiet(http.HandlerFunc(run.Live)))
+	m.Get("/readyz", "gateway.ready", web.Quiet(http.HandlerFunc(ready.ServePublicReady)))
 	m.Get("/version", "gateway.version", http.HandlerFunc(run.ServeVersion))
 	m.Get("/openapi.yaml", "gateway.openapi", docs.YAML())
 	m.Get("/openapi.json", "gateway.openapi_json", docs.JSON())

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -247,4 +248,27 @@ func BenchmarkInTx_Parallel64(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestDB_WhatWasDeletedIsNotLeftInTheFile(t *testing.T) {
+	const secret = "erased-person@example.org"
+	path := filepath.Join(t.TempDir(), "x.db")
+	db := open(t, path, sqlite.Options{})
+	if err := insert(db, secret); err != nil {
+		t.Fatal(err)
+	}
+	err := db.InTx(t.Context(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(t.Context(), "DELETE FROM note WHERE body = ?", secret)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil { // writes the log back and removes it
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(raw, []byte(secret)) {
+		t.Errorf("the deleted text is still in the file (%v)", err)
+	}
 }

@@ -104,7 +104,11 @@ func (e *edge) finish(rw *response, r *http.Request, in *info, span trace.Span) 
 	status := rw.outcome()
 	e.metrics.observe(in.route, r.Method, status, took, span)
 	e.tracer.end(span, in.route, r.Method, status)
-	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+	level := slog.LevelInfo
+	if in.quiet && (status < http.StatusInternalServerError || status == http.StatusServiceUnavailable) {
+		level = slog.LevelDebug
+	}
+	e.log.LogAttrs(r.Context(), level, "request",
 		slog.String("method", r.Method), slog.String("route", in.route), slog.String("path", in.loggedPath()),
 		slog.Int("status", status), slog.Int64("bytes", rw.bytes), slog.Float64("seconds", took.Seconds()),
 		slog.String("client", in.client.String()))

@@ -207,3 +207,18 @@ func TestRequest_IsThereInside(t *testing.T) {
 		t.Error("there is a request outside of one")
 	}
 }
+
+func TestQuiet_AnsweredProbesStayOutOfTheLog(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		logged bool
+	}{{200, false}, {503, false}, {500, true}} {
+		var logged bytes.Buffer
+		h := web.Edge(web.Quiet(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })),
+			web.EdgeOptions{Listener: "test", Log: slog.New(slog.NewJSONHandler(&logged, nil))})
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil))
+		if (logged.Len() > 0) != c.logged {
+			t.Errorf("%d was logged as %q", c.status, &logged)
+		}
+	}
+}

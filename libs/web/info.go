@@ -22,6 +22,7 @@ type info struct {
 	client  netip.Addr
 	route   string
 	hidden  bool
+	quiet   bool
 	start   time.Time
 }
 
@@ -79,4 +80,15 @@ func HidePath(ctx context.Context) {
 	if in := from(ctx); in != nil {
 		in.hidden = true
 	}
+}
+
+// Quiet keeps an answered request out of the log unless it is set to debug, for what is asked every second: probes, and the
+// services among themselves. Failures are logged as ever.
+func Quiet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if in := from(r.Context()); in != nil {
+			in.quiet = true
+		}
+		next.ServeHTTP(w, r)
+	})
 }

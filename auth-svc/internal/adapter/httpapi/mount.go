@@ -94,10 +94,10 @@ func (a *API) Public() *web.Mux {
 func (a *API) Internal() *web.Mux {
 	m := web.NewMux()
 	m.Handle(http.MethodGet, "/internal/v1/revocations", "revocations.follow", web.Func(a.followRevocations))
-	m.Post("/internal/v1/revocations/acks", "revocations.ack", open(a.ackRevocations))
+	m.Post("/internal/v1/revocations/acks", "revocations.ack", web.Quiet(open(a.ackRevocations)))
 	m.Post("/internal/v1/api-keys/exchange", "api_keys.exchange", open(a.exchangeAPIKey))
 	m.Post("/internal/v1/introspect", "tokens.introspect", open(a.introspect))
-	m.Get("/.well-known/jwks.json", "jwks", web.Func(a.jwks))
+	m.Get("/.well-known/jwks.json", "jwks", web.Quiet(web.Func(a.jwks)))
 	return m
 }
 
