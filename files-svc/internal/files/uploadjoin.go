@@ -51,7 +51,8 @@ func (s *Service) JoinUploads(ctx context.Context, owner OwnerID, n NewUpload, i
 		_ = s.dropUpload(ctx, up.ID, func(now Upload) bool { return now.State == UploadOpen && !now.Sealed }) // else it expires
 		return Upload{}, err
 	}
-	return up, s.finishUpload(ctx, &up)
+	err = s.finishUpload(ctx, &up)
+	return up, err
 }
 
 func deref(up *Upload) Upload {

@@ -60,6 +60,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Handle(http.MethodGet, "/v1/files/{id}/content", "files.content.get", require(web.Func(a.content)))
 	m.Head("/v1/files/{id}/content", "files.content.head", require(web.Func(a.content)))
 	m.Put("/v1/files/{id}/content", "files.content.replace", require(web.Func(a.replace)))
+	a.mountUploads(m, require)
 	m.Get("/openapi.yaml", "openapi", contract(document))
 }
 
