@@ -14,6 +14,7 @@ import (
 type observer struct {
 	logins    *prometheus.CounterVec
 	refreshes *prometheus.CounterVec
+	mails     *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	followers prometheus.Gauge
 }
@@ -30,6 +31,10 @@ func newObserver(reg prometheus.Registerer) observer {
 			Name: "cloakroom_auth_refreshes_total",
 			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), evicted (over the cap), refused, forged, contended, error.",
 		}, []string{"result"}),
+		mails: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_mails_total",
+			Help: "Mails: sent, retried, refused (by the next server, for good), dropped (over a bound, or too old).",
+		}, []string{"result"}),
 		swept: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
 		}, []string{"what"}),
@@ -42,6 +47,7 @@ func newObserver(reg prometheus.Registerer) observer {
 func (o observer) Login(outcome string)     { o.logins.WithLabelValues(outcome).Inc() }
 func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcome).Inc() }
 func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
+func (o observer) Mail(outcome string)      { o.mails.WithLabelValues(outcome).Inc() }
 func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
 
 // observeKeys tells how old the signing keys are, read from memory at each scrape, by state.

@@ -106,5 +106,10 @@ func compile(spec v1alpha1.SessionPolicySpec) identity.Policy {
 		RefuseAtCap:  spec.Eviction == v1alpha1.RefuseNew,
 		MinPassword:  int(spec.Password.MinLength),
 		MaxPassword:  int(spec.Password.MaxLength),
+
+		MaxFailures:           int(spec.Lockout.MaxFailures),
+		MaxFailuresPerAddress: int(spec.Lockout.MaxFailuresPerAddress),
+		FailureWindow:         spec.Lockout.Window.Std(),
+		LockDuration:          spec.Lockout.Duration.Std(),
 	}
 }

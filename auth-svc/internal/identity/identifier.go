@@ -109,18 +109,6 @@ func isShowable(s string) bool {
 	})
 }
 
-// account is the name failures are counted under.
-func (u *User) account() string {
-	switch {
-	case u.EmailKey != "":
-		return u.EmailKey
-	case u.UsernameKey != "":
-		return u.UsernameKey
-	default:
-		return u.Phone
-	}
-}
-
 // clip cuts s to at most n bytes, at a character's edge.
 func clip(s string, n int) string {
 	if len(s) <= n {

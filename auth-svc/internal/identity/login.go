@@ -46,11 +46,13 @@ func (s *Service) login(ctx context.Context, in LoginInput) (Entry, error) {
 	if !readable {
 		account = clip(in.Identifier, maxEmailBytes)
 	}
-	u, err := s.findForLogin(ctx, id, readable)
+	g := s.newLogin(account, in.Client)
+	u, err := s.findForLogin(ctx, id, readable, g, in.Client)
 	if err != nil {
 		return Entry{}, err
 	}
-	match, outdated, err := s.guarded(ctx, account, in.Client, in.Password, u.PasswordHash)
+	defer g.end(ctx)
+	match, outdated, err := s.guarded(ctx, g, in.Password, u.PasswordHash)
 	switch {
 	case err != nil:
 		return Entry{}, err
@@ -66,18 +68,19 @@ func (s *Service) login(ctx context.Context, in LoginInput) (Entry, error) {
 	return s.enter(ctx, u.ID, proved, u.PasswordHash, in.Client)
 }
 
-// findForLogin returns the zero user, who has no password, when there is nobody: what follows costs the same.
-func (s *Service) findForLogin(ctx context.Context, id Identifier, readable bool) (u User, err error) {
-	err = s.store.View(ctx, func(tx Tx) error {
+// findForLogin returns the zero user, who has no password, when there is nobody: what follows costs the same. The guess
+// is judged in the same reading; fault.RateLimited refuses it.
+func (s *Service) findForLogin(ctx context.Context, id Identifier, readable bool, g *guess, client Client) (u User, err error) {
+	err = g.admit(ctx, func(tx Tx) (known bool, err error) {
 		if !readable {
 			id = Identifier{Kind: Username} // matches nobody, and costs the look-up of somebody
 		}
 		u, err = tx.UserByIdentifier(ctx, id)
-		return err
+		if err != nil && !errors.Is(err, fault.Of(fault.NotFound)) {
+			return false, err
+		}
+		return tx.KnownDevice(ctx, u.ID, s.deviceKey(u.ID, client))
 	})
-	if errors.Is(err, fault.Of(fault.NotFound)) {
-		return User{}, nil
-	}
 	if err != nil {
 		return User{}, fmt.Errorf("find the account: %w", err)
 	}
@@ -116,6 +119,9 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 		if e, err = s.openSession(ctx, tx, u, client); err != nil {
 			return err
 		}
+		if err := s.meetDevice(ctx, tx, u, client); err != nil {
+			return err
+		}
 		return logAct(ctx, tx, userTarget(u.ID), act{
 			name: "session.login", target: sessionTarget(e.session.ID), detail: map[string]any{"sessions_ended": e.ended},
 		})
@@ -123,6 +129,7 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 	if err != nil {
 		return Entry{}, fmt.Errorf("open session: %w", err)
 	}
+	s.post.wake()
 	return s.entered(e)
 }
 

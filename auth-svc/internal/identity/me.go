@@ -77,13 +77,18 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 				return errCurrentPassword
 			}
 		}
+		before := u
 		change.apply(&u)
 		if bad := u.checkReachable(); len(bad) > 0 {
 			return fault.Validation(bad...)
 		}
 		u.UpdatedAt = tx.Now()
-		return tx.UpdateUser(ctx, u)
+		if err := tx.UpdateUser(ctx, u); err != nil {
+			return err
+		}
+		return s.emailChanged(ctx, tx, before, u, change.Client.cleaned())
 	})
+	s.post.wake()
 	return u, err
 }
 
@@ -96,14 +101,14 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 	if err != nil {
 		return err
 	}
-	if bad := s.policy().checkPassword("new_password", next, confirmed); len(bad) > 0 {
+	if bad := s.checkPassword("new_password", next, confirmed); len(bad) > 0 {
 		return fault.Validation(bad...)
 	}
 	fresh, err := s.hasher.Hash(ctx, next.Reveal())
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}
-	return s.change(ctx, func(tx Tx) error {
+	err = s.change(ctx, func(tx Tx) error {
 		u, err := own(ctx, tx, caller, a)
 		if err != nil {
 			return err
@@ -115,9 +120,13 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return err
 		}
-		_, err = endSessions(ctx, tx, u.ID, caller.SessionID)
-		return err
+		if _, err = endSessions(ctx, tx, u.ID, caller.SessionID); err != nil {
+			return err
+		}
+		return s.passwordChanged(ctx, tx, u, client.cleaned())
 	})
+	s.post.wake()
+	return err
 }
 
 // DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults:
@@ -146,17 +155,19 @@ func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act
 	if caller.SessionID == "" {
 		return User{}, errNeedsSession
 	}
-	err = s.store.View(ctx, func(tx Tx) (err error) {
+	g := s.newConfirm(caller.UserID, client.cleaned())
+	err = g.admit(ctx, func(tx Tx) (known bool, err error) {
 		if err = check(ctx, tx, caller, a); err != nil {
-			return err
+			return false, err
 		}
 		u, err = tx.User(ctx, caller.UserID)
-		return err
+		return true, err
 	})
 	if err != nil {
 		return User{}, err
 	}
-	match, _, err := s.guarded(ctx, u.account(), client.cleaned(), password, u.PasswordHash)
+	defer g.end(ctx)
+	match, _, err := s.guarded(ctx, g, password, u.PasswordHash)
 	if err != nil {
 		return User{}, err
 	}

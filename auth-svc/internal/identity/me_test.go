@@ -1,7 +1,6 @@
 package identity_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -114,31 +113,5 @@ func TestAPIKeyCaller_CantTakeTheAccountOver(t *testing.T) {
 	}
 	if !slices.Equal(program.Permissions, caller.Permissions) || len(program.Roles) != 0 {
 		t.Errorf("the key's token says %+v", program)
-	}
-}
-
-// guard notes from where a password was guessed.
-type guard struct{ from []identity.Client }
-
-func (g *guard) Admit(_ context.Context, _ string, c identity.Client) (func(context.Context, identity.AttemptOutcome), error) {
-	g.from = append(g.from, c)
-	return func(context.Context, identity.AttemptOutcome) {}, nil
-}
-
-func TestMe_ConfirmingGuessesCountAgainstTheirAddress(t *testing.T) {
-	g := &guard{}
-	w := newWorldWith(t, ordinary, func(o *identity.Options) { o.Attempts = g })
-	caller, ctx := w.Caller(w.SignUp("ada").Tokens), t.Context()
-	wantFault(t, w.Service.ChangePassword(ctx, caller, identitytest.Laptop, text("wrong"), text("another horse")), fault.InvalidCurrentPassword)
-	wantFault(t, w.Service.DeleteMe(ctx, caller, identitytest.Laptop, text("wrong")), fault.InvalidCurrentPassword)
-	_, err := w.Service.UpdateMe(ctx, caller, identity.UserChange{Phone: new("+442071838750"), CurrentPassword: text("wrong"), Client: identitytest.Laptop})
-	wantFault(t, err, fault.InvalidCurrentPassword)
-	for _, c := range g.from {
-		if c != identitytest.Laptop {
-			t.Errorf("a guess came from %+v", c)
-		}
-	}
-	if len(g.from) != 3 {
-		t.Errorf("%d guesses were counted", len(g.from))
 	}
 }

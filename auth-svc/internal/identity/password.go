@@ -29,6 +29,11 @@ func (p Policy) checkPassword(field string, password secret.String, u User) []fa
 	return nil
 }
 
+// checkPassword is the policy's word, and that of the guessers' lists.
+func (s *Service) checkPassword(field string, password secret.String, u User) []fault.Field {
+	return s.policy().checkPassword(field, password, u)
+}
+
 // minBesidesName is how much of a password must be left when a name of the account is taken out of it.
 const minBesidesName = 4
 
@@ -62,22 +67,12 @@ func (s *Service) verify(ctx context.Context, password secret.String, encoded st
 	return s.hasher.Verify(ctx, v, encoded)
 }
 
-// guarded is verify behind the guard against guessing.
-func (s *Service) guarded(ctx context.Context, account string, client Client, password secret.String, encoded string) (match, outdated bool, err error) {
-	done, err := s.opts.Attempts.Admit(ctx, account, client)
-	if err != nil {
-		return false, false, err
-	}
-	outcome := AttemptNotTried
-	defer func() { done(context.WithoutCancel(ctx), outcome) }()
+// guarded is verify as a guess that has been judged. It notes a wrong one; the caller ends the guess.
+func (s *Service) guarded(ctx context.Context, g *guess, password secret.String, encoded string) (match, outdated bool, err error) {
 	match, outdated, err = s.verify(ctx, password, encoded)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, false, fmt.Errorf("verify password: %w", err)
-	case match:
-		outcome = AttemptSucceeded
-	default:
-		outcome = AttemptFailed
 	}
+	g.missed = !match
 	return match, outdated, nil
 }

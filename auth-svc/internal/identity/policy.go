@@ -15,6 +15,11 @@ type Policy struct {
 	APIKeyTTL    time.Duration // life of a token exchanged for an API key; default 5 min, at most 1 hour
 	MinPassword  int           // bytes; default 8
 	MaxPassword  int           // bytes; default and at most 1024
+
+	MaxFailures           int           // wrong passwords for one account within FailureWindow; default 10
+	MaxFailuresPerAddress int           // from one address; default 100
+	FailureWindow         time.Duration // default 15 min, at most a day
+	LockDuration          time.Duration // how long no more guesses are looked at; default 15 min, at most a day
 }
 
 // The caps. maxAccessTTL bounds how long a retired key stays published.
@@ -24,6 +29,8 @@ const (
 	maxAPIKeyTTL   = time.Hour
 	maxSessions    = 1000
 	maxPassword    = 1024
+
+	maxFailureWindow = 24 * time.Hour
 )
 
 func (p Policy) withDefaults() Policy {
@@ -37,6 +44,10 @@ func (p Policy) withDefaults() Policy {
 	p.MaxSessions = min(orDefault(p.MaxSessions, maxSessions), maxSessions)
 	p.APIKeyTTL = min(orDefault(p.APIKeyTTL, 5*time.Minute), maxAPIKeyTTL)
 	p.MaxPassword = min(orDefault(p.MaxPassword, maxPassword), maxPassword)
+	p.MaxFailures = orDefault(p.MaxFailures, 10)
+	p.MaxFailuresPerAddress = orDefault(p.MaxFailuresPerAddress, 100)
+	p.FailureWindow = min(orDefault(p.FailureWindow, 15*time.Minute), maxFailureWindow)
+	p.LockDuration = min(orDefault(p.LockDuration, 15*time.Minute), maxFailureWindow)
 	p.MinPassword = min(orDefault(p.MinPassword, 8), p.MaxPassword)
 	return p
 }

@@ -193,23 +193,6 @@ type MAC interface {
 	Sum(id byte, message []byte) ([]byte, bool)
 }
 
-// Attempts guards against guessing. Admit is asked before a password is looked at, with the account in canonical
-// form (or what was typed, when that can't be made canonical) and the client; it returns fault.RateLimited to refuse.
-// done is called exactly once with what came of it, outside any transaction, even when ctx has ended meanwhile.
-type Attempts interface {
-	Admit(ctx context.Context, account string, client Client) (done func(context.Context, AttemptOutcome), err error)
-}
-
-// AttemptOutcome says what came of a guess.
-type AttemptOutcome int
-
-// The outcomes of an attempt.
-const (
-	AttemptNotTried  AttemptOutcome = iota // the password was never looked at
-	AttemptFailed                          // it was wrong
-	AttemptSucceeded                       // it was right
-)
-
 // Observer counts what happens, for metrics.
 type Observer interface {
 	// Login is told ok, denied or error for each login.
@@ -218,6 +201,8 @@ type Observer interface {
 	Refresh(outcome string)
 	// Followers is told how many streams of the log are open.
 	Followers(n int)
+	// Mail is told sent, retried, refused (by the next server) or dropped (too old, too many, or over its bound).
+	Mail(outcome string)
 	// Swept is told how many sessions or revocations a sweep has removed.
 	Swept(what string, n int)
 }

@@ -27,7 +27,7 @@ func (s *Service) Refresh(ctx context.Context, token secret.String, client Clien
 	if err != nil {
 		return Tokens{}, err
 	}
-	if err := s.store.InTx(ctx, func(tx Tx) error { return t.decide(ctx, tx) }); err != nil {
+	if err := s.store.InTx(ctx, func(tx Tx) error { return s.decide(ctx, tx, t) }); err != nil {
 		return Tokens{}, s.refreshFailed(ctx, t, err)
 	}
 	s.opts.Observer.Refresh(string(t.verdict))
@@ -51,6 +51,7 @@ func (s *Service) refreshed(ctx context.Context, t *turn) (Tokens, error) {
 	}
 	if t.verdict.ends() {
 		s.feed.wake()
+		s.post.wake()
 	}
 	return Tokens{}, errRefreshToken
 }
@@ -84,6 +85,18 @@ const (
 )
 
 func (v verdict) ends() bool { return v == reused || v == evicted }
+
+// decide lets the turn decide, and tells the person of a theft in the same transaction.
+func (s *Service) decide(ctx context.Context, tx Tx, t *turn) error {
+	if err := t.decide(ctx, tx); err != nil || t.verdict != reused {
+		return err
+	}
+	u, err := tx.User(ctx, t.session.UserID)
+	if err != nil {
+		return err
+	}
+	return s.notify(ctx, tx, u, MailTheft, t.client)
+}
 
 // turn is one refresh. Everything that costs time is made before the transaction, which then reads one row and
 // writes one.

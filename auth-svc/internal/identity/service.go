@@ -16,7 +16,9 @@ type Options struct {
 
 	Log      *slog.Logger // default: discard
 	Observer Observer     // default: none
-	Attempts Attempts     // default: none
+	Mailer   Mailer       // default: none, and then no mail is written
+	Letters  Letters      // needed with a Mailer
+	Breached Breached     // default: knows none
 
 	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min
 	RotateKeysEvery time.Duration // default 0: only when asked
@@ -33,6 +35,8 @@ type Service struct {
 	opts   Options
 	keys   keyCache
 	feed   feed
+	guard  guard
+	post   post
 }
 
 // New checks what it is given and starts nothing.
@@ -52,8 +56,11 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	if opts.Observer == nil {
 		opts.Observer = noObserver{}
 	}
-	if opts.Attempts == nil {
-		opts.Attempts = noAttempts{}
+	if (opts.Mailer == nil) != (opts.Letters == nil) {
+		return nil, errors.New("a Mailer needs Letters, and Letters a Mailer")
+	}
+	if opts.Breached == nil {
+		opts.Breached = noneBreached{}
 	}
 	opts.JWKSLifetime = orDefault(opts.JWKSLifetime, 5*time.Minute)
 	opts.AckTimeout = orDefault(opts.AckTimeout, 2*time.Second)
@@ -61,6 +68,7 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	opts.MaxFollowers = orDefault(opts.MaxFollowers, 1024)
 	s := &Service{store: store, signer: signer, hasher: hasher, opts: opts}
 	s.feed.init()
+	s.post.init()
 	return s, nil
 }
 
@@ -122,10 +130,9 @@ type noObserver struct{}
 func (noObserver) Login(string)      {}
 func (noObserver) Refresh(string)    {}
 func (noObserver) Followers(int)     {}
+func (noObserver) Mail(string)       {}
 func (noObserver) Swept(string, int) {}
 
-type noAttempts struct{}
+type noneBreached struct{}
 
-func (noAttempts) Admit(context.Context, string, Client) (func(context.Context, AttemptOutcome), error) {
-	return func(context.Context, AttemptOutcome) {}, nil
-}
+func (noneBreached) Contains(string) bool { return false }

@@ -26,7 +26,7 @@ var errBootstrapToken = fault.New(fault.Forbidden, "the bootstrap token is not v
 func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	u := User{Status: Active, Roles: []string{RoleGuest}}
 	bad := u.fill(in)
-	bad = append(bad, s.policy().checkPassword("password", in.Password, u)...)
+	bad = append(bad, s.checkPassword("password", in.Password, u)...)
 	if len(bad) > 0 {
 		return Entry{}, fault.Validation(bad...)
 	}
@@ -43,6 +43,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("sign up: %w", err)
 	}
+	s.post.wake()
 	return s.entered(e)
 }
 
@@ -62,8 +63,15 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 	if err := tx.InsertUser(ctx, u); err != nil {
 		return entering{}, err
 	}
-	e, err := s.openSession(ctx, tx, u, in.Client.cleaned())
+	client := in.Client.cleaned()
+	e, err := s.openSession(ctx, tx, u, client)
 	if err != nil {
+		return entering{}, err
+	}
+	if err := tx.PutDevice(ctx, u.ID, s.deviceKey(u.ID, client), maxDevices); err != nil {
+		return entering{}, err
+	}
+	if err := s.askToVerify(ctx, tx, u, client); err != nil {
 		return entering{}, err
 	}
 	return e, logAct(ctx, tx, userTarget(u.ID), act{

@@ -19,6 +19,8 @@ func (s *Service) sweep(ctx context.Context) error {
 		some func(Tx) (int, error)
 	}{
 		{"sessions", func(tx Tx) (int, error) { return tx.SweepSessions(ctx, sweepBatch) }},
+		{"mail links", func(tx Tx) (int, error) { return tx.SweepMailTokens(ctx, sweepBatch) }},
+		{"counters", func(tx Tx) (int, error) { return tx.SweepCounters(ctx, sweepBatch) }},
 		{"revocations", func(tx Tx) (int, error) { return tx.SweepRevocations(ctx, sweepBatch) }},
 	} {
 		total, err := s.sweepAll(ctx, what.some)

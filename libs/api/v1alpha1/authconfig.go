@@ -69,6 +69,14 @@ type AuthConfigSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Audiences []Audience `json:"audiences,omitempty"`
 
+	// PublicBaseURL is where people reach the gateway. Links in mails are made of it and never of a request's Host.
+	// +kubebuilder:default="http://localhost:8080"
+	PublicBaseURL OriginURL `json:"publicBaseURL,omitempty"`
+
+	// Mailer sends links and notices. Without one no mail is written, and nobody can recover a password.
+	// +optional
+	Mailer *Mailer `json:"mailer,omitempty"`
+
 	// SessionPolicyRef names the SessionPolicy that new and refreshed sessions follow.
 	// +kubebuilder:default={name: "default"}
 	SessionPolicyRef LocalRef `json:"sessionPolicyRef,omitempty"`

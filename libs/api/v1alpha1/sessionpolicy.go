@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SessionPolicy says how long sessions live, how tokens are signed and what a password must be.
+// SessionPolicy says how long sessions live, how tokens are signed, what a password must be and when guessing stops.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -77,6 +77,9 @@ type SessionPolicySpec struct {
 
 	// +kubebuilder:default={minLength: 8, maxLength: 256}
 	Password PasswordRules `json:"password,omitempty"`
+
+	// +kubebuilder:default={}
+	Lockout Lockout `json:"lockout,omitempty"`
 }
 
 // SessionEviction is what happens to a login beyond the cap.
@@ -103,4 +106,29 @@ type PasswordRules struct {
 	// +kubebuilder:validation:Minimum=64
 	// +kubebuilder:validation:Maximum=1024
 	MaxLength int32 `json:"maxLength,omitempty"`
+}
+
+// Lockout stops guessing. Devices that have logged in before are never locked out by somebody else's guesses.
+type Lockout struct {
+	// MaxFailures for one account within the window.
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxFailures int32 `json:"maxFailures,omitempty"`
+
+	// MaxFailuresPerAddress for one client address (IPv6: its /64) within the window.
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxFailuresPerAddress int32 `json:"maxFailuresPerAddress,omitempty"`
+
+	// Window in which failures are counted.
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="between 1s and 24h"
+	Window Duration `json:"window,omitempty"`
+
+	// Duration of the lock.
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="between 1s and 24h"
+	Duration Duration `json:"duration,omitempty"`
 }

@@ -110,6 +110,8 @@ func resources() (*v1alpha1.AuthConfig, *v1alpha1.SessionPolicy) {
 		Algorithm: "EdDSA", AccessTTL: "15m", RefreshTTL: "720h", ReuseWindow: "10s",
 		IdleTimeout: "720h", AbsoluteLifetime: "2160h", MaxSessions: 50, Eviction: v1alpha1.EndOldest,
 		Password: v1alpha1.PasswordRules{MinLength: 8, MaxLength: 256},
+		// Wide enough for tests that are not about it.
+		Lockout: v1alpha1.Lockout{MaxFailures: 1000, MaxFailuresPerAddress: 100_000, Window: "15m", Duration: "15m"},
 	}}
 	return boot, policy
 }

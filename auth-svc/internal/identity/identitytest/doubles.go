@@ -19,7 +19,10 @@ import (
 
 // Hasher is a hasher that costs nothing and counts what it would have cost. Its hashes are one-way, as real ones are:
 // a test may search a store for passwords.
-type Hasher struct{ Calls atomic.Int64 }
+type Hasher struct {
+	Calls  atomic.Int64
+	During func() // runs while a password is verified; may be nil
+}
 
 var _ identity.Hasher = (*Hasher)(nil)
 
@@ -32,6 +35,9 @@ func (h *Hasher) Hash(_ context.Context, password string) (string, error) {
 
 // Verify counts one. Hashes that start with $old$ are outdated.
 func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, outdated bool, err error) {
+	if h.During != nil {
+		h.During()
+	}
 	want, _ := h.Hash(ctx, password)
 	outdated = len(encoded) > 5 && encoded[:5] == "$old$"
 	if outdated {
