@@ -18,14 +18,7 @@ import (
 // startWithConfig starts a stack on a copy of the development resources that the test may edit.
 func startWithConfig(t *testing.T, env ...string) (*harness.Stack, string) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "config")
-	paths, err := filepath.Glob(filepath.Join(harness.Root(t), "stack/config/*.yaml"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no development resources: %v", err)
-	}
-	for _, path := range paths {
-		copyFile(t, path, filepath.Join(dir, filepath.Base(path)))
-	}
+	dir := harness.ConfigDir(t)
 	return harness.Start(t, append(env, "CONFIG_DIR="+dir)...), dir
 }
 

@@ -63,20 +63,6 @@ func liveObjects(t *testing.T) string {
 	return strings.Join(live, "\n---\n")
 }
 
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	raw, err := os.ReadFile(from)
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(to), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(to, raw, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 const bootObjects = `
 apiVersion: cloakroom.dev/v1alpha1
 kind: AuthConfig

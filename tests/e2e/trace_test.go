@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -59,8 +57,7 @@ func TestTraces_OneRequestIsOneTrace(t *testing.T) {
 	got := &spans{traces: map[string][]string{}}
 	receiver := httptest.NewServer(got)
 	defer receiver.Close()
-	s, dir := startWithTracing(t, receiver.URL)
-	_ = dir
+	s := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t, func(yaml string) string { return withTracing(yaml, receiver.URL) }))
 	ada := harness.NewClient(t, s.Public).SignUp()
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	ada.Do("GET", "/v1/files", nil, harness.Header("Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")).Is(200)
@@ -74,22 +71,6 @@ func TestTraces_OneRequestIsOneTrace(t *testing.T) {
 		return strings.Contains(text, "gateway: GET") && strings.Contains(text, "files-svc: GET") && strings.Contains(text, "files-svc: SELECT")
 	})
 	t.Logf("the story of a list:\n%s", strings.Join(story, "\n"))
-}
-
-func startWithTracing(t *testing.T, endpoint string) (*harness.Stack, string) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "config")
-	paths, _ := filepath.Glob(filepath.Join(harness.Root(t), "stack/config/*.yaml"))
-	for _, path := range paths {
-		to := filepath.Join(dir, filepath.Base(path))
-		copyFile(t, path, to)
-		raw, err := os.ReadFile(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, to, withTracing(string(raw), endpoint))
-	}
-	return harness.Start(t, "CONFIG_DIR="+dir), dir
 }
 
 // withTracing adds telemetry to every boot object of a file.

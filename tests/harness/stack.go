@@ -54,6 +54,45 @@ func Build(t testing.TB, pkg string) string {
 	return path
 }
 
+// ConfigDir makes a copy of the development resources that the test may edit, each file changed by the edits.
+func ConfigDir(t testing.TB, edits ...func(yaml string) string) string {
+	t.Helper()
+	dir := t.TempDir()
+	paths, err := filepath.Glob(filepath.Join(Root(t), "stack/config/*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no development resources: %v", err)
+	}
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(raw)
+		for _, edit := range edits {
+			text = edit(text)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Replace is an edit for ConfigDir. The test fails when no file has the text, so that an edit can't quietly do nothing.
+func Replace(t testing.TB, old, replacement string) func(string) string {
+	t.Helper()
+	found := false
+	t.Cleanup(func() {
+		if !found {
+			t.Errorf("no development resource has %q", old)
+		}
+	})
+	return func(yaml string) string {
+		found = found || strings.Contains(yaml, old)
+		return strings.ReplaceAll(yaml, old, replacement)
+	}
+}
+
 // Main runs a package's tests and removes what Build made. Call it from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
