@@ -105,6 +105,7 @@ func policyOf(s v1alpha1.StoragePolicySpec) files.Policy {
 	p := files.Policy{
 		QuotaBytes: s.Quota.Bytes(), MaxObjectBytes: s.MaxObjectBytes.Bytes(),
 		KeepVersions: int(s.VersionsKept), TrashRetention: s.TrashRetention.Std(), MaxLinkTTL: s.MaxLinkTTL.Std(),
+		UploadExpiry: s.UploadExpiry.Std(),
 	}
 	for _, t := range s.ContentTypes {
 		p.ContentTypes = append(p.ContentTypes, string(t))

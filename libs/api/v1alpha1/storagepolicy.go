@@ -60,6 +60,12 @@ type StoragePolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
 	TrashRetention Duration `json:"trashRetention,omitempty"`
 
+	// UploadExpiry is how long a resumable upload waits for its next bytes before it is forgotten. Until then it holds the
+	// quota it has reserved.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('60s') && duration(self) <= duration('8784h')",message="between 60s and 8784h"
+	UploadExpiry Duration `json:"uploadExpiry,omitempty"`
+
 	// MaxLinkTTL is how long a link to a file may work at most. One that asks for longer is refused. 0s allows no links;
 	// those there are still end when they were to end.
 	// +kubebuilder:default="720h"

@@ -211,6 +211,7 @@ var rules = []rule{
 	{kind: "StoragePolicy", field: "spec", says: "maxObjectBytes must not be more than quota",
 		accept: "{quota: 1Gi, maxObjectBytes: 1024Mi}", refuse: "{quota: 1Gi, maxObjectBytes: 1025Mi}"},
 	{kind: "StoragePolicy", field: "spec.maxLinkTTL", says: "at most 8784h", accept: "maxLinkTTL: 8784h", refuse: "maxLinkTTL: 8785h"},
+	{kind: "StoragePolicy", field: "spec.uploadExpiry", says: "between 60s and 8784h", accept: "uploadExpiry: 60s", refuse: "uploadExpiry: 59s"},
 	{kind: "StoragePolicy", field: "spec.trashRetention", says: "at most 8784h", accept: "trashRetention: 8784h", refuse: "trashRetention: 8785h"},
 }
 
