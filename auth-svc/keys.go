@@ -20,6 +20,7 @@ const (
 	purposeSigningKeys = "seal signing keys"
 	purposeTokenMAC    = "mac refresh tokens and api keys"
 	purposeCursors     = "seal cursors"
+	purposeAudit       = "sign the audit trail"
 )
 
 // derivedKeys is every symmetric key of the service.
@@ -27,6 +28,7 @@ type derivedKeys struct {
 	seal   *keyring.Sealer
 	mac    *keyring.MAC
 	cursor [32]byte
+	notary *keyring.Notary
 }
 
 // openKeys reads the configured secrets and derives the keys.
@@ -42,10 +44,11 @@ func openKeys(cfg Config) (derivedKeys, error) {
 		}
 	}
 	var k derivedKeys
-	var errs [3]error
+	var errs [4]error
 	k.seal, errs[0] = ring.Sealer(purposeSigningKeys)
 	k.mac, errs[1] = macRing.MAC(purposeTokenMAC)
 	k.cursor, errs[2] = ring.Key(purposeCursors)
+	k.notary, errs[3] = ring.Notary(purposeAudit)
 	return k, errors.Join(errs[:]...)
 }
 

@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	revoked := localview.New(store, view, deps.Log, deps.Registerer)
 
 	core, err := identity.New(revoked, signer, hasher, identity.Options{
-		NewID: newID, Policy: policy.get, MAC: keys.mac,
+		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
 	})
 	if err != nil {

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +17,9 @@ type act struct {
 	name           string         // how the audit trail calls it
 	target         string         // what it is done to
 	detail         map[string]any // names people only by id
+
+	subject string // a person, whose row is there; what client says is sealed for them
+	client  Client
 }
 
 var (
@@ -137,26 +138,15 @@ func logAct(ctx context.Context, tx Tx, actor string, a act) error {
 	row := AuditRow{
 		Seq: seq + 1, At: tx.Now(), Actor: actor, Action: a.name, Target: a.target, Detail: detail, PrevHash: prev,
 	}
+	if p := a.client.personal(); p != nil && a.subject != "" {
+		row.Subject = a.subject
+		if row.Sealed, err = sealFor(ctx, tx, a.subject, row.Seq, p); err != nil {
+			return err
+		}
+	}
 	row.Hash = row.hash()
 	if err := tx.InsertAudit(ctx, row); err != nil {
 		return fmt.Errorf("append to the audit trail: %w", err)
 	}
 	return nil
-}
-
-// hash covers every field, each with its length, so that no two rows can be written alike.
-func (r AuditRow) hash() [32]byte {
-	b := append([]byte("cloakroom audit v1"), r.PrevHash[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Seq))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.At.UnixMicro()))
-	for _, f := range [][]byte{[]byte(r.Actor), []byte(r.Action), []byte(r.Target), r.Detail} {
-		b = binary.BigEndian.AppendUint64(b, uint64(len(f)))
-		b = append(b, f...)
-	}
-	return sha256.Sum256(b)
-}
-
-// Follows reports whether the row is whole and stands right after prev; the first row follows the zero row.
-func (r AuditRow) Follows(prev AuditRow) bool {
-	return r.Seq == prev.Seq+1 && r.PrevHash == prev.Hash && r.Hash == r.hash()
 }

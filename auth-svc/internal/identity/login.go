@@ -124,6 +124,7 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 		}
 		return logAct(ctx, tx, userTarget(u.ID), act{
 			name: "session.login", target: sessionTarget(e.session.ID), detail: map[string]any{"sessions_ended": e.ended},
+			subject: u.ID, client: client,
 		})
 	})
 	if err != nil {

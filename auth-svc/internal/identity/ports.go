@@ -38,6 +38,9 @@ type Tx interface {
 	SigningKeys
 	RevocationLog
 	AuditTrail
+	AuditSearch
+	Checkpoints
+	PersonKeys
 	Bootstraps
 	Sweeper
 	Counters

@@ -193,7 +193,7 @@ func (t *turn) end(ctx context.Context, tx Tx, name string) error {
 		return err
 	}
 	return logAct(ctx, tx, actorSystem, act{
-		name: name, target: sessionTarget(t.session.ID),
+		name: name, target: sessionTarget(t.session.ID), subject: t.session.UserID, client: t.client,
 		detail: map[string]any{
 			"user_id": t.session.UserID, "generation": t.presented.generation, "live_generation": t.session.Generation,
 		},

@@ -16,6 +16,7 @@ type Options struct {
 
 	Log      *slog.Logger // default: discard
 	Observer Observer     // default: none
+	Notary   Notary       // signs the audit trail; default: nobody does
 	Mailer   Mailer       // default: none, and then no mail is written
 	Letters  Letters      // needed with a Mailer
 	Breached Breached     // default: knows none
@@ -24,6 +25,7 @@ type Options struct {
 	RotateKeysEvery time.Duration // default 0: only when asked
 	AckTimeout      time.Duration // how long WaitAcked waits; default 2 s
 	SweepEvery      time.Duration // default 1 h
+	CheckpointEvery time.Duration // how often the audit trail is signed, when it has grown; default 10 min
 	MaxFollowers    int           // streams open at once; default 1024
 }
 
@@ -65,6 +67,7 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	opts.JWKSLifetime = orDefault(opts.JWKSLifetime, 5*time.Minute)
 	opts.AckTimeout = orDefault(opts.AckTimeout, 2*time.Second)
 	opts.SweepEvery = orDefault(opts.SweepEvery, time.Hour)
+	opts.CheckpointEvery = orDefault(opts.CheckpointEvery, 10*time.Minute)
 	opts.MaxFollowers = orDefault(opts.MaxFollowers, 1024)
 	s := &Service{store: store, signer: signer, hasher: hasher, opts: opts}
 	s.feed.init()
@@ -95,11 +98,16 @@ func (s *Service) Ready(ctx context.Context) error {
 // keyTick is how often the life of keys is looked after, and the keys of other replicas are read.
 const keyTick = 30 * time.Second
 
-// Run looks after keys and sweeps until ctx ends, and returns nil then. What fails is logged and tried again.
+// Run looks after keys, sweeps, signs the audit trail and notices what others append to the log, until ctx ends, and
+// returns nil then. What fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
 	keys, sweep := time.NewTicker(keyTick), time.NewTicker(s.opts.SweepEvery)
 	defer keys.Stop()
 	defer sweep.Stop()
+	sign, look := time.NewTicker(s.opts.CheckpointEvery), time.NewTicker(logTick)
+	defer sign.Stop()
+	defer look.Stop()
+	others := foreign{service: s}
 	for {
 		var err error
 		select {
@@ -109,6 +117,10 @@ func (s *Service) Run(ctx context.Context) error {
 			err = s.keepKeys(ctx)
 		case <-sweep.C:
 			err = s.sweep(ctx)
+		case <-sign.C:
+			err = s.checkpoint(ctx)
+		case <-look.C:
+			err = others.notice(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())

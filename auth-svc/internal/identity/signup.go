@@ -76,6 +76,7 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 	}
 	return e, logAct(ctx, tx, userTarget(u.ID), act{
 		name: "user.signup", target: userTarget(u.ID), detail: map[string]any{"session_id": e.session.ID, "roles": u.Roles},
+		subject: u.ID, client: in.Client.cleaned(),
 	})
 }
 

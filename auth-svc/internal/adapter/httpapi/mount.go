@@ -81,6 +81,8 @@ func (a *API) Public() *web.Mux {
 	m.Post("/v1/api-keys", "api_keys.create", guarded(a, a.createAPIKey))
 	m.Delete("/v1/api-keys/{id}", "api_keys.delete", guarded(a, a.deleteAPIKey))
 
+	m.Get("/v1/audit", "audit.list", guarded(a, a.listAudit))
+
 	m.Get("/v1/signing-keys", "signing_keys.list", guarded(a, a.listSigningKeys))
 	m.Post("/v1/signing-keys", "signing_keys.rotate", guarded(a, a.rotateSigningKeys))
 	m.Delete("/v1/signing-keys/{kid}", "signing_keys.kill", guarded(a, a.killSigningKey))

@@ -50,21 +50,6 @@ func (t *transaction) AuditHead(ctx context.Context) (seq int64, hash [32]byte, 
 	return seq, hash, err
 }
 
-func (t *transaction) InsertAudit(ctx context.Context, r identity.AuditRow) error {
-	_, err := t.tx.Exec(ctx, `INSERT INTO audit (seq, at, actor, action, target, detail, prev_hash, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.Seq, micros(r.At), r.Actor, r.Action, r.Target, string(r.Detail), r.PrevHash[:], r.Hash[:])
-	return err
-}
-
-func (t *transaction) AuditRows(ctx context.Context, after int64, limit int) ([]identity.AuditRow, error) {
-	scan := func(row scanner) (r identity.AuditRow, err error) {
-		return r, row.Scan(&r.Seq, moment{&r.At}, &r.Actor, &r.Action, &r.Target, &r.Detail, digest{&r.PrevHash}, digest{&r.Hash})
-	}
-	return list(ctx, t, scan, `SELECT seq, at, actor, action, target, detail, prev_hash, hash FROM audit
-		WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
-}
-
 func (t *transaction) Bootstrapped(ctx context.Context) (was bool, err error) {
 	err = t.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM bootstrap)`).Scan(&was)
 	return was, found("the first start", err)

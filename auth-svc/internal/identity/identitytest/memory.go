@@ -17,7 +17,7 @@ func Memory(now func() time.Time) identity.Store {
 	return &memory{
 		now: now, users: map[string]identity.User{}, roles: map[string]identity.Role{},
 		sessions: map[string]identity.Session{}, apiKeys: map[string]identity.APIKey{},
-		bootstrap: map[[32]byte]bool{}, mailbox: newMailbox(),
+		bootstrap: map[[32]byte]bool{}, personKeys: map[string][32]byte{}, mailbox: newMailbox(),
 	}
 }
 
@@ -38,6 +38,8 @@ type memory struct {
 	log         []identity.Revocation
 	head        int64
 	audit       []identity.AuditRow
+	checkpoints []identity.Checkpoint
+	personKeys  map[string][32]byte
 	bootstrap   map[[32]byte]bool // hash of the token -> unused
 	mailbox
 }
