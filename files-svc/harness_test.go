@@ -395,7 +395,9 @@ func (c *contractTransport) check(r *http.Request, res *http.Response, jsonBody 
 	if err != nil {
 		return // not in the contract: the service says 404 or 405
 	}
-	bytesOut := strings.HasPrefix(route.Operation.OperationID, "files.content.") && res.StatusCode < 400 && r.Method != http.MethodPut
+	op := route.Operation.OperationID
+	bytesOut := res.StatusCode < 400 && r.Method != http.MethodPut &&
+		(strings.HasPrefix(op, "files.content.") || op == "files.versions.get")
 	in := &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, Route: route,
 		Options: &openapi3filter.Options{

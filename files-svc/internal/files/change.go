@@ -13,6 +13,7 @@ type FileChange struct {
 	Name      *string
 	Metadata  *Metadata  // takes the place of the whole map
 	ExpiresAt *time.Time // the zero time: never
+	IfMatch   []string   // the content it must have, as in NewContent
 }
 
 // Update changes what is said about a file; its content stays.
@@ -27,6 +28,9 @@ func (s *Service) Update(ctx context.Context, owner OwnerID, id FileID, c FileCh
 	var f File
 	err := s.catalog.Write(ctx, func(tx Tx) (err error) {
 		if f, err = s.visibleFile(ctx, tx, owner, id); err != nil {
+			return err
+		}
+		if err := checkMatch(f, c.IfMatch); err != nil {
 			return err
 		}
 		apply(&f)
@@ -74,8 +78,9 @@ func (s *Service) checkChange(c FileChange) (apply func(*File), bad []fault.Fiel
 }
 
 // Delete moves a file to the trash, or removes it with all its versions at once when permanent is set (then a file in the
-// trash is found too). Readers finish. It returns fault.NotFound when there is no such file.
-func (s *Service) Delete(ctx context.Context, owner OwnerID, id FileID, permanent bool) error {
+// trash is found too). Readers finish. ifMatch names the content it must have, as in NewContent; none is no condition. It
+// returns fault.NotFound when there is no such file.
+func (s *Service) Delete(ctx context.Context, owner OwnerID, id FileID, permanent bool, ifMatch ...string) error {
 	if err := s.allow(ctx, owner, "delete"); err != nil {
 		return err
 	}
@@ -86,6 +91,9 @@ func (s *Service) Delete(ctx context.Context, owner OwnerID, id FileID, permanen
 			return err
 		case f.Owner != owner, !permanent && !f.visible(s.now()):
 			return errNoFile()
+		}
+		if err := checkMatch(f, ifMatch); err != nil {
+			return err
 		}
 		o, err := tx.Owner(ctx, owner)
 		if err != nil {
@@ -124,7 +132,7 @@ func (s *Service) remove(ctx context.Context, tx Tx, o *Owner, f File) error {
 	if err != nil {
 		return err
 	}
-	if err := s.dropVersions(ctx, tx, o, versions); err != nil {
+	if err := s.dropVersions(ctx, tx, o, versions, map[BlobID]bool{}); err != nil {
 		return err
 	}
 	if err := tx.DeleteFile(ctx, f.ID); err != nil {

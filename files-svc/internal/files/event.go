@@ -11,6 +11,7 @@ const (
 	FileReplaced EventKind = "file.replaced"
 	FileUpdated  EventKind = "file.updated"
 	FileTrashed  EventKind = "file.trashed"
+	FileRestored EventKind = "file.restored" // from the trash
 	FileDeleted  EventKind = "file.deleted"
 	OwnerErased  EventKind = "owner.erased"
 )

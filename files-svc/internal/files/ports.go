@@ -32,6 +32,7 @@ type Tx interface {
 // ReadTx is the reading half of a transaction.
 type ReadTx interface {
 	FileReader
+	TrashReader
 	VersionReader
 	BlobReader
 	OwnerReader
@@ -53,6 +54,12 @@ type FileReader interface {
 	CountFiles(ctx context.Context, owner OwnerID, q ListQuery, now time.Time) (int64, error)
 	// DueFiles lists at most q.Limit files in the order of their ids that match q.
 	DueFiles(ctx context.Context, q DueQuery) ([]File, error)
+}
+
+// TrashReader finds what is in the trash.
+type TrashReader interface {
+	// TrashedFiles lists at most limit files in the owner's trash behind a place, the latest deleted first, then by falling id.
+	TrashedFiles(ctx context.Context, owner OwnerID, after *TrashPlace, limit int) ([]File, error)
 }
 
 // Window is the part of a list a store is asked for.
@@ -80,7 +87,7 @@ type VersionReader interface {
 
 // VersionWriter changes versions.
 type VersionWriter interface {
-	// InsertVersion adds a version; its file and its blob must exist.
+	// InsertVersion adds a version; its file and its blob must exist. Versions of one file may share a blob.
 	InsertVersion(ctx context.Context, v Version) error
 	// DeleteVersion removes one version. It returns fault.NotFound when there is none.
 	DeleteVersion(ctx context.Context, id FileID, number int64) error
@@ -116,7 +123,7 @@ type BlobWriter interface {
 // Owner is the account of one person: the sums that make quota exact.
 type Owner struct {
 	ID       OwnerID
-	Bytes    int64 // Σ size of all versions
+	Bytes    int64 // Σ size of all blobs that versions name; versions that share one count it once
 	Reserved int64 // Σ reserved of all pending blobs and uploads
 	Files    int64 // files outside the trash
 	Versions int64

@@ -59,9 +59,14 @@ const openTries = 3
 // Open opens the content of a file outside the trash. Neither replace nor delete disturbs it. Bytes that are missing are an
 // internal error and an alert, never an empty content.
 func (s *Service) Open(ctx context.Context, owner OwnerID, id FileID) (*Content, error) {
+	return s.open(ctx, func() (File, error) { return s.Get(ctx, owner, id) })
+}
+
+// open opens the content that look finds.
+func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content, error) {
 	var missing BlobID
 	for range openTries {
-		f, err := s.Get(ctx, owner, id)
+		f, err := look()
 		if err != nil {
 			return nil, err
 		}

@@ -123,32 +123,11 @@ func (s *Service) nextVersion(ctx context.Context, tx Tx, u *upload, o *Owner, o
 	if err != nil {
 		return File{}, err
 	}
-	keep := min(max(0, s.opts.Policy().KeepVersions), len(versions))
-	if err := s.dropVersions(ctx, tx, o, versions[keep:]); err != nil {
+	if err := s.keepVersions(ctx, tx, o, versions, f.Blob); err != nil {
 		return File{}, err
 	}
 	if err := tx.UpdateFile(ctx, f); err != nil {
 		return File{}, err
 	}
 	return f, u.addVersion(ctx, tx, o, f, FileReplaced)
-}
-
-// dropVersions removes versions and leaves their bytes to the reaper.
-func (s *Service) dropVersions(ctx context.Context, tx Tx, o *Owner, versions []Version) error {
-	for _, v := range versions {
-		if err := tx.DeleteVersion(ctx, v.File, v.Number); err != nil {
-			return err
-		}
-		row, err := tx.Blob(ctx, v.Blob)
-		if err != nil {
-			return err
-		}
-		row.State, row.ChangedAt = BlobDead, s.now()
-		if err := tx.UpdateBlob(ctx, row, BlobLive); err != nil {
-			return err
-		}
-		o.Bytes -= v.Size
-		o.Versions--
-	}
-	return nil
 }

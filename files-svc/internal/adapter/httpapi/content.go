@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -13,11 +14,18 @@ import (
 
 // content is GET and HEAD /v1/files/{id}/content.
 func (a *api) content(w http.ResponseWriter, r *http.Request) error {
+	return a.download(w, r, func(ctx context.Context) (*files.Content, error) {
+		return a.files.Open(ctx, owner(ctx), files.FileID(web.Var(r, "id")))
+	})
+}
+
+// download answers with the content that open opens.
+func (a *api) download(w http.ResponseWriter, r *http.Request, open func(context.Context) (*files.Content, error)) error {
 	inline, err := wantsInline(r)
 	if err != nil {
 		return err
 	}
-	c, err := a.files.Open(r.Context(), owner(r.Context()), files.FileID(web.Var(r, "id")))
+	c, err := open(r.Context())
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,13 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Head("/v1/files/{id}/content", "files.content.head", require(web.Func(a.content)))
 	m.Put("/v1/files/{id}/content", "files.content.replace", require(web.Func(a.replace)))
 	a.mountUploads(m, require)
+	m.Get("/v1/files/{id}/versions", "files.versions.list", require(web.JSON(a.versions)))
+	m.Handle(http.MethodGet, "/v1/files/{id}/versions/{n}/content", "files.versions.get", require(web.Func(a.versionContent)))
+	m.Head("/v1/files/{id}/versions/{n}/content", "files.versions.head", require(web.Func(a.versionContent)))
+	m.Post("/v1/files/{id}/versions/{n}/restore", "files.versions.restore", require(web.JSON(a.restoreVersion)))
+	m.Get("/v1/trash", "trash.list", require(web.JSON(a.trash)))
+	m.Delete("/v1/trash/{id}", "trash.delete", require(web.JSON(a.deleteTrashed)))
+	m.Post("/v1/trash/{id}/restore", "trash.restore", require(web.JSON(a.restoreTrashed)))
 	m.Get("/openapi.yaml", "openapi", contract(document))
 }
 

@@ -35,6 +35,10 @@ func (a *api) update(ctx context.Context, in updateInput) (fileBody, error) {
 			change.ExpiresAt = (*time.Time)(at)
 		}
 	}
+	var err error
+	if change.IfMatch, err = ifMatch(web.Request(ctx)); err != nil {
+		return fileBody{}, err
+	}
 	f, err := a.files.Update(ctx, owner(ctx), files.FileID(in.ID), change)
 	return bodyOf(f), err
 }
@@ -45,7 +49,11 @@ type deleteInput struct {
 }
 
 func (a *api) delete(ctx context.Context, in deleteInput) (web.NoContent, error) {
-	return web.NoContent{}, a.files.Delete(ctx, owner(ctx), files.FileID(in.ID), in.Permanent)
+	match, err := ifMatch(web.Request(ctx))
+	if err != nil {
+		return web.NoContent{}, err
+	}
+	return web.NoContent{}, a.files.Delete(ctx, owner(ctx), files.FileID(in.ID), in.Permanent, match...)
 }
 
 func (a *api) usage(ctx context.Context, _ struct{}) (usageBody, error) {

@@ -126,15 +126,7 @@ func replaceCondition(r *http.Request) ([]string, error) {
 			return nil, badForm(name, "UNKNOWN", "guard a replace with If-Match")
 		}
 	}
-	match := field.ParseETags(r.Header.Values("If-Match"))
-	switch {
-	case match.Any:
-		return []string{"*"}, nil
-	case match.Given && len(match.Tags) == 0:
-		return nil, fault.New(fault.PreconditionFailed, "no content has a tag of this form")
-	default:
-		return match.Tags, nil
-	}
+	return ifMatch(r)
 }
 
 // newFile is what the core is told of a new file. Fields of a form come before the headers of its part.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -78,6 +79,20 @@ func (t tx) DueFiles(ctx context.Context, q files.DueQuery) ([]files.File, error
 		query, arg = selectTrashed, micros(q.TrashedBefore)
 	}
 	rows, err := t.Query(ctx, query, arg, q.Limit)
+	return all(rows, err, scanFile)
+}
+
+// A place that is after everything begins the list.
+const selectTrash = `SELECT ` + fileColumns + ` FROM files INDEXED BY files_in_trash
+	WHERE owner = ?1 AND deleted_at <> 0 AND (deleted_at, id) < (?2, ?3) ORDER BY deleted_at DESC, id DESC LIMIT ?4`
+
+// TrashedFiles implements files.TrashReader.
+func (t tx) TrashedFiles(ctx context.Context, owner files.OwnerID, after *files.TrashPlace, limit int) ([]files.File, error) {
+	place := files.TrashPlace{Deleted: math.MaxInt64}
+	if after != nil {
+		place = *after
+	}
+	rows, err := t.Query(ctx, selectTrash, string(owner), place.Deleted, string(place.ID), limit)
 	return all(rows, err, scanFile)
 }
 

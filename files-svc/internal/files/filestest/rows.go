@@ -141,6 +141,21 @@ func (s *state) DueFiles(_ context.Context, q files.DueQuery) ([]files.File, err
 	return found, nil
 }
 
+func (s *state) TrashedFiles(_ context.Context, owner files.OwnerID, after *files.TrashPlace, limit int) ([]files.File, error) {
+	order := func(a, b files.File) int {
+		return cmp.Or(b.DeletedAt.Compare(a.DeletedAt), strings.Compare(string(b.ID), string(a.ID)))
+	}
+	var found []files.File
+	for _, f := range s.files {
+		behind := after == nil || order(files.File{ID: after.ID, DeletedAt: time.UnixMicro(after.Deleted)}, f) < 0
+		if f.Owner == owner && !f.DeletedAt.IsZero() && behind {
+			found = append(found, f)
+		}
+	}
+	slices.SortFunc(found, order)
+	return found[:min(limit, len(found))], nil
+}
+
 func (s *state) InsertFile(_ context.Context, f files.File) error {
 	f.Metadata = maps.Clone(f.Metadata)
 	return insert(s.files, f.ID, f)

@@ -39,6 +39,10 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"a live writer finds what it could not clean up":  checkOwnStrays,
 		"events tell what happened":                       checkServiceEvents,
 		"a catalog restored inside the horizon is whole":  checkHorizon,
+		"an old version comes back without a copy":        checkVersionRestore,
+		"another person's versions are not there":         checkVersionsForeign,
+		"the trash is listed, emptied and brought back":   checkTrashLife,
+		"what has expired can be brought back":            checkTrashExpired,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, newBench(t, open(t))) })
 	}

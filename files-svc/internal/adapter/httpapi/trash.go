@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"context"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/web"
+)
+
+// trashedBody is a file in the trash.
+type trashedBody struct {
+	fileBody
+	DeletedAt web.Time  `json:"deleted_at"`
+	PurgeAt   *web.Time `json:"purge_at"`
+}
+
+type trashInput struct {
+	Limit  int     `query:"limit"`
+	Cursor *string `query:"cursor"`
+}
+
+// trashPosition binds a place to its owner.
+type trashPosition struct {
+	Owner files.OwnerID    `json:"to"`
+	Place files.TrashPlace `json:"tp"`
+}
+
+func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], error) {
+	var after *files.TrashPlace
+	if in.Cursor != nil {
+		var p trashPosition
+		if err := a.cursors.Open(*in.Cursor, &p); err != nil {
+			return pageOf[trashedBody]{}, err
+		}
+		if p.Owner != owner(ctx) || p.Owner == "" {
+			return pageOf[trashedBody]{}, otherList()
+		}
+		after = &p.Place
+	}
+	list, err := a.files.Trash(ctx, owner(ctx), after, in.Limit)
+	if err != nil {
+		return pageOf[trashedBody]{}, err
+	}
+	body := pageOf[trashedBody]{Items: make([]trashedBody, 0, len(list.Files))}
+	for _, f := range list.Files {
+		t := trashedBody{fileBody: bodyOf(f.File), DeletedAt: web.Time(f.DeletedAt)}
+		if !f.PurgeAt.IsZero() {
+			at := web.Time(f.PurgeAt)
+			t.PurgeAt = &at
+		}
+		body.Items = append(body.Items, t)
+	}
+	if list.Next != nil {
+		next := a.cursors.Seal(trashPosition{owner(ctx), *list.Next})
+		body.NextCursor = &next
+	}
+	return body, nil
+}
+
+func (a *api) restoreTrashed(ctx context.Context, in fileInput) (fileBody, error) {
+	f, err := a.files.RestoreTrashed(ctx, owner(ctx), files.FileID(in.ID))
+	return bodyOf(f), err
+}
+
+func (a *api) deleteTrashed(ctx context.Context, in fileInput) (web.NoContent, error) {
+	return web.NoContent{}, a.files.DeleteTrashed(ctx, owner(ctx), files.FileID(in.ID))
+}

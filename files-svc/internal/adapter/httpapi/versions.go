@@ -1,0 +1,115 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"cloakroom.dev/files-svc/internal/adapter/httpapi/field"
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
+)
+
+// versionBody is one content a file has or had.
+type versionBody struct {
+	Version     int64    `json:"version"`
+	ContentType string   `json:"content_type"`
+	Size        int64    `json:"size"`
+	SHA256      string   `json:"sha256"`
+	ETag        string   `json:"etag"`
+	CreatedAt   web.Time `json:"created_at"`
+}
+
+type versionsInput struct {
+	ID     string  `path:"id"`
+	Limit  int     `query:"limit"`
+	Cursor *string `query:"cursor"`
+}
+
+// versionPlace is where a page of versions ends. It means nothing for another file.
+type versionPlace struct {
+	File   files.FileID `json:"vf"`
+	Number int64        `json:"vn"`
+}
+
+type pageOf[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+func (a *api) versions(ctx context.Context, in versionsInput) (pageOf[versionBody], error) {
+	var place versionPlace
+	id := files.FileID(in.ID)
+	if in.Cursor != nil {
+		if err := a.cursors.Open(*in.Cursor, &place); err != nil {
+			return pageOf[versionBody]{}, err
+		}
+		if place.File != id || place.Number < 1 {
+			return pageOf[versionBody]{}, otherList()
+		}
+	}
+	page, more, err := a.files.Versions(ctx, owner(ctx), id, place.Number, in.Limit)
+	if err != nil {
+		return pageOf[versionBody]{}, err
+	}
+	body := pageOf[versionBody]{Items: make([]versionBody, 0, len(page))}
+	for _, v := range page {
+		body.Items = append(body.Items, versionBody{
+			Version: v.Number, ContentType: v.ContentType, Size: v.Size, SHA256: v.SHA256.String(),
+			ETag: files.File{Version: v.Number, SHA256: v.SHA256}.ETag(), CreatedAt: web.Time(v.CreatedAt),
+		})
+	}
+	if more {
+		next := a.cursors.Seal(versionPlace{id, page[len(page)-1].Number})
+		body.NextCursor = &next
+	}
+	return body, nil
+}
+
+func otherList() error {
+	return fault.Validation(fault.Field{Field: "cursor", Code: "MISMATCH", Detail: "the cursor belongs to another list"})
+}
+
+// versionContent is GET and HEAD /v1/files/{id}/versions/{n}/content.
+func (a *api) versionContent(w http.ResponseWriter, r *http.Request) error {
+	return a.download(w, r, func(ctx context.Context) (*files.Content, error) {
+		return a.files.OpenVersion(ctx, owner(ctx), files.FileID(web.Var(r, "id")), versionNumber(web.Var(r, "n")))
+	})
+}
+
+// versionNumber is a number of the path, or 0, which no version has.
+func versionNumber(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != text {
+		return 0
+	}
+	return n
+}
+
+type restoreVersionInput struct {
+	ID     string `path:"id"`
+	Number string `path:"n"`
+}
+
+func (a *api) restoreVersion(ctx context.Context, in restoreVersionInput) (fileBody, error) {
+	match, err := ifMatch(web.Request(ctx))
+	if err != nil {
+		return fileBody{}, err
+	}
+	f, err := a.files.RestoreVersion(ctx, owner(ctx), files.FileID(in.ID), versionNumber(in.Number), match)
+	return bodyOf(f), err
+}
+
+// ifMatch reads If-Match in the core's words: nil is no condition.
+func ifMatch(r *http.Request) ([]string, error) {
+	match := field.ParseETags(r.Header.Values("If-Match"))
+	switch {
+	case match.Any:
+		return []string{"*"}, nil
+	case match.Given && len(match.Tags) == 0:
+		return nil, fault.New(fault.PreconditionFailed, "no content has a tag of this form")
+	default:
+		return match.Tags, nil
+	}
+}
