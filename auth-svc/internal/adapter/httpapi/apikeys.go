@@ -10,23 +10,12 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/auth-svc/internal/wire"
 )
 
-type apiKeyBody struct {
-	ID          string                 `json:"id"`
-	Name        string                 `json:"name"`
-	Permissions []principal.Permission `json:"permissions"`
-	CreatedAt   web.Time               `json:"created_at"`
-	ExpiresAt   *web.Time              `json:"expires_at"`
-	LastUsedAt  *web.Time              `json:"last_used_at"`
-}
+type apiKeyBody = wire.APIKey
 
-func newAPIKey(k identity.APIKey) apiKeyBody {
-	return apiKeyBody{
-		ID: k.ID, Name: k.Name, Permissions: orEmpty(k.Permissions), CreatedAt: web.Time(k.CreatedAt),
-		ExpiresAt: timeOrNull(k.ExpiresAt), LastUsedAt: timeOrNull(k.LastUsedAt),
-	}
-}
+func newAPIKey(k identity.APIKey) apiKeyBody { return wire.NewAPIKey(k) }
 
 func (a *API) listAPIKeys(ctx context.Context, caller principal.Principal, in pageQuery) (pageBody[apiKeyBody], error) {
 	after, err := a.place("api_keys", in.Cursor)

@@ -63,6 +63,7 @@ func (a *API) Public() *web.Mux {
 	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
 	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))
 	m.Delete("/v1/users/me", "users.me.delete", guarded(a, a.deleteMe))
+	m.Get("/v1/users/me/export", "users.me.export", a.authenticated(web.Func(a.exportMe)))
 	m.Get("/v1/users", "users.list", guarded(a, a.listUsers))
 	m.Post("/v1/users", "users.create", guarded(a, a.createUser))
 	m.Get("/v1/users/{id}", "users.get", guarded(a, a.getUser))
@@ -119,6 +120,11 @@ func guarded[In, Out any](a *API, fn func(ctx context.Context, caller principal.
 		}
 		return fn(ctx, caller, in)
 	})
+	return a.authenticated(handler)
+}
+
+// authenticated lets in who comes with a good access token.
+func (a *API) authenticated(next http.Handler) http.Handler {
 	return noStore(web.Func(func(w http.ResponseWriter, r *http.Request) error {
 		raw, err := token.Bearer(r)
 		if err != nil {
@@ -128,7 +134,7 @@ func guarded[In, Out any](a *API, fn func(ctx context.Context, caller principal.
 		if err != nil {
 			return err
 		}
-		handler.ServeHTTP(w, r.WithContext(principal.With(r.Context(), caller)))
+		next.ServeHTTP(w, r.WithContext(principal.With(r.Context(), caller)))
 		return nil
 	}))
 }

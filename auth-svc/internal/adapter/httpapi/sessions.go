@@ -7,6 +7,7 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/auth-svc/internal/wire"
 )
 
 type sessionCheckResponse struct {
@@ -23,16 +24,7 @@ func (a *API) checkSession(ctx context.Context, caller principal.Principal, _ em
 	return sessionCheckResponse{newUser(check.User), orNull(check.SessionID), web.Time(check.ExpiresAt)}, nil
 }
 
-type device struct {
-	ID            string    `json:"id"`
-	DeviceName    string    `json:"device_name"`
-	UserAgent     string    `json:"user_agent"`
-	IP            *string   `json:"ip"`
-	CreatedAt     web.Time  `json:"created_at"`
-	LastRefreshAt *web.Time `json:"last_refresh_at"`
-	RefreshCount  int64     `json:"refresh_count"`
-	Current       bool      `json:"current"`
-}
+type device = wire.Device
 
 func (a *API) listSessions(ctx context.Context, caller principal.Principal, in pageQuery) (pageBody[device], error) {
 	after, err := a.place("sessions", in.Cursor)
@@ -47,14 +39,7 @@ func (a *API) listSessions(ctx context.Context, caller principal.Principal, in p
 }
 
 func newDevice(s identity.Session, caller principal.Principal) device {
-	d := device{
-		ID: s.ID, DeviceName: s.DeviceName, UserAgent: s.UserAgent, CreatedAt: web.Time(s.CreatedAt),
-		LastRefreshAt: timeOrNull(s.RefreshedAt), RefreshCount: s.RefreshCount(), Current: s.ID == caller.SessionID,
-	}
-	if s.Address.IsValid() {
-		d.IP = orNull(s.Address.String())
-	}
-	return d
+	return wire.NewDevice(s, caller.SessionID)
 }
 
 type deleteSessionRequest struct {

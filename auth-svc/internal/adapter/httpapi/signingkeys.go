@@ -10,28 +10,17 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/auth-svc/internal/wire"
 )
 
-type signingKeyBody struct {
-	KeyID          string            `json:"kid"`
-	Algorithm      string            `json:"algorithm"`
-	State          identity.KeyState `json:"state"`
-	CreatedAt      web.Time          `json:"created_at"`
-	SignsFrom      *web.Time         `json:"signs_from"`
-	PublishedUntil *web.Time         `json:"published_until"`
-}
-
 type signingKeysResponse struct {
-	Items []signingKeyBody `json:"items"`
+	Items []wire.SigningKey `json:"items"`
 }
 
 func newSigningKeys(keys []identity.SigningKey) signingKeysResponse {
-	body := signingKeysResponse{Items: make([]signingKeyBody, 0, len(keys))}
+	body := signingKeysResponse{Items: make([]wire.SigningKey, 0, len(keys))}
 	for _, k := range keys {
-		body.Items = append(body.Items, signingKeyBody{
-			KeyID: k.ID, Algorithm: k.Algorithm, State: k.State, CreatedAt: web.Time(k.CreatedAt),
-			SignsFrom: timeOrNull(k.ActivateAt), PublishedUntil: timeOrNull(k.GoneAt),
-		})
+		body.Items = append(body.Items, wire.NewSigningKey(k))
 	}
 	return body
 }

@@ -9,11 +9,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/secret"
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/auth-svc/internal/wire"
 )
 
 // hidden is a secret in a request. It prints as [redacted] from the moment it is read.
@@ -61,26 +61,9 @@ func (t *removable) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-type userBody struct {
-	ID          string                 `json:"id"`
-	Name        string                 `json:"name"`
-	Email       *string                `json:"email"`
-	Phone       *string                `json:"phone"`
-	Username    *string                `json:"username"`
-	Status      identity.Status        `json:"status"`
-	Roles       []string               `json:"roles"`
-	Permissions []principal.Permission `json:"permissions"`
-	CreatedAt   web.Time               `json:"created_at"`
-	UpdatedAt   web.Time               `json:"updated_at"`
-}
+type userBody = wire.User
 
-func newUser(u identity.User) userBody {
-	return userBody{
-		ID: u.ID, Name: u.Name, Email: orNull(u.Email), Phone: orNull(u.Phone), Username: orNull(u.Username),
-		Status: u.Status, Roles: orEmpty(u.Roles), Permissions: orEmpty(u.Permissions),
-		CreatedAt: web.Time(u.CreatedAt), UpdatedAt: web.Time(u.UpdatedAt),
-	}
-}
+func newUser(u identity.User) userBody { return wire.NewUser(u) }
 
 type sessionBody struct {
 	AccessToken      string `json:"access_token"`
@@ -122,24 +105,6 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
+func orNull(s string) *string { return wire.OrNull(s) }
 
-func timeOrNull(t time.Time) *web.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return (*web.Time)(&t)
-}
-
-// orEmpty makes lists [] and never null.
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
+func orEmpty[T any](list []T) []T { return wire.OrEmpty(list) }
