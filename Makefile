@@ -38,6 +38,10 @@ test-e2e: ## run the main job through the real gateway, as one process and as th
 test-hostile: ## run the hostile cases, black box over HTTP
 	go test -count=1 -v ./tests/hostile/...
 
+.PHONY: test-browser
+test-browser: ## run tus-js-client and Uppy, as npm has them, against the real gateway (needs node and npm)
+	go test -count=1 -v ./tests/browser/...
+
 .PHONY: test-chaos
 test-chaos: ## kill -9 the stack while it works and look what is left
 	go test -count=1 -v ./tests/chaos/...
