@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"cloakroom.dev/files-svc/internal/adapter/disk"
@@ -51,12 +52,10 @@ func TestService(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	root := t.TempDir()
+	root, world := t.TempDir(), 0
 	filestest.RunModel(t, func() (filestest.Stores, func()) {
-		folder, err := os.MkdirTemp(root, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		world++
+		folder := filepath.Join(root, strconv.Itoa(world)) // removed after each world: there are a hundred
 		stores, closeAll, err := open(context.Background(), folder)
 		if err != nil {
 			t.Fatal(err)

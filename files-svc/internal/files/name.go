@@ -76,7 +76,7 @@ func checkMetadata(m Metadata) (Metadata, []fault.Field) {
 // plainText reports whether text is UTF-8 without control characters; lines says that tab and newline may be in it.
 func plainText(text string, lines bool) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) && !(lines && (r == '\n' || r == '\t'))
+		return unicode.IsControl(r) && (!lines || r != '\n' && r != '\t')
 	})
 }
 

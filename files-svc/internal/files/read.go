@@ -143,13 +143,13 @@ func (v *verified) next(p []byte) (int, error) {
 	v.done += int64(n)
 	switch {
 	case n == len(p) && v.done == f.Size:
-		if err := v.finish(); err != io.EOF {
+		if err := v.finish(); !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		return n, nil
 	case n == len(p):
 		return n, nil
-	case err == nil || err == io.EOF:
+	case err == nil || errors.Is(err, io.EOF):
 		return 0, v.fail(fmt.Errorf("blob ends after %d of %d bytes", v.done, f.Size))
 	default:
 		return 0, v.fail(fmt.Errorf("read blob: %w", err))
@@ -179,7 +179,7 @@ func (v *verified) WriteTo(w io.Writer) (written int64, err error) {
 	for {
 		began := s.opts.Now()
 		n, err := v.Read(buf.bytes())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return written, nil
 		}
 		if err != nil {

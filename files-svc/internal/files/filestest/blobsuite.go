@@ -127,7 +127,7 @@ func checkAbort(t *testing.T, b blobsTest) {
 		t.Error("an aborted blob was committed")
 	}
 	b.gone(t, id)
-	if keys := b.walk(t, EpochA, 0); len(keys) != 0 {
+	if keys := b.walk(t, 0); len(keys) != 0 {
 		t.Errorf("an aborted blob left %v", keys)
 	}
 }
@@ -206,10 +206,11 @@ func checkDelete(t *testing.T, b blobsTest) {
 	_ = b.open(t, two, 1)
 }
 
-func (b blobsTest) walk(t *testing.T, epoch files.EpochID, from int64) []files.BlobID {
+// walk lists the keys of EpochA.
+func (b blobsTest) walk(t *testing.T, from int64) []files.BlobID {
 	t.Helper()
 	var keys []files.BlobID
-	err := b.Walk(t.Context(), epoch, from, func(id files.BlobID) error {
+	err := b.Walk(t.Context(), EpochA, from, func(id files.BlobID) error {
 		keys = append(keys, id)
 		return nil
 	})
@@ -220,7 +221,7 @@ func (b blobsTest) walk(t *testing.T, epoch files.EpochID, from int64) []files.B
 }
 
 func checkWalk(t *testing.T, b blobsTest) {
-	if keys := b.walk(t, EpochA, 0); len(keys) != 0 {
+	if keys := b.walk(t, 0); len(keys) != 0 {
 		t.Errorf("an unknown epoch has %v", keys)
 	}
 	want := map[files.BlobID]bool{}
@@ -230,7 +231,7 @@ func checkWalk(t *testing.T, b blobsTest) {
 		want[id] = true
 	}
 	b.put(t, files.NewBlobID(EpochB, 3), nil)
-	keys := b.walk(t, EpochA, 0)
+	keys := b.walk(t, 0)
 	for _, id := range keys {
 		if !want[id] {
 			t.Errorf("unexpected or repeated key %s", id)
@@ -240,7 +241,7 @@ func checkWalk(t *testing.T, b blobsTest) {
 	if len(want) > 0 {
 		t.Errorf("the walk missed %v", want)
 	}
-	if keys := b.walk(t, EpochA, 4096); len(keys) != 3 {
+	if keys := b.walk(t, 4096); len(keys) != 3 {
 		t.Errorf("from 4096: %v", keys)
 	}
 	stop := errors.New("stop")

@@ -72,7 +72,7 @@ func checkVersionRestore(t *testing.T, b *bench) {
 	if b.read(t, ann, f.ID) != "one" || b.readVersion(t, f.ID, 3) != "three" || len(Keys(t, b.stores.Blobs)) != keys {
 		t.Error("the content is not the old one, or was copied")
 	}
-	if u := b.usage(t, ann); u.Bytes != 11 {
+	if u := b.usage(t); u.Bytes != 11 {
 		t.Errorf("%d bytes count, want 11", u.Bytes)
 	}
 	if same, err := b.RestoreVersion(ctx, ann, f.ID, 4, nil); err != nil || same.Revision != got.Revision {
@@ -90,7 +90,7 @@ func checkVersionRestore(t *testing.T, b *bench) {
 	if _, err := b.RestoreVersion(ctx, ann, f.ID, 4, nil); err != nil {
 		t.Fatal(err)
 	}
-	if u := b.usage(t, ann); u.Bytes != 3 || b.read(t, ann, f.ID) != "one" {
+	if u := b.usage(t); u.Bytes != 3 || b.read(t, ann, f.ID) != "one" {
 		t.Errorf("usage is %+v", u)
 	}
 	b.audit(t)
@@ -169,7 +169,7 @@ func checkTrashLife(t *testing.T, b *bench) {
 	if err := b.DeleteTrashed(ctx, ann, all[1].ID); err != nil {
 		t.Error(err)
 	}
-	if u := b.usage(t, ann); u.Files != 1 || u.Bytes != 6 {
+	if u := b.usage(t); u.Files != 1 || u.Bytes != 6 {
 		t.Errorf("usage is %+v", u)
 	}
 	b.audit(t) // turns the clock past the retention

@@ -36,14 +36,14 @@ func checkVersionsKept(t *testing.T, b *bench) {
 	if diff := cmp.Diff([]int64{5, 4, 3}, numbers); diff != "" || err != nil {
 		t.Errorf("versions, %v (-want +got):\n%s", err, diff)
 	}
-	if got := b.usage(t, ann); got.Bytes != 12 || got.Files != 1 {
+	if got := b.usage(t); got.Bytes != 12 || got.Files != 1 {
 		t.Errorf("usage is %+v", got)
 	}
 	b.policy.Store(&files.Policy{})
 	if _, err := b.Replace(ctx, ann, f.ID, files.NewContent{Size: 1}, strings.NewReader("6")); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.usage(t, ann); got.Bytes != 1 {
+	if got := b.usage(t); got.Bytes != 1 {
 		t.Errorf("usage is %+v after the policy keeps nothing", got)
 	}
 	b.audit(t)
@@ -62,7 +62,7 @@ func checkTrash(t *testing.T, b *bench) {
 	}
 	wantKind(t, b.Delete(ctx, ann, f.ID, false), fault.NotFound)
 	wantKind(t, b.Delete(ctx, ann, gone.ID, true), fault.NotFound)
-	if got := b.usage(t, ann); got.Bytes != 8 || got.Files != 1 {
+	if got := b.usage(t); got.Bytes != 8 || got.Files != 1 {
 		t.Errorf("usage is %+v", got)
 	}
 
@@ -76,14 +76,14 @@ func checkTrash(t *testing.T, b *bench) {
 	if err := b.Reap(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.usage(t, ann); got.Bytes != 8 || got.Files != 0 {
+	if got := b.usage(t); got.Bytes != 8 || got.Files != 0 {
 		t.Errorf("usage is %+v with two files in the trash", got)
 	}
 	b.clock.Advance(9 * time.Hour)
 	if err := b.Reap(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.usage(t, ann); got.Bytes != 4 {
+	if got := b.usage(t); got.Bytes != 4 {
 		t.Errorf("usage is %+v after the first is purged", got)
 	}
 	if err := b.Delete(ctx, ann, expiring.ID, true); err != nil {
@@ -113,7 +113,7 @@ func checkErase(t *testing.T, b *bench) {
 	wantKind(t, err, fault.Forbidden)
 	_, err = b.Create(ctx, ann, files.NewFile{Name: "later", Size: 3 << 20}, unread{t})
 	wantKind(t, err, fault.Forbidden)
-	if got := b.usage(t, ann); got.Bytes != 0 || got.Files != 0 {
+	if got := b.usage(t); got.Bytes != 0 || got.Files != 0 {
 		t.Errorf("usage is %+v", got)
 	}
 	if err := b.SetLogPosition(t.Context(), 42); err != nil {
@@ -182,7 +182,7 @@ func checkFenced(t *testing.T, b *bench) {
 		nf := files.NewFile{Name: "f", Size: size}
 		_, err := b.Create(As(t.Context(), ann), ann, nf, &between{strings.NewReader(content), fence})
 		wantKind(t, err, fault.Unavailable)
-		if got := b.usage(t, ann); got.Bytes != 0 {
+		if got := b.usage(t); got.Bytes != 0 {
 			t.Errorf("usage is %+v", got)
 		}
 		b.Service = b.process(t, b.stores, nil)

@@ -103,9 +103,10 @@ func (b *bench) read(t *testing.T, owner files.OwnerID, id files.FileID) string 
 	return string(content)
 }
 
-func (b *bench) usage(t *testing.T, owner files.OwnerID) files.Usage {
+// usage is what ann's files take.
+func (b *bench) usage(t *testing.T) files.Usage {
 	t.Helper()
-	u, err := b.Usage(As(t.Context(), owner), owner)
+	u, err := b.Usage(As(t.Context(), ann), ann)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func checkRefused(t *testing.T, b *bench) {
 			t.Errorf("%s: got %v, want kind %d", name, err, test.want)
 		}
 	}
-	if got := b.usage(t, ann); got.Bytes != 1 || got.Files != 1 {
+	if got := b.usage(t); got.Bytes != 1 || got.Files != 1 {
 		t.Errorf("usage is %+v", got)
 	}
 	if keys := Keys(t, b.stores.Blobs); len(keys) != 1 {
@@ -242,7 +243,7 @@ func checkQuotaRace(t *testing.T, b *bench) {
 	if won.Load() != room/size || lost.Load() != uploads-room/size {
 		t.Errorf("%d uploads won and %d lost, want %d winners", won.Load(), lost.Load(), room/size)
 	}
-	if got := b.usage(t, ann); got.Bytes != got.QuotaBytes {
+	if got := b.usage(t); got.Bytes != got.QuotaBytes {
 		t.Errorf("usage is %+v", got)
 	}
 	b.audit(t)
@@ -424,7 +425,7 @@ func checkStoreFails(t *testing.T, b *bench) {
 				_, err = s.Replace(As(t.Context(), ann), ann, old.ID, files.NewContent{Size: int64(size)}, bytes.NewReader(noise(size, 1)))
 				wantKind(t, err, kind)
 				warm = false
-				if got := b.usage(t, ann); got.Bytes != 5 || got.Files != 1 || b.read(t, ann, old.ID) != "stays" {
+				if got := b.usage(t); got.Bytes != 5 || got.Files != 1 || b.read(t, ann, old.ID) != "stays" {
 					t.Errorf("%s: usage is %+v", op, got)
 				}
 				if _, err := s.Create(As(t.Context(), bob), bob, nf, bytes.NewReader(noise(size, 1))); err != nil {
@@ -446,7 +447,7 @@ func checkUndeclared(t *testing.T, b *bench) {
 	if endless.n > 5<<20 {
 		t.Errorf("%d bytes were taken in before the refusal", endless.n)
 	}
-	if got := b.usage(t, ann); got.Bytes != 1<<20 {
+	if got := b.usage(t); got.Bytes != 1<<20 {
 		t.Errorf("usage is %+v", got)
 	}
 	b.audit(t)
