@@ -21,7 +21,8 @@ func Commands() []run.Command {
 		},
 		Open: open,
 	}
-	return append(process.Commands(program), process.MigrateCommand(program, migrate))
+	commands := append(process.Commands(program), process.MigrateCommand(program, migrate))
+	return append(commands, consoleCommands(program)...)
 }
 
 // open makes the service and says where it listens. In a drain the public side goes first: requests that are being

@@ -93,7 +93,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, core, signer, revoked); err != nil {
+	if err := prepareCore(ctx, core, signer); err != nil {
+		return nil, err
+	}
+	if err := revoked.Load(ctx); err != nil {
 		return nil, err
 	}
 	if err := bootstrap(ctx, core, cfg); err != nil {
@@ -127,9 +130,9 @@ func newVerifier(core *identity.Service, view *token.View, spec v1alpha1.AuthCon
 	}, reg)
 }
 
-// prepare brings the store to where requests can be served, and fails at once where the first request would: with keys
+// prepareCore brings the store to where requests can be served, and fails at once where the first request would: with keys
 // that the configured secret can't open.
-func prepare(ctx context.Context, core *identity.Service, signer *jwt.Signer, revoked *localview.Store) error {
+func prepareCore(ctx context.Context, core *identity.Service, signer *jwt.Signer) error {
 	if err := core.Prepare(ctx); err != nil {
 		return fmt.Errorf("prepare the store: %w", err)
 	}
@@ -145,7 +148,7 @@ func prepare(ctx context.Context, core *identity.Service, signer *jwt.Signer, re
 			return fmt.Errorf("is keyEncryption the secret of this store? %w", err)
 		}
 	}
-	return revoked.Load(ctx)
+	return nil
 }
 
 // Handler serves clients, through the gateway.

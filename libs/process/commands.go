@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/check"
 	"cloakroom.dev/libs/run"
@@ -53,6 +55,13 @@ func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx cont
 			return err
 		},
 	}
+}
+
+// Load reads a folder of resources as serve does, for the program's other commands. There is no Tracer, and nobody
+// gathers the metrics.
+func (p Program[Boot]) Load(ctx context.Context, config string, log *slog.Logger) (Boot, Deps, error) {
+	boot, deps, _, err := p.load(ctx, config, log, prometheus.NewRegistry())
+	return boot, deps, err
 }
 
 func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config string, log *slog.Logger, err error) {

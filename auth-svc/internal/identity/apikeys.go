@@ -25,11 +25,17 @@ var (
 
 // CreateAPIKey makes a key with at most the caller's rights. Faults: Invalid, Forbidden, Conflict for too many.
 func (s *Service) CreateAPIKey(ctx context.Context, caller principal.Principal, in NewAPIKey) (MadeAPIKey, error) {
+	return s.CreateAPIKeyFor(ctx, caller, caller.UserID, in)
+}
+
+// CreateAPIKeyFor makes a key for somebody, with at most that person's rights and the caller's. Faults: as CreateAPIKey,
+// NotFound.
+func (s *Service) CreateAPIKeyFor(ctx context.Context, caller principal.Principal, userID string, in NewAPIKey) (MadeAPIKey, error) {
 	if bad := in.check(); len(bad) > 0 {
 		return MadeAPIKey{}, fault.Validation(bad...)
 	}
 	made, err := makeAPIKey(s.opts.MAC, APIKey{
-		ID: s.opts.NewID(), UserID: caller.UserID, Name: strings.TrimSpace(in.Name),
+		ID: s.opts.NewID(), UserID: userID, Name: strings.TrimSpace(in.Name),
 		Permissions: SortPermissions(in.Permissions), ExpiresAt: in.ExpiresAt.UTC().Truncate(time.Microsecond),
 	})
 	if err != nil {
@@ -38,13 +44,13 @@ func (s *Service) CreateAPIKey(ctx context.Context, caller principal.Principal, 
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		made.APIKey.CreatedAt = tx.Now()
 		err := checkAndLog(ctx, tx, caller, act{
-			resource: resAPIKeys, verb: actCreate, owner: caller.UserID, name: "api_key.create",
+			resource: resAPIKeys, verb: actCreate, owner: userID, name: "api_key.create",
 			target: apiKeyTarget(made.APIKey.ID), detail: map[string]any{"permissions": texts(made.APIKey.Permissions)},
 		})
 		if err != nil {
 			return err
 		}
-		if err := mayHold(ctx, tx, caller, made.APIKey.Permissions); err != nil {
+		if err := mayHold(ctx, tx, caller, userID, made.APIKey.Permissions); err != nil {
 			return err
 		}
 		return insertAPIKey(ctx, tx, made.APIKey)
@@ -78,21 +84,27 @@ func insertAPIKey(ctx context.Context, tx Tx, k APIKey) error {
 }
 
 // ListAPIKeys lists the caller's keys, newest first. limit is 1 to 100.
-func (s *Service) ListAPIKeys(ctx context.Context, caller principal.Principal, after Cursor, limit int) (page Page[APIKey], err error) {
+func (s *Service) ListAPIKeys(ctx context.Context, caller principal.Principal, after Cursor, limit int) (Page[APIKey], error) {
+	return s.ListAPIKeysOf(ctx, caller, caller.UserID, after, limit)
+}
+
+// ListAPIKeysOf lists a person's keys, newest first. limit is 1 to 100.
+func (s *Service) ListAPIKeysOf(ctx context.Context, caller principal.Principal, userID string, after Cursor, limit int) (page Page[APIKey], err error) {
 	limit = min(max(limit, 1), maxPage)
 	err = s.store.View(ctx, func(tx Tx) error {
-		err := check(ctx, tx, caller, act{resource: resAPIKeys, verb: actRead, owner: caller.UserID})
+		err := check(ctx, tx, caller, act{resource: resAPIKeys, verb: actRead, owner: userID})
 		if err != nil {
 			return err
 		}
-		items, err := tx.APIKeysOf(ctx, caller.UserID, after, limit+1)
+		items, err := tx.APIKeysOf(ctx, userID, after, limit+1)
 		page = pageOf(items, limit, func(k APIKey) Cursor { return Cursor{At: k.CreatedAt, ID: k.ID} })
 		return err
 	})
 	return page, err
 }
 
-// RevokeAPIKey ends one of the caller's keys, everywhere. Faults: NotFound, also for other people's.
+// RevokeAPIKey ends one of the caller's keys, everywhere; the operator's reach is everybody's. Faults: NotFound, also
+// for other people's.
 func (s *Service) RevokeAPIKey(ctx context.Context, caller principal.Principal, id string) (seq int64, err error) {
 	err = s.change(ctx, func(tx Tx) error {
 		err := checkAndLog(ctx, tx, caller, act{
@@ -102,7 +114,7 @@ func (s *Service) RevokeAPIKey(ctx context.Context, caller principal.Principal, 
 			return err
 		}
 		k, err := tx.APIKey(ctx, id)
-		if errors.Is(err, fault.Of(fault.NotFound)) || (err == nil && k.UserID != caller.UserID) {
+		if errors.Is(err, fault.Of(fault.NotFound)) || (err == nil && k.UserID != caller.UserID && !isOperator(ctx)) {
 			return errNoAPIKey
 		}
 		if err != nil {

@@ -113,6 +113,9 @@ func (f firstAdmin) write(ctx context.Context, tx Tx) error {
 	})
 }
 
+// NewPassword draws a password for somebody who will change it.
+func NewPassword() secret.String { return secret.NewString(randomText(bootstrapPasswordChars)) }
+
 // randomText draws n characters that survive being copied by hand: no 0 or O, no 1, l or I.
 func randomText(n int) string {
 	const alphabet = "23456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"

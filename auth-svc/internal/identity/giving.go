@@ -53,11 +53,19 @@ func mayRule(ctx context.Context, tx Tx, caller principal.Principal, userID stri
 	return nil
 }
 
-// mayHold refuses an API key that would have more rights than its maker, whoever that is.
-func mayHold(ctx context.Context, tx Tx, caller principal.Principal, wanted []principal.Permission) error {
-	mine, _, err := standingOf(ctx, tx, caller)
+// mayHold refuses an API key that would have more rights than its owner, or than the caller who makes it.
+func mayHold(ctx context.Context, tx Tx, caller principal.Principal, ownerID string, wanted []principal.Permission) error {
+	owner, err := tx.Rights(ctx, ownerID)
 	if err != nil {
-		return err
+		return missing(err)
+	}
+	mine := owner.Permissions
+	if !isOperator(ctx) {
+		callers, _, err := standingOf(ctx, tx, caller)
+		if err != nil {
+			return err
+		}
+		mine = both(mine, callers)
 	}
 	for _, p := range wanted {
 		if !covers(mine, p) {

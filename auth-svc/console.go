@@ -1,0 +1,62 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/telemetry"
+
+	"cloakroom.dev/auth-svc/internal/adapter/argon2"
+	"cloakroom.dev/auth-svc/internal/adapter/console"
+	"cloakroom.dev/auth-svc/internal/adapter/jwt"
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+// consoleCommands are the words that work on the store itself, beside a service that runs or without one.
+func consoleCommands(program process.Program[*v1alpha1.AuthConfig]) []run.Command {
+	return console.Commands(program.Name, func(ctx context.Context, config string, to run.IO) (*identity.Service, func() error, error) {
+		// What goes well is told on stdout; stderr is for what does not.
+		boot, deps, err := program.Load(ctx, config, telemetry.NewLogger(to.Stderr, slog.LevelWarn, program.Name))
+		if err != nil {
+			return nil, nil, err
+		}
+		return openCore(ctx, Config{Boot: boot}, deps)
+	})
+}
+
+// openCore makes the core over the same store and with the same secrets as New, without anything that serves.
+func openCore(ctx context.Context, cfg Config, deps Deps) (_ *identity.Service, closeStore func() error, err error) {
+	spec := cfg.Boot.Spec
+	keys, err := openKeys(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	policy, err := loadPolicy(ctx, cfg.Boot, deps)
+	if err != nil {
+		return nil, nil, err
+	}
+	hasher, err := argon2.New(hashing(spec.Hashing), deps.Registerer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("password hashing: %w", err)
+	}
+	store, closeStore, err := openStore(ctx, cfg, deps)
+	if err != nil {
+		return nil, nil, err
+	}
+	signer := jwt.NewSigner(keys.seal, string(spec.Issuer), audiences(spec))
+	core, err := identity.New(store, signer, hasher, identity.Options{
+		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary, Log: deps.Log,
+	})
+	if err == nil {
+		err = prepareCore(ctx, core, signer)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, closeStore())
+	}
+	return core, closeStore, nil
+}
