@@ -28,6 +28,8 @@ func RunBlobs(t *testing.T, open func(t *testing.T) files.Blobs) {
 		"forget keeps what is there":             checkForget,
 		"many commit at once":                    checkManyCommits,
 		"ids that are none":                      checkBadIDs,
+		"uploads grow from where they stand":     checkPartials,
+		"an upload becomes a blob":               checkPromote,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, blobsTest{open(t)}) })
 	}

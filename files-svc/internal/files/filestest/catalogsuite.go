@@ -41,6 +41,8 @@ func RunCatalog(t *testing.T, open func(t *testing.T) files.Catalog) {
 		"epochs":                                  checkEpochs,
 		"events keep the order of commits":        checkEvents,
 		"log position":                            checkPosition,
+		"uploads":                                 checkUploads,
+		"uploads that are due":                    checkDueUploads,
 		"the trash keeps its order":               checkTrashList,
 		"versions may share a blob":               checkSharedBlob,
 	} {

@@ -87,7 +87,7 @@ func (m *model) restart(rt *rapid.T) {
 	m.fragile = &Fragile{}
 	m.fragile.FailWhen(m.step)
 	m.service = New(rt, m.fragile.Stores(m.stores), files.Options{
-		Now: m.clock.Now, RestoreHorizon: time.Hour, At: m.step,
+		Now: m.clock.Now, RestoreHorizon: time.Hour, At: m.step, NewUploadID: NewID,
 		Policy: func() files.Policy {
 			return files.Policy{QuotaBytes: m.quota, KeepVersions: 1, TrashRetention: modelRetention}
 		},
