@@ -54,6 +54,7 @@ type world struct {
 type backend struct {
 	*httptest.Server
 	handler atomic.Pointer[http.HandlerFunc]
+	silent  atomic.Bool // records nothing
 	mu      sync.Mutex
 	seen    []*http.Request
 	bodies  []string
@@ -63,7 +64,9 @@ func newBackend(t testing.TB) *backend {
 	b := &backend{}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := b.handler.Load(); h != nil {
-			b.note(r, "")
+			if !b.silent.Load() {
+				b.note(r, "")
+			}
 			(*h)(w, r)
 			return
 		}
@@ -83,6 +86,12 @@ func (b *backend) note(r *http.Request, body string) {
 
 // serve sets what the service does instead of answering "ok".
 func (b *backend) serve(h http.HandlerFunc) { b.handler.Store(&h) }
+
+// answer is serve without recording, for load.
+func (b *backend) answer(h http.HandlerFunc) {
+	b.silent.Store(true)
+	b.serve(h)
+}
 
 func (b *backend) count() int {
 	b.mu.Lock()

@@ -15,7 +15,7 @@ type name [sha256.Size]byte
 // memory is a bounded map whose entries end.
 type memory struct {
 	mu      sync.Mutex
-	max     int
+	size    int
 	entries map[name]entry
 }
 
@@ -24,7 +24,7 @@ type entry struct {
 	until time.Time
 }
 
-func newMemory(max int) *memory { return &memory{max: max, entries: map[name]entry{}} }
+func newMemory(size int) *memory { return &memory{size: size, entries: map[name]entry{}} }
 
 func (m *memory) get(n name, now time.Time) (string, bool) {
 	m.mu.Lock()
@@ -41,7 +41,7 @@ func (m *memory) get(n name, now time.Time) (string, bool) {
 func (m *memory) put(n name, token string, now, until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.entries[n]; !known && len(m.entries) >= m.max {
+	if _, known := m.entries[n]; !known && len(m.entries) >= m.size {
 		m.makeRoom(now)
 	}
 	m.entries[n] = entry{token, until}
@@ -63,7 +63,7 @@ func (m *memory) makeRoom(now time.Time) {
 		}
 		looked++
 	}
-	if len(m.entries) >= m.max {
+	if len(m.entries) >= m.size {
 		delete(m.entries, victim)
 	}
 }

@@ -70,6 +70,7 @@ func (c *Client) Introspect(ctx context.Context, raw string) (principal.Principa
 		Roles       []string  `json:"roles"`
 		Permissions []string  `json:"permissions"`
 		Epoch       int64     `json:"epoch"`
+		EpochRoles  []string  `json:"epoch_roles"`
 		IssuedAt    time.Time `json:"issued_at"`
 		ExpiresAt   time.Time `json:"expires_at"`
 	}
@@ -81,7 +82,7 @@ func (c *Client) Introspect(ctx context.Context, raw string) (principal.Principa
 	}
 	p := principal.Principal{
 		UserID: out.UserID, SessionID: out.SessionID, APIKeyID: out.APIKeyID, TokenID: out.TokenID, KeyID: out.KeyID,
-		Roles: out.Roles, Epoch: out.Epoch, IssuedAt: out.IssuedAt, ExpiresAt: out.ExpiresAt,
+		Roles: out.Roles, Epoch: out.Epoch, EpochRoles: out.EpochRoles, IssuedAt: out.IssuedAt, ExpiresAt: out.ExpiresAt,
 	}
 	for _, name := range out.Permissions {
 		permission, ok := principal.ParsePermission(name)

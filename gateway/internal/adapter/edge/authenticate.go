@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
 )
@@ -14,16 +13,14 @@ func (x *exchange) authenticate() error {
 	if x.rule.Auth.Anonymous() {
 		return nil
 	}
-	policy := x.rule.Auth.Policy
-	verifier := x.verifier(policy)
-	if verifier == nil {
+	if x.policy = x.policyInForce(); x.policy == nil {
 		return fault.New(fault.Unavailable, "tokens can't be verified right now")
 	}
 	if showsToken(x.r.URL.RawQuery) {
 		x.edge.metrics.refused("token_in_query")
 		return x.malformed(tokenInQuery)
 	}
-	shown, err := findCredential(x.r, &policy.Spec.ExtractFrom)
+	shown, err := x.policy.find(x.r)
 	if err != nil {
 		return err
 	}
@@ -33,29 +30,34 @@ func (x *exchange) authenticate() error {
 		}
 	}
 	if shown.apiKey {
-		return x.exchangeKey(verifier, shown.value)
+		return x.exchangeKey(shown.value)
 	}
 	x.raw = shown.value
-	x.caller, err = verifier.Verify(x.r.Context(), x.raw)
+	x.caller, err = x.policy.verifier.Verify(x.r.Context(), x.raw)
 	return err
 }
 
-func (x *exchange) verifier(policy *routing.TokenPolicy) Verifier {
-	if policy == nil {
+// policyInForce returns the rule's policy, or nil when its tokens can't be verified.
+func (x *exchange) policyInForce() *policy {
+	if x.rule.Auth.Policy == nil {
 		return nil
 	}
-	return x.live.verifiers[policy.Digest]
+	p := x.live.policies[x.rule.Auth.Policy.Digest]
+	if p == nil || p.verifier == nil {
+		return nil
+	}
+	return p
 }
 
 // exchangeKey turns an API key into its short token. A remembered token may be of before a change of rights, so one that
 // is refused is fetched anew, once; a revoked key ends there.
-func (x *exchange) exchangeKey(verifier Verifier, key string) error {
+func (x *exchange) exchangeKey(key string) error {
 	var err error
 	for range 2 {
 		if x.raw, err = x.edge.keys.Exchange(x.r.Context(), key); err != nil {
 			return err
 		}
-		x.caller, err = verifier.Verify(x.r.Context(), x.raw)
+		x.caller, err = x.policy.verifier.Verify(x.r.Context(), x.raw)
 		if err == nil && x.caller.APIKeyID == "" {
 			return errors.New("the auth service gave a token without api_key_id for an API key")
 		}

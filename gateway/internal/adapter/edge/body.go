@@ -108,15 +108,21 @@ func (u *upload) abandon() {
 	}
 }
 
-// answer is a service's body on its way to the client. It tells a service that broke off from a client that did.
+// answer is a service's body on its way to the client. It tells a service that broke off from a client that did, and
+// passes on what has come before it waits for more.
 type answer struct {
 	io.ReadCloser
-	x   *exchange
-	err error
+	w     http.ResponseWriter
+	flush bool // something may have been written that the client has not got
+	err   error
 }
 
 func (a *answer) Read(p []byte) (int, error) {
+	if a.flush {
+		_ = http.NewResponseController(a.w).Flush() // a client that has gone shows at the next write
+	}
 	n, err := a.ReadCloser.Read(p)
+	a.flush = n > 0
 	if err != nil && !errors.Is(err, io.EOF) {
 		a.err = err
 	}

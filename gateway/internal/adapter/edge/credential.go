@@ -12,6 +12,32 @@ import (
 // apiKeyPrefix begins every API key.
 const apiKeyPrefix = "crk_"
 
+// policy is a TokenPolicy as requests meet it: its verifier, and where to look for what to verify. Names are canonical.
+type policy struct {
+	verifier     Verifier // nil: tokens can't be verified
+	header       string   // "" for none, as the next two
+	scheme       string
+	apiKeyHeader string
+	cookie       string
+	claims       []claimHeader
+}
+
+type claimHeader struct{ claim, header string }
+
+func newPolicy(spec *v1alpha1.TokenPolicySpec, verifier Verifier) *policy {
+	p := &policy{verifier: verifier, apiKeyHeader: textproto.CanonicalMIMEHeaderKey(string(spec.ExtractFrom.APIKeyHeader))}
+	if at := spec.ExtractFrom.Header; at != nil {
+		p.header, p.scheme = textproto.CanonicalMIMEHeaderKey(string(at.Name)), at.Scheme
+	}
+	if at := spec.ExtractFrom.Cookie; at != nil {
+		p.cookie = at.Name
+	}
+	for _, c := range spec.ClaimHeaders {
+		p.claims = append(p.claims, claimHeader{c.Claim, textproto.CanonicalMIMEHeaderKey(string(c.Header))})
+	}
+	return p
+}
+
 // credential is what a request shows for itself.
 type credential struct {
 	value  string
@@ -19,29 +45,25 @@ type credential struct {
 	apiKey bool
 }
 
-// findCredential looks in every place the policy names. A request that uses two is refused: which one counts would
-// depend on who reads it.
-func findCredential(r *http.Request, from *v1alpha1.ExtractFrom) (credential, error) {
+// find looks in every place the policy names. A request that uses two is refused: which one counts would depend on who
+// reads it.
+func (p *policy) find(r *http.Request) (credential, error) {
 	var found credential
 	places := 0
-	if from.Header != nil {
-		if value, err := schemeValue(r.Header, from.Header); err != nil {
+	if p.header != "" {
+		if value, err := p.schemeValue(r.Header); err != nil {
 			return credential{}, err
 		} else if value != "" {
 			found, places = credential{value: value, apiKey: strings.HasPrefix(value, apiKeyPrefix)}, places+1
 		}
 	}
-	if from.APIKeyHeader != "" {
-		switch values := r.Header[textproto.CanonicalMIMEHeaderKey(string(from.APIKeyHeader))]; len(values) {
-		case 0:
-		case 1:
-			found, places = credential{value: values[0], apiKey: true}, places+1
-		default:
-			places += len(values)
+	if p.apiKeyHeader != "" {
+		for _, value := range r.Header[p.apiKeyHeader] {
+			found, places = credential{value: value, apiKey: true}, places+1
 		}
 	}
-	if from.Cookie != nil && len(r.Header["Cookie"]) > 0 {
-		for _, c := range r.CookiesNamed(from.Cookie.Name) {
+	if p.cookie != "" && len(r.Header["Cookie"]) > 0 {
+		for _, c := range r.CookiesNamed(p.cookie) {
 			found, places = credential{value: c.Value, cookie: true}, places+1
 		}
 	}
@@ -57,17 +79,17 @@ func findCredential(r *http.Request, from *v1alpha1.ExtractFrom) (credential, er
 }
 
 // schemeValue returns what follows the scheme. Another scheme is no credential of this policy.
-func schemeValue(h http.Header, at *v1alpha1.TokenHeader) (string, error) {
-	values := h[textproto.CanonicalMIMEHeaderKey(string(at.Name))]
+func (p *policy) schemeValue(h http.Header) (string, error) {
+	values := h[p.header]
 	switch len(values) {
 	case 0:
 		return "", nil
 	case 1:
 	default:
-		return "", fault.Validation(fault.Field{Field: string(at.Name), Code: "REPEATED", Detail: "the header is there more than once"})
+		return "", fault.Validation(fault.Field{Field: p.header, Code: "REPEATED", Detail: "the header is there more than once"})
 	}
 	scheme, value, ok := strings.Cut(values[0], " ")
-	if !ok || !strings.EqualFold(scheme, at.Scheme) {
+	if !ok || !strings.EqualFold(scheme, p.scheme) {
 		return "", nil
 	}
 	return strings.Trim(value, " "), nil

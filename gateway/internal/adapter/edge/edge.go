@@ -31,6 +31,7 @@ import (
 	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/problem"
+	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 )
 
@@ -42,9 +43,8 @@ type Verifier interface {
 
 // Revocations ends what a revoked caller still has running.
 type Revocations interface {
-	// Guard serves r through next under a context that is cancelled, with the fault as its cause, when p is revoked. A
-	// handler that hangs in a read or a write then is cut loose, and the connection with it.
-	Guard(w http.ResponseWriter, r *http.Request, p principal.Principal, next http.Handler)
+	// Watch has cancel called with a fault as its cause when p is revoked, and sever a moment later, until End.
+	Watch(p *principal.Principal, cancel context.CancelCauseFunc, sever func()) token.Watched
 }
 
 // APIKeys exchanges API keys for short access tokens.
@@ -88,8 +88,8 @@ type Edge struct {
 
 // live is what requests are served by; it is replaced as a whole.
 type live struct {
-	table     *routing.Table
-	verifiers map[string]Verifier // by the digest of the TokenPolicy
+	table    *routing.Table
+	policies map[string]*policy // by the digest of the TokenPolicy
 }
 
 // New makes an Edge.
@@ -115,7 +115,11 @@ func New(opts Options) (*Edge, error) {
 // Use serves by this table from the next request on. verifiers holds one for each TokenPolicy of the table, by digest; a
 // policy without one answers 503.
 func (e *Edge) Use(table *routing.Table, verifiers map[string]Verifier) {
-	e.live.Store(&live{table: table, verifiers: verifiers})
+	next := &live{table: table, policies: map[string]*policy{}}
+	for _, p := range table.TokenPolicies() {
+		next.policies[p.Digest] = newPolicy(p.Spec, verifiers[p.Digest])
+	}
+	e.live.Store(next)
 }
 
 // Table returns the table in use, or nil before the first.
@@ -151,6 +155,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // all, so that the connection lives on; a larger one ends the connection, since reading it would cost what the refusal
 // was to save.
 func (x *exchange) refuse(err error) {
+	if x.r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		panic(http.ErrAbortHandler) // the client has gone; nobody reads an answer, and nothing has failed
+	}
 	switch n := x.r.ContentLength; {
 	case n == 0 || x.upload.ended():
 	case n > 0 && n <= drainedBytes && x.r.Header["Expect"] == nil:

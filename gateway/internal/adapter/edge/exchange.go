@@ -28,6 +28,7 @@ type exchange struct {
 	https     bool // how the client came, as far as trusted proxies tell
 
 	client   netip.Addr
+	policy   *policy             // nil for an anonymous rule
 	caller   principal.Principal // zero for an anonymous rule
 	raw      string              // the access token that services get; empty for an anonymous rule
 	limits   limits
@@ -39,6 +40,9 @@ type exchange struct {
 	upload   upload
 	answer   answer
 	proxy    httputil.ReverseProxy
+	values   []string // one-value headers of the request to the service, in room
+	room     [8]string
+	aborted  bool        // the proxy has panicked: the connection is being cut already
 	begun    atomic.Bool // the answer has begun
 	ended    atomic.Bool // the handler has returned: w and r belong to net/http again
 }

@@ -14,10 +14,6 @@ import (
 	"cloakroom.dev/libs/web"
 )
 
-// flushDelay is how long a part of an answer of known length may wait for more. Answers of unknown length, and event
-// streams, are passed on byte by byte as they come.
-const flushDelay = 20 * time.Millisecond
-
 // buffers are shared by all exchanges.
 var buffers = newBufferPool()
 
@@ -52,40 +48,53 @@ func (x *exchange) forward() error {
 	if x.upstream == nil {
 		return fault.New(fault.Unavailable, "this route is not served right now")
 	}
-	if x.rule.Auth.Anonymous() {
-		(*proxying)(x).ServeHTTP(x.w, x.r)
-		return nil
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	x.ctx, x.cancel = exchangeContext{ctx, x}, cancel
+	defer cancel(nil)
+	if !x.rule.Auth.Anonymous() {
+		watched := x.edge.revocations.Watch(&x.caller, cancel, x.sever)
+		defer func() {
+			if watched.End() && !x.aborted {
+				panic(http.ErrAbortHandler) // the connection must not serve another request
+			}
+		}()
 	}
-	x.edge.revocations.Guard(x.w, x.r, x.caller, (*proxying)(x))
-	return nil
-}
-
-// proxying is an exchange as the handler that Guard wants.
-type proxying exchange
-
-// ServeHTTP streams both ways. The context of r may be cancelled by a revocation.
-func (p *proxying) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	x := (*exchange)(p)
-	x.ctx.x = x
-	x.ctx.Context, x.cancel = context.WithCancelCause(r.Context())
-	defer x.cancel(nil)
 	x.startTimers()
 	defer x.stopTimers()
 	if x.r.ContentLength != 0 {
 		// The service may answer while the body is still coming; net/http would stop one for the other.
 		_ = http.NewResponseController(x.w).EnableFullDuplex() // a writer that can't is a test's
 	}
+	x.pass()
+	return nil
+}
+
+// pass hands the exchange to httputil, which streams both ways.
+func (x *exchange) pass() {
 	x.proxy = httputil.ReverseProxy{
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
-		Transport: x.upstream, BufferPool: buffers, FlushInterval: flushDelay, ErrorLog: silent,
+		Transport: x.upstream, BufferPool: buffers, ErrorLog: silent,
 	}
 	w := x.w
-	if len(r.Header["Upgrade"]) > 0 {
+	if len(x.r.Header["Upgrade"]) > 0 {
 		w = &upgradeWriter{ResponseWriter: x.w, x: x}
 	}
+	x.aborted = true // unless ServeHTTP returns
 	defer x.finish()
 	x.proxy.ServeHTTP(w, x.r.WithContext(&x.ctx))
+	x.aborted = false
 }
+
+// sever ends a read or a write that hangs: the client does not send, or does not take what it is sent. Nobody knows then
+// how much has passed, so the connection goes.
+func (x *exchange) sever() {
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(past) // a writer without deadlines is a test's
+	_ = control.SetWriteDeadline(past)
+}
+
+// past is over.
+var past = time.Unix(1, 0)
 
 // finish counts an answer that broke off, and makes sure no read of the client's body is left behind.
 func (x *exchange) finish() {
@@ -123,7 +132,7 @@ func (x *exchange) startTimers() {
 func (x *exchange) timeOut() {
 	x.cancel(errRequestTimeout)
 	if x.begun.Load() && !x.ended.Load() {
-		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines is a test's
+		x.sever()
 	}
 }
 
@@ -141,20 +150,21 @@ func (x *exchange) stopTimers() {
 func rewrite(p *httputil.ProxyRequest) {
 	x := exchangeOf(p.In.Context())
 	out, h := p.Out, p.Out.Header
+	x.values = x.room[:0]
 	path, outside := x.rule.Path.Apply(x.decision, x.path)
 	out.URL.Scheme, out.URL.Host = x.upstream.url.Scheme, x.upstream.url.Host
 	out.URL.Path, out.URL.RawPath = path, ""
 	out.URL.RawFragment, out.URL.User = "", nil
 	out.Host = x.rule.Path.Hostname
 	out.Trailer = nil // nothing that comes behind the body has been through hygiene
-	edit(h, x.rule.Request.Remove, x.rule.Request.Set, x.rule.Request.Add)
+	x.edit(h, &x.rule.Request)
 	x.identify(h)
-	set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
-	set(h, "X-Forwarded-For", x.client.String())
-	set(h, "X-Forwarded-Host", x.r.Host)
-	set(h, "X-Forwarded-Proto", x.scheme())
+	x.set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
+	x.set(h, "X-Forwarded-For", x.client.String())
+	x.set(h, "X-Forwarded-Host", x.r.Host)
+	x.set(h, "X-Forwarded-Proto", x.scheme())
 	if outside != "" {
-		set(h, "X-Forwarded-Prefix", outside)
+		x.set(h, "X-Forwarded-Prefix", outside)
 	}
 }
 
@@ -165,8 +175,15 @@ func (x *exchange) scheme() string {
 	return "http"
 }
 
-// set is http.Header.Set for a name in canonical form.
-func set(h http.Header, name, value string) { h[name] = []string{value} }
+// set gives a header its one value. The slices that headers are made of come from the exchange, while it has room.
+func (x *exchange) set(h http.Header, name, value string) {
+	if n := len(x.values); n < cap(x.values) {
+		x.values = append(x.values, value)
+		h[name] = x.values[n : n+1 : n+1]
+		return
+	}
+	h[name] = []string{value}
+}
 
 // gatewaysOwn are headers of an answer that only the gateway gives; Alt-Svc would name the service's own address.
 var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy", "Alt-Svc"}
@@ -188,12 +205,12 @@ func modify(res *http.Response) error {
 			}
 		}
 	}
-	edit(h, x.rule.Answer.Remove, x.rule.Answer.Set, x.rule.Answer.Add)
+	x.edit(h, &x.rule.Answer)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection
 	}
 	x.begun.Store(true)
-	x.answer.ReadCloser = res.Body
+	x.answer.ReadCloser, x.answer.w = res.Body, x.w
 	res.Body = &x.answer
 	return nil
 }

@@ -2,11 +2,9 @@ package edge
 
 import (
 	"net/http"
-	"net/textproto"
 	"strings"
 
 	"cloakroom.dev/gateway/internal/routing"
-	"cloakroom.dev/libs/api/v1alpha1"
 )
 
 // identify tells the service who is calling: the access token itself, which it verifies again, and the claim headers of
@@ -15,27 +13,25 @@ func (x *exchange) identify(h http.Header) {
 	if x.rule.Auth.Anonymous() {
 		return
 	}
-	spec := x.rule.Auth.Policy.Spec
-	if spec.ExtractFrom.APIKeyHeader != "" {
-		delete(h, textproto.CanonicalMIMEHeaderKey(string(spec.ExtractFrom.APIKeyHeader)))
+	delete(h, x.policy.apiKeyHeader)
+	if x.policy.header != "Authorization" {
+		delete(h, x.policy.header)
 	}
-	if at := spec.ExtractFrom.Header; at != nil {
-		delete(h, textproto.CanonicalMIMEHeaderKey(string(at.Name)))
+	if shown := h["Authorization"]; len(shown) != 1 || !isBearer(shown[0], x.raw) {
+		x.set(h, "Authorization", "Bearer "+x.raw)
 	}
-	set(h, "Authorization", "Bearer "+x.raw)
-	for i := range spec.ClaimHeaders {
-		name := textproto.CanonicalMIMEHeaderKey(string(spec.ClaimHeaders[i].Header))
-		if value := x.claim(&spec.ClaimHeaders[i]); value != "" {
-			set(h, name, value)
+	for _, c := range x.policy.claims {
+		if value := x.claim(c.claim); value != "" {
+			x.set(h, c.header, value)
 		} else {
-			delete(h, name)
+			delete(h, c.header)
 		}
 	}
 }
 
 // claim is the value of one claim as a header can carry it.
-func (x *exchange) claim(ch *v1alpha1.ClaimHeader) string {
-	switch ch.Claim {
+func (x *exchange) claim(name string) string {
+	switch name {
 	case "sub":
 		return x.caller.UserID
 	case "sid":
@@ -56,15 +52,21 @@ func (x *exchange) claim(ch *v1alpha1.ClaimHeader) string {
 	return ""
 }
 
+// isBearer reports whether a header says "Bearer raw" already, which is the usual case.
+func isBearer(value, raw string) bool {
+	const scheme = "Bearer "
+	return len(value) == len(scheme)+len(raw) && value[:len(scheme)] == scheme && value[len(scheme):] == raw
+}
+
 // edit changes a header: remove, set, add. The names are canonical.
-func edit(h http.Header, remove []string, replace, add []routing.Header) {
-	for _, name := range remove {
+func (x *exchange) edit(h http.Header, e *routing.HeaderEdit) {
+	for _, name := range e.Remove {
 		delete(h, name)
 	}
-	for _, f := range replace {
-		set(h, f.Name, f.Value)
+	for _, f := range e.Set {
+		x.set(h, f.Name, f.Value)
 	}
-	for _, f := range add {
+	for _, f := range e.Add {
 		h[f.Name] = append(h[f.Name], f.Value)
 	}
 }

@@ -12,6 +12,8 @@ type limits struct {
 	verdicts [4]routing.Verdict
 	policy   []byte
 	state    []byte
+	text     [2][96]byte // policy and state begin here
+	values   [2]string
 }
 
 // limitStrangers charges what is known of everyone, so that guessing credentials is limited too.
@@ -40,15 +42,26 @@ func (x *exchange) charge(stage routing.Stage) error {
 	if err := x.edge.limiter.Take(x.r.Context(), charges, verdicts); err != nil {
 		return err
 	}
-	x.limits.policy = routing.AppendPolicyField(x.limits.policy, charges)
-	x.limits.state = routing.AppendLimitField(x.limits.state, charges, verdicts)
-	if len(x.limits.policy) > 0 {
-		h := x.w.Header()
-		h["RateLimit-Policy"] = []string{string(x.limits.policy)}
-		h["RateLimit"] = []string{string(x.limits.state)}
-	}
+	x.tellLimits(charges, verdicts)
 	if after, refused := routing.Refused(charges, verdicts); refused {
 		return fault.Retry(fault.RateLimited, "too many requests; see Retry-After", after)
 	}
 	return nil
+}
+
+// tellLimits sets the headers that say how much is left, of both stages together.
+func (x *exchange) tellLimits(charges []routing.Charge, verdicts []routing.Verdict) {
+	l := &x.limits
+	if l.policy == nil {
+		l.policy, l.state = l.text[0][:0], l.text[1][:0]
+	}
+	l.policy = routing.AppendPolicyField(l.policy, charges)
+	l.state = routing.AppendLimitField(l.state, charges, verdicts)
+	if len(l.policy) == 0 {
+		return
+	}
+	l.values = [2]string{string(l.policy), string(l.state)}
+	h := x.w.Header()
+	h["RateLimit-Policy"] = l.values[0:1:1]
+	h["RateLimit"] = l.values[1:2:2]
 }

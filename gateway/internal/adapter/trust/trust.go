@@ -83,10 +83,9 @@ func New(opts Options) (*Trust, error) {
 	}, nil
 }
 
-// Guard serves r through next under a context that is cancelled when p is revoked, and cuts the connection loose when
-// next does not end then.
-func (t *Trust) Guard(w http.ResponseWriter, r *http.Request, p principal.Principal, next http.Handler) {
-	t.view.Guard(w, r, p, next)
+// Watch has cancel called when p is revoked, and sever a moment later, until End.
+func (t *Trust) Watch(p *principal.Principal, cancel context.CancelCauseFunc, sever func()) token.Watched {
+	return t.view.Watch(p, cancel, sever)
 }
 
 // Verifiers returns a verifier for each policy, by digest, and retires those of policies that are not among them.
@@ -215,7 +214,7 @@ func (t *Trust) reconcile(ctx context.Context, group *errgroup.Group) {
 		case set.wanted && set.stop == nil:
 			var running context.Context
 			running, set.stop = context.WithCancel(ctx)
-			group.Go(func() error { return set.JWKS.Run(running) })
+			group.Go(func() error { return set.Run(running) })
 		case !set.wanted:
 			if set.stop != nil {
 				set.stop()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -54,40 +55,51 @@ func (l *listener) Close() error {
 }
 
 // A client that stops reading is cut: each write has a deadline that grows with its length, for at least writeRate bytes
-// a second. The deadline is moved rarely, so that a write costs no system call more.
+// a second. The deadline is moved only when it has come near, so that most writes cost no call more.
 const (
 	writeStall = 30 * time.Second
 	writeRate  = 1 << 10
 )
 
+// deadlines are the write deadlines of a connection: ours, and the one that somebody else asked for, which counts more.
+type deadlines struct {
+	mu    sync.Mutex
+	ours  time.Time
+	asked bool
+}
+
 // Write sends p, or fails when the client does not take it in time.
 func (c *Conn) Write(p []byte) (int, error) {
-	now := time.Now()
-	need := now.Add(writeStall/2 + time.Duration(len(p)/writeRate)*time.Second)
-	if by := c.writeBy.Load(); by == 0 || by < need.UnixNano() {
-		if err := c.SetWriteDeadline(need.Add(writeStall / 2)); err != nil {
-			return 0, err
-		}
+	if err := c.extend(len(p)); err != nil {
+		return 0, err
 	}
 	return c.Conn.Write(p)
 }
 
-// SetWriteDeadline remembers what the deadline is.
+// extend makes sure that a write of n bytes has its time.
+func (c *Conn) extend(n int) error {
+	c.write.mu.Lock()
+	defer c.write.mu.Unlock()
+	need := time.Now().Add(writeStall/2 + time.Duration(n/writeRate)*time.Second)
+	if c.write.asked || need.Before(c.write.ours) {
+		return nil
+	}
+	c.write.ours = need.Add(writeStall / 2)
+	return c.Conn.SetWriteDeadline(c.write.ours)
+}
+
+// SetWriteDeadline sets a deadline that holds until it is taken back with the zero time.
 func (c *Conn) SetWriteDeadline(at time.Time) error {
-	c.remember(at)
+	c.write.mu.Lock()
+	defer c.write.mu.Unlock()
+	if at.IsZero() && !c.write.asked {
+		return nil // net/http says so after each request
+	}
+	c.write.asked, c.write.ours = !at.IsZero(), time.Time{}
 	return c.Conn.SetWriteDeadline(at)
 }
 
-// SetDeadline remembers what the write deadline is.
+// SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(at time.Time) error {
-	c.remember(at)
-	return c.Conn.SetDeadline(at)
-}
-
-func (c *Conn) remember(at time.Time) {
-	if at.IsZero() {
-		c.writeBy.Store(0)
-		return
-	}
-	c.writeBy.Store(at.UnixNano())
+	return errors.Join(c.SetReadDeadline(at), c.SetWriteDeadline(at))
 }

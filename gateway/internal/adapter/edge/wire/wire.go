@@ -54,9 +54,9 @@ func MustClose(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
 // Conn is a watched connection. Reads come from one goroutine at a time, as net/http does it.
 type Conn struct {
 	net.Conn
-	release func()       // gives the listener's slot back; may be called again
-	closing atomic.Bool  // a lingering close is under way
-	writeBy atomic.Int64 // deadline of writes in Unix nanoseconds, 0 for none
+	release func()      // gives the listener's slot back; may be called again
+	closing atomic.Bool // a lingering close is under way
+	write   deadlines
 
 	scan  scanner
 	ready []byte // scanned, to be handed out before anything else is read
@@ -160,7 +160,7 @@ func (c *Conn) Close() error {
 	if !ok || !c.midRequest() || c.closing.Swap(true) || half.CloseWrite() != nil {
 		return c.Conn.Close()
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 	go func() { // ends by itself within lingerTime
 		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 		_ = c.Conn.Close()
