@@ -29,6 +29,7 @@ type NewUser struct {
 	Password               secret.String // empty: no password opens the account until one is set by a reset
 	Roles                  []string      // nil for guest
 	Permissions            []principal.Permission
+	Client                 Client // of the caller
 }
 
 // CreateUser makes a person, without a session. Nobody gives more than they have, but for what every guest has.
@@ -41,7 +42,8 @@ func (s *Service) CreateUser(ctx context.Context, caller principal.Principal, in
 	if len(bad) > 0 {
 		return User{}, fault.Validation(bad...)
 	}
-	a := act{resource: resUsers, verb: actCreate, name: "user.create"}
+	client := in.Client.cleaned()
+	a := act{resource: resUsers, verb: actCreate, name: "user.create", subject: caller.UserID, client: client}
 	// The permission first: a hash is work that strangers must not be able to ask for.
 	err := s.store.View(ctx, func(tx Tx) error { return check(ctx, tx, caller, a) })
 	if err == nil && !in.Password.IsZero() {
@@ -67,9 +69,16 @@ func (s *Service) CreateUser(ctx context.Context, caller principal.Principal, in
 		if err := mayGive(ctx, tx, caller, everyone, wanted); err != nil {
 			return err
 		}
+		if err := mayCrown(ctx, tx, caller, nil, u.Roles); err != nil {
+			return err
+		}
 		u = u.born(tx.Now())
-		return tx.InsertUser(ctx, u)
+		if err := tx.InsertUser(ctx, u); err != nil {
+			return err
+		}
+		return s.askToVerify(ctx, tx, u, client)
 	})
+	s.post.wake()
 	return u, err
 }
 
@@ -90,6 +99,7 @@ type UserEdit struct {
 	Status                       *Status
 	Roles                        *[]string
 	Permissions                  *[]principal.Permission
+	Client                       Client // of the caller
 }
 
 func (e UserEdit) names() UserChange {
@@ -156,7 +166,8 @@ func (s *Service) EditUser(ctx context.Context, caller principal.Principal, user
 		return User{}, fault.Validation(bad...)
 	}
 	// The owner is left empty, so that scope self does not let people change their own rights.
-	a := act{resource: resUsers, verb: actUpdate, target: userTarget(userID)}
+	client := e.Client.cleaned()
+	a := act{resource: resUsers, verb: actUpdate, target: userTarget(userID), subject: caller.UserID, client: client}
 	a.name, a.detail = e.describe()
 	err = s.change(ctx, func(tx Tx) error {
 		if u, err = reach(ctx, tx, caller, userID, a); err != nil {
@@ -165,16 +176,20 @@ func (s *Service) EditUser(ctx context.Context, caller principal.Principal, user
 		if userID == caller.UserID && e.names().touchesIdentifiers() {
 			return errOwnNames
 		}
-		ruled := u.rules()
+		before := u
 		if err := e.apply(ctx, tx, caller, &u); err != nil {
 			return err
 		}
 		u.UpdatedAt = tx.Now()
-		if err := tx.UpdateUser(ctx, u); err != nil || !ruled || u.rules() {
+		if err := tx.UpdateUser(ctx, u); err != nil {
+			return err
+		}
+		if err := s.emailChanged(ctx, tx, before, u, client); err != nil || !before.rules() || u.rules() {
 			return err
 		}
 		return keepAnAdmin(ctx, tx)
 	})
+	s.post.wake()
 	return u, err
 }
 
@@ -236,6 +251,9 @@ func (e UserEdit) giveRights(ctx context.Context, tx Tx, caller principal.Princi
 		return err
 	}
 	if err := mayGive(ctx, tx, caller, before.Permissions, wanted); err != nil {
+		return err
+	}
+	if err := mayCrown(ctx, tx, caller, before.Roles, u.Roles); err != nil {
 		return err
 	}
 	return tx.SetRoles(ctx, u.ID, u.Roles)

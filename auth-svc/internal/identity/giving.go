@@ -45,12 +45,27 @@ func mayRule(ctx context.Context, tx Tx, caller principal.Principal, userID stri
 	if err != nil {
 		return missing(err)
 	}
+	if slices.Contains(theirs.Roles, RoleAdmin) {
+		return errOutranked // who stands above the rules is more than the sum of permissions
+	}
 	for _, p := range theirs.Permissions {
 		if !covers(mine, p) {
 			return errOutranked
 		}
 	}
 	return nil
+}
+
+// mayCrown lets only an administrator make another, whatever permissions the role is made of.
+func mayCrown(ctx context.Context, tx Tx, caller principal.Principal, had, wanted []string) error {
+	if slices.Contains(had, RoleAdmin) || !slices.Contains(wanted, RoleAdmin) {
+		return nil
+	}
+	_, above, err := standingOf(ctx, tx, caller)
+	if err == nil && !above {
+		err = errForbidden
+	}
+	return err
 }
 
 // mayHold refuses an API key that would have more rights than its owner, or than the caller who makes it.

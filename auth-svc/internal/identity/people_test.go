@@ -1,7 +1,11 @@
 package identity_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
@@ -60,4 +64,90 @@ func TestOperator_IsHeldToTheRulesAndLogged(t *testing.T) {
 	}
 	_, err = w.Service.SetStatus(t.Context(), principal.Principal{}, u.ID, identity.Blocked)
 	wantFault(t, err, fault.InvalidToken) // nobody at all is no operator
+}
+
+func TestSetRights_OnlyAnAdministratorMakesOne(t *testing.T) {
+	w := newWorld(t, ordinary)
+	root := w.SignUpAdmin("root")
+	ada := w.SignUp("ada")
+	everything := w.Caller(root.Tokens).Permissions // all that the role is made of, without the role
+	must[identity.User](t)(w.Service.SetRights(t.Context(), w.Caller(root.Tokens), ada.User.ID, []string{identity.RoleGuest}, everything))
+	caller := w.Caller(w.MustRefresh(ada.Tokens.RefreshToken))
+	_, err := w.Service.SetRights(t.Context(), caller, ada.User.ID, []string{identity.RoleAdmin}, nil)
+	wantFault(t, err, fault.Forbidden)
+	_, err = w.Service.CreateUser(t.Context(), caller, identity.NewUser{Username: "eve", Roles: []string{identity.RoleAdmin}})
+	wantFault(t, err, fault.Forbidden)
+	_, err = w.Service.SetStatus(t.Context(), caller, root.User.ID, identity.Blocked)
+	wantFault(t, err, fault.Forbidden)
+	wantFault(t, w.Service.DeleteUser(t.Context(), caller, root.User.ID), fault.Forbidden)
+}
+
+// Whatever people without the role admin do to each other and to roles, nobody's permissions ever exceed what somebody
+// among them, or every guest, had at the start.
+func TestRights_NeverGrowBeyondWhatWasGiven(t *testing.T) {
+	words := []string{"users:update:all", "users:create:all", "roles:create:all", "roles:update:all", "roles:delete:all", "files:read:all", "audit:read:all"}
+	w := newWorld(t, ordinary)
+	root := w.Caller(w.SignUpAdmin("root").Tokens)
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		role := fmt.Sprintf("role%d", run)
+		var people []string
+		entries := map[string]identity.Entry{}
+		had := map[string]bool{}
+		subset := func(label string) (ps []principal.Permission) {
+			for _, word := range rapid.SliceOfNDistinct(rapid.SampledFrom(words), 0, 4, rapid.ID).Draw(rt, label) {
+				ps = append(ps, permission(t, word))
+			}
+			return ps
+		}
+		for i := range 3 {
+			name := fmt.Sprintf("p%d-%d", run, i)
+			e := w.SignUp(name)
+			given := subset("given")
+			u, err := w.Service.SetRights(t.Context(), root, e.User.ID, []string{identity.RoleGuest}, given)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for _, p := range given {
+				had[p.String()] = true
+			}
+			entries[u.ID] = e
+			people = append(people, u.ID)
+		}
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			actor, target := rapid.SampledFrom(people).Draw(rt, "actor"), rapid.SampledFrom(people).Draw(rt, "target")
+			tokens, err := w.Refresh(entries[actor].Tokens.RefreshToken)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			e := entries[actor]
+			e.Tokens = tokens
+			entries[actor] = e
+			caller := w.Caller(tokens)
+			switch rapid.SampledFrom([]string{"rights", "role", "give", "admin", "delete role"}).Draw(rt, "step") {
+			case "rights":
+				_, _ = w.Service.SetRights(t.Context(), caller, target, []string{identity.RoleGuest}, subset("wanted"))
+			case "role":
+				_, _, _ = w.Service.PutRole(t.Context(), caller, role, subset("role's"))
+			case "give":
+				_, _ = w.Service.EditUser(t.Context(), caller, target, identity.UserEdit{Roles: &[]string{identity.RoleGuest, role}})
+			case "admin":
+				_, _ = w.Service.EditUser(t.Context(), caller, target, identity.UserEdit{Roles: &[]string{identity.RoleAdmin}})
+			case "delete role":
+				_ = w.Service.DeleteRole(t.Context(), caller, role)
+			}
+			for _, id := range people {
+				w.Write(func(ctx context.Context, tx identity.Tx) error {
+					r, err := tx.Rights(ctx, id)
+					for _, p := range r.Permissions {
+						if p.Scope == principal.All && !had[p.String()] {
+							rt.Fatalf("%s has come to %s", id, p)
+						}
+					}
+					return err
+				})
+			}
+		}
+	})
 }

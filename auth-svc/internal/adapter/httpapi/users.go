@@ -60,7 +60,7 @@ func (r createUserResponse) Headers(h http.Header) { h.Set("Location", "/v1/user
 func (a *API) createUser(ctx context.Context, caller principal.Principal, in createUserRequest) (createUserResponse, error) {
 	want := identity.NewUser{
 		Email: in.Email, Phone: in.Phone, Username: in.Username, Name: in.Name, Password: in.Password.String,
-		Permissions: in.Permissions,
+		Permissions: in.Permissions, Client: client(ctx, ""),
 	}
 	if in.Roles != nil {
 		want.Roles = append([]string{}, *in.Roles...) // not nil: no roles is a wish too
@@ -101,7 +101,7 @@ func (in updateUserRequest) Validate() []fault.Field {
 func (a *API) updateUser(ctx context.Context, caller principal.Principal, in updateUserRequest) (userBody, error) {
 	u, err := a.opts.Core.EditUser(ctx, caller, in.ID, identity.UserEdit{
 		Name: in.Name, Email: in.Email.value, Phone: in.Phone.value, Username: in.Username.value,
-		Status: in.Status, Roles: in.Roles, Permissions: in.Permissions,
+		Status: in.Status, Roles: in.Roles, Permissions: in.Permissions, Client: client(ctx, ""),
 	})
 	return newUser(u), err
 }
