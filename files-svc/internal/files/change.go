@@ -115,12 +115,15 @@ func (s *Service) Delete(ctx context.Context, owner OwnerID, id FileID, permanen
 	return nil
 }
 
-// trash moves a file to the trash. It still counts in the owner's bytes.
+// trash moves a file to the trash. It still counts in the owner's bytes. Its links end: they don't come back with it.
 func (s *Service) trash(ctx context.Context, tx Tx, o *Owner, f File, at time.Time) error {
 	f.DeletedAt, f.UpdatedAt = at, s.now()
 	f.Revision++
 	o.Files--
 	if err := tx.UpdateFile(ctx, f); err != nil {
+		return err
+	}
+	if err := tx.DeleteLinks(ctx, f.ID); err != nil {
 		return err
 	}
 	return tx.AppendEvent(ctx, Event{Kind: FileTrashed, Owner: f.Owner, File: f.ID, Version: f.Version, At: s.now()})
@@ -133,6 +136,9 @@ func (s *Service) remove(ctx context.Context, tx Tx, o *Owner, f File) error {
 		return err
 	}
 	if err := s.dropVersions(ctx, tx, o, versions, map[BlobID]bool{}); err != nil {
+		return err
+	}
+	if err := tx.DeleteLinks(ctx, f.ID); err != nil {
 		return err
 	}
 	if err := tx.DeleteFile(ctx, f.ID); err != nil {

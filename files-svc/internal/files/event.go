@@ -14,6 +14,8 @@ const (
 	FileRestored EventKind = "file.restored" // from the trash
 	FileDeleted  EventKind = "file.deleted"
 	OwnerErased  EventKind = "owner.erased"
+	LinkCreated  EventKind = "link.created"
+	LinkRevoked  EventKind = "link.revoked" // by itself: with its file, FileTrashed or FileDeleted says it
 )
 
 // Event is one line of the outbox, written in the transaction that made it true.
@@ -23,5 +25,6 @@ type Event struct {
 	Owner   OwnerID
 	File    FileID // empty for OwnerErased
 	Version int64
+	Link    LinkID // of LinkCreated and LinkRevoked
 	At      time.Time
 }

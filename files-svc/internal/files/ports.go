@@ -26,6 +26,7 @@ type Tx interface {
 	OwnerWriter
 	EpochWriter
 	UploadWriter
+	LinkWriter
 	Outbox
 }
 
@@ -38,6 +39,7 @@ type ReadTx interface {
 	OwnerReader
 	EpochReader
 	UploadReader
+	LinkReader
 	EventReader
 }
 
@@ -120,6 +122,30 @@ type BlobWriter interface {
 	DeleteBlob(ctx context.Context, id BlobID, from BlobState) error
 }
 
+// LinkReader finds links, alive or not.
+type LinkReader interface {
+	// Link finds a link. It returns fault.NotFound when there is none.
+	Link(ctx context.Context, id LinkID) (Link, error)
+	// LinkByHash finds the link of a token. It returns fault.NotFound when there is none.
+	LinkByHash(ctx context.Context, hash LinkHash) (Link, error)
+	// Links lists the links of a file, newest first.
+	Links(ctx context.Context, file FileID) ([]Link, error)
+}
+
+// LinkWriter changes links.
+type LinkWriter interface {
+	// InsertLink adds a link; its file must exist. It returns fault.Conflict when its id or its hash is there already.
+	InsertLink(ctx context.Context, l Link) error
+	// UpdateLink writes the counts of l: Downloads, Failures, FailedAt. It returns fault.NotFound when there is no such link.
+	UpdateLink(ctx context.Context, l Link) error
+	// DeleteLink removes a link. It returns fault.NotFound when there is none.
+	DeleteLink(ctx context.Context, id LinkID) error
+	// DeleteLinks removes all links of a file; there may be none.
+	DeleteLinks(ctx context.Context, file FileID) error
+	// TrimLinks removes at most limit links that have expired until a moment, and returns how many.
+	TrimLinks(ctx context.Context, until time.Time, limit int) (int64, error)
+}
+
 // Owner is the account of one person: the sums that make quota exact.
 type Owner struct {
 	ID       OwnerID
@@ -168,6 +194,11 @@ type EpochWriter interface {
 type EventReader interface {
 	// EventsAfter lists at most limit events behind a position, in the order of their commits.
 	EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error)
+	// OwnerEvents is EventsAfter for one owner.
+	OwnerEvents(ctx context.Context, owner OwnerID, seq int64, limit int) ([]Event, error)
+	// EventRange is the position of the oldest event that is kept and of the newest there ever was; when none is kept,
+	// first is last+1.
+	EventRange(ctx context.Context) (first, last int64, err error)
 }
 
 // Outbox takes what others must hear of, in the transaction that made it so.
@@ -227,7 +258,7 @@ type Meter interface {
 	// "quota", "digest", "precondition", "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
 	Uploaded(result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
-	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "event".
+	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "event".
 	Reaped(step string, n int)
 	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
 	PassEnded(took time.Duration, err error)

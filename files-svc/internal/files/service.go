@@ -13,16 +13,19 @@ import (
 
 // Options is what New can be told; the zero value works.
 type Options struct {
-	Policy         func() Policy           // asked at the start and at the commit of each upload; nil: no limits
-	Meter          Meter                   // nil: nobody listens
-	Now            func() time.Time        // nil: time.Now
-	LeaseTTL       time.Duration           // a writer not heard of for this long is dead; default 30 s
-	ReapEvery      time.Duration           // default 1 min
-	RestoreHorizon time.Duration           // how long bytes outlive their last row, so that a backup of the catalog finds them; default 24 h, negative: not at all
-	TombstoneFor   time.Duration           // how long a zombie writer is waited for; default 24 h
-	KeepEvents     time.Duration           // default 30 days
-	NewUploadID    func() string           // at least 128 random bits, safe in a path; nil: 130 bits
-	At             func(step string) error // called at each named step (Steps); an error ends the operation there. For tests and the chaos matrix
+	Policy         func() Policy    // asked at the start and at the commit of each upload; nil: no limits
+	Meter          Meter            // nil: nobody listens
+	Now            func() time.Time // nil: time.Now
+	LeaseTTL       time.Duration    // a writer not heard of for this long is dead; default 30 s
+	ReapEvery      time.Duration    // default 1 min
+	RestoreHorizon time.Duration    // how long bytes outlive their last row, so that a backup of the catalog finds them; default 24 h, negative: not at all
+	TombstoneFor   time.Duration    // how long a zombie writer is waited for; default 24 h
+	KeepEvents     time.Duration    // default 30 days
+	NewUploadID    func() string    // at least 128 random bits, safe in a path; nil: 130 bits
+
+	LinkPasswordRounds int // of PBKDF2; default 600000
+
+	At func(step string) error // called at each named step (Steps); an error ends the operation there. For tests and the chaos matrix
 }
 
 func (o Options) withDefaults() Options {
@@ -40,6 +43,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.At == nil {
 		o.At = func(string) error { return nil }
+	}
+	if o.LinkPasswordRounds <= 0 {
+		o.LinkPasswordRounds = linkPasswordRounds
 	}
 	setDefault(&o.LeaseTTL, 30*time.Second)
 	setDefault(&o.ReapEvery, time.Minute)
@@ -74,6 +80,9 @@ type Service struct {
 
 	uploads *uploadLocks
 
+	links      *linkWatch
+	stretching chan struct{} // holds one for each password that is being hashed
+
 	writing sync.Mutex // guards writer
 	writer  *writer
 	reaping sync.Mutex // guards sights: one pass at a time
@@ -89,6 +98,7 @@ func New(catalog Catalog, blobs Blobs, newID func() string, nfc func(string) str
 	return &Service{
 		catalog: catalog, blobs: blobs, newID: newID, nfc: nfc, log: log, opts: opts.withDefaults(),
 		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(),
+		links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
 	}, nil
 }
 

@@ -35,18 +35,18 @@ func (a *api) download(w http.ResponseWriter, r *http.Request, open func(context
 			return fmt.Errorf("sniff content: %w", err)
 		}
 	}
-	return a.serve(w, r, c, inline)
+	w.Header().Set("Cache-Control", "private, no-cache") // the right to read can end at any time: ask again
+	w.Header().Set("Vary", "Authorization")
+	return a.serve(w, r, c, inline, freely)
 }
 
-// serve answers with the content, as far as the request's conditions and ranges want it.
-func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, inline bool) error {
+// serve answers with the content, as far as the request's conditions and ranges want it. Before bytes go out it asks begin.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, inline bool, begin begin) error {
 	f := c.File
 	version := field.Version{ETag: f.ETag(), Modified: f.ContentAt}
 	h := w.Header()
 	h.Set("ETag", version.ETag)
 	h.Set("Last-Modified", f.ContentAt.UTC().Format(http.TimeFormat))
-	h.Set("Cache-Control", "private, no-cache") // the right to read can end at any time: ask again
-	h.Set("Vary", "Authorization")
 	switch field.Evaluate(r.Header, version) {
 	case field.NotModified:
 		w.WriteHeader(http.StatusNotModified)
@@ -62,13 +62,19 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, in
 			return fault.New(fault.RangeNotSatisfiable, "no byte of this range exists")
 		}
 	}
-	describe(h, f, inline)
 	if r.Method == http.MethodHead {
+		describe(h, f, inline)
 		h.Set("Content-Length", strconv.FormatInt(f.Size, 10))
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	return a.send(w, r, c, ranges)
+	under, done, err := begin(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	describe(h, f, inline)
+	return a.send(w, r.WithContext(under), c, ranges)
 }
 
 // describe sets what goes with every answer that has bytes in it. Whatever the bytes are, they can't act as a page of

@@ -68,6 +68,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Get("/v1/trash", "trash.list", require(web.JSON(a.trash)))
 	m.Delete("/v1/trash/{id}", "trash.delete", require(web.JSON(a.deleteTrashed)))
 	m.Post("/v1/trash/{id}/restore", "trash.restore", require(web.JSON(a.restoreTrashed)))
+	a.mountLinks(m, require)
 	m.Get("/openapi.yaml", "openapi", contract(document))
 }
 

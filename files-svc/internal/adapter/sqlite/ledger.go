@@ -95,24 +95,46 @@ func (t tx) DeleteEpoch(ctx context.Context, id files.EpochID) error {
 	return err
 }
 
-const selectEvents = `SELECT seq, kind, owner, file, version, at FROM events WHERE seq > ? ORDER BY seq LIMIT ?`
+const eventColumns = `kind, owner, file, version, link, at`
+
+func scanEvent(row scanner) (e files.Event, err error) {
+	var at int64
+	err = row.Scan(&e.Seq, &e.Kind, &e.Owner, &e.File, &e.Version, &e.Link, &at)
+	e.At = timeOf(at)
+	return e, err
+}
+
+const selectEvents = `SELECT seq, ` + eventColumns + ` FROM events WHERE seq > ? ORDER BY seq LIMIT ?`
 
 // EventsAfter implements files.EventReader.
 func (t tx) EventsAfter(ctx context.Context, seq int64, limit int) ([]files.Event, error) {
 	rows, err := t.Query(ctx, selectEvents, seq, limit)
-	return all(rows, err, func(row scanner) (e files.Event, err error) {
-		var at int64
-		err = row.Scan(&e.Seq, &e.Kind, &e.Owner, &e.File, &e.Version, &at)
-		e.At = timeOf(at)
-		return e, err
-	})
+	return all(rows, err, scanEvent)
 }
 
-const insertEvent = `INSERT INTO events (kind, owner, file, version, at) VALUES (?, ?, ?, ?, ?)`
+const selectOwnerEvents = `SELECT seq, ` + eventColumns + ` FROM events WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?`
+
+// OwnerEvents implements files.EventReader.
+func (t tx) OwnerEvents(ctx context.Context, owner files.OwnerID, seq int64, limit int) ([]files.Event, error) {
+	rows, err := t.Query(ctx, selectOwnerEvents, string(owner), seq, limit)
+	return all(rows, err, scanEvent)
+}
+
+// The sequence remembers the newest event after it has been trimmed.
+const selectEventRange = `SELECT coalesce((SELECT min(seq) FROM events), last + 1), last
+	FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) AS last)`
+
+// EventRange implements files.EventReader.
+func (t tx) EventRange(ctx context.Context) (first, last int64, err error) {
+	err = t.QueryRow(ctx, selectEventRange).Scan(&first, &last)
+	return first, last, err
+}
+
+const insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
 
 // AppendEvent implements files.Outbox.
 func (t tx) AppendEvent(ctx context.Context, e files.Event) error {
-	_, err := t.Exec(ctx, insertEvent, string(e.Kind), string(e.Owner), string(e.File), e.Version, micros(e.At))
+	_, err := t.Exec(ctx, insertEvent, string(e.Kind), string(e.Owner), string(e.File), e.Version, string(e.Link), micros(e.At))
 	return err
 }
 

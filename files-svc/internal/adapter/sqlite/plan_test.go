@@ -30,6 +30,7 @@ func TestPlans(t *testing.T) {
 		selectFileNamed: "files_by_name", selectExpired: "files_expiring", selectTrashed: "files_trashed",
 		selectBlobsIn: "blobs_dying", selectPendingBlobs: "blobs_pending", selectEpochHasBlobs: "PRIMARY KEY",
 		selectVersions: "PRIMARY KEY", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash", selectTrash: "files_in_trash",
+		selectLinkByHash: "links", selectLinks: "links_of_file", trimLinks: "links_expiring", selectOwnerEvents: "events_of_owner",
 	}
 	for sort, index := range map[files.Sort]string{
 		files.SortNewest: "files_by_creation", files.SortOldest: "files_by_creation", files.SortName: "files_by_name",

@@ -45,6 +45,8 @@ func RunCatalog(t *testing.T, open func(t *testing.T) files.Catalog) {
 		"uploads that are due":                    checkDueUploads,
 		"the trash keeps its order":               checkTrashList,
 		"versions may share a blob":               checkSharedBlob,
+		"links":                                   checkLinkRows,
+		"the range of events":                     checkEventRange,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, catalogTest{open(t)}) })
 	}

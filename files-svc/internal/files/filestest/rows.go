@@ -20,6 +20,7 @@ type state struct {
 	owners   map[files.OwnerID]files.Owner
 	epochs   map[files.EpochID]files.Epoch
 	uploads  map[files.UploadID]files.Upload
+	links    map[files.LinkID]files.Link
 	events   []files.Event
 	lastSeq  int64
 	position int64
@@ -31,7 +32,7 @@ func (s *state) clone() *state {
 	next := *s
 	next.files, next.versions, next.blobs = maps.Clone(s.files), maps.Clone(s.versions), maps.Clone(s.blobs)
 	next.owners, next.epochs, next.events = maps.Clone(s.owners), maps.Clone(s.epochs), slices.Clip(s.events)
-	next.uploads = maps.Clone(s.uploads)
+	next.uploads, next.links = maps.Clone(s.uploads), maps.Clone(s.links)
 	return &next
 }
 

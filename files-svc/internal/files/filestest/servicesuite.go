@@ -43,6 +43,11 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"another person's versions are not there":         checkVersionsForeign,
 		"the trash is listed, emptied and brought back":   checkTrashLife,
 		"what has expired can be brought back":            checkTrashExpired,
+		"a link opens until it ends":                      checkLinkLife,
+		"a link is counted exactly":                       checkLinkCount,
+		"what can not be a link is none":                  checkLinkRefusals,
+		"a link's password can not be guessed":            checkLinkPassword,
+		"downloads by a link that ends are cut":           checkLinkCut,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, newBench(t, open(t))) })
 	}

@@ -35,6 +35,9 @@ type TB interface {
 // New makes a service over stores, with ids that count up. Its log goes nowhere.
 func New(t TB, stores Stores, opts files.Options) *files.Service {
 	t.Helper()
+	if opts.LinkPasswordRounds == 0 {
+		opts.LinkPasswordRounds = 2
+	}
 	s, err := files.New(stores.Catalog, stores.Blobs, NewID, norm.NFC.String, slog.New(slog.DiscardHandler), opts)
 	if err != nil {
 		t.Fatalf("make the service: %v", err)

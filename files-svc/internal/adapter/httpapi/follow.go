@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"context"
+	_ "embed" // the page
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
+)
+
+//go:embed password.html
+var passwordPage []byte
+
+// The bounds of a form with a password.
+const (
+	maxPasswordForm  = 4 << 10
+	passwordFormTime = 10 * time.Second
+)
+
+// follow is GET, HEAD and POST /l/{token}. It asks nobody who they are; the token is the right. A password comes in the
+// body of a POST: not in the path or the query, which are written down on the way, and not in a cookie, which would open the
+// link to other pages of this browser.
+func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
+	web.HidePath(r.Context())
+	h := w.Header()
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Robots-Tag", "noindex")
+	inline, err := wantsInline(r)
+	if err != nil {
+		return err
+	}
+	var password *string
+	if r.Method == http.MethodPost {
+		given, err := readPassword(w, r)
+		if err != nil {
+			return refuseUnread(w, err)
+		}
+		password = &given
+		for _, condition := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
+			r.Header.Del(condition) // conditions of a read: this asks for the whole
+		}
+	}
+	c, err := a.files.OpenLink(r.Context(), web.Var(r, "token"), password)
+	switch {
+	case errors.Is(err, files.ErrLinkPassword) && wantsPage(r):
+		return askPassword(w)
+	case err != nil:
+		return err
+	}
+	defer c.Close()
+	if inline {
+		if inline, err = mayInline(c.Content); err != nil {
+			return err
+		}
+	}
+	return a.serve(w, r, c.Content, inline, c.Begin)
+}
+
+// readPassword reads the one field of the form.
+func readPassword(w http.ResponseWriter, r *http.Request) (string, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", fault.New(fault.UnsupportedMediaType, "send the password as a form")
+	}
+	stop := http.NewResponseController(w)
+	_ = stop.SetReadDeadline(time.Now().Add(passwordFormTime)) // fails only where there is no connection, in tests
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxPasswordForm+1))
+	_ = stop.SetReadDeadline(time.Time{})
+	switch {
+	case err != nil:
+		return "", fault.Wrap(fault.Timeout, "the form did not arrive", err)
+	case len(raw) > maxPasswordForm:
+		return "", fault.New(fault.TooLarge, "the form is too large")
+	}
+	form, err := url.ParseQuery(string(raw))
+	if err != nil || len(form) != 1 || len(form["password"]) != 1 {
+		return "", badForm("password", "REQUIRED", "the form has one field, password")
+	}
+	return form.Get("password"), nil
+}
+
+// wantsPage reports whether a person at a browser waits for the answer.
+func wantsPage(r *http.Request) bool {
+	return slices.ContainsFunc(strings.Split(r.Header.Get("Accept"), ","), func(part string) bool {
+		kind, _, _ := strings.Cut(part, ";")
+		return strings.EqualFold(strings.TrimSpace(kind), "text/html")
+	})
+}
+
+// askPassword answers with a page that asks for the password. The page is always the same: it says nothing of the file, and
+// runs nothing.
+func askPassword(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = w.Write(passwordPage) // a client that has gone is no failure of ours
+	return nil
+}
+
+// begin lets the bytes of an answer go out: it counts, and says what ends them before their time.
+type begin func(context.Context) (context.Context, func(), error)
+
+// freely is the begin of an owner's own downloads: the request's context is all that ends them.
+func freely(ctx context.Context) (context.Context, func(), error) { return ctx, func() {}, nil }
