@@ -134,7 +134,8 @@ func (a *api) pour(w http.ResponseWriter, r *http.Request, id files.UploadID, c 
 	body := &pacedBody{ctx: ctx, src: r.Body, leash: l, pace: a.pace, now: a.now}
 	c.Size, c.Content, c.Interrupt = max(r.ContentLength, files.UnknownSize), body, func(cause error) { cancel(cause) }
 	up, err := a.files.AppendUpload(ctx, owner(ctx), id, c)
-	if !body.whole() && r.ContentLength != 0 {
+	release() // from here on a later request can't cut the connection; if one has, nothing more can be read from it
+	if !body.whole() && r.ContentLength != 0 || ctx.Err() != nil {
 		w.Header().Set("Connection", "close")
 	}
 	if err != nil {
