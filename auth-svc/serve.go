@@ -36,7 +36,7 @@ func open(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (process.Se
 	return s, []process.Endpoint{
 		{Name: "public", Address: at.Public.Address, Handler: s.Handler(), Stage: run.Front},
 		{Name: "internal", Address: at.Internal.Address, Handler: s.InternalHandler(), Stage: run.Back},
-	}, nil, nil
+	}, s.OpsHandlers(), nil
 }
 
 func migrate(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) error {

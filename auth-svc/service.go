@@ -37,6 +37,8 @@ type Config struct {
 	Boot *v1alpha1.AuthConfig
 	// BaseDir is where relative paths of Boot begin; empty means the working directory.
 	BaseDir string
+	// PublicBaseURL overrides the boot object's: where people reach the gateway.
+	PublicBaseURL string
 	// OnBootstrap gets the first administrator's secrets, at the very first start only, just before they become
 	// true; it must keep them durably. Nil writes them to the file that Boot names. Without either nobody is made.
 	OnBootstrap func(Bootstrap) error
@@ -51,6 +53,7 @@ type Service struct {
 	hasher   *argon2.Hasher
 	revoked  *localview.Store
 	policy   *livePolicy
+	mailing  mailing
 	public   http.Handler
 	internal http.Handler
 	close    func() error
@@ -65,6 +68,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		return nil, err
 	}
 	policy, err := loadPolicy(ctx, cfg.Boot, deps)
+	if err != nil {
+		return nil, err
+	}
+	mailing, err := openMailing(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +96,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	core, err := identity.New(revoked, signer, hasher, identity.Options{
 		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
+		Mailer: mailing.mailer, Letters: mailing.letters,
 	})
 	if err != nil {
 		return nil, err
@@ -110,7 +118,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		Verifier: newVerifier(core, view, spec, deps.Registerer),
 	})
 	return &Service{
-		core: core, hasher: hasher, revoked: revoked, policy: policy, close: closeStore,
+		core: core, hasher: hasher, revoked: revoked, policy: policy, mailing: mailing, close: closeStore,
 		public: web.Edge(api.Public(), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
@@ -157,6 +165,9 @@ func (s *Service) Handler() http.Handler { return s.public }
 // InternalHandler serves the other services. It asks nobody who they are: only they may reach it.
 func (s *Service) InternalHandler() http.Handler { return s.internal }
 
+// OpsHandlers are what the ops port shows besides metrics and health, by pattern: the mails of development.
+func (s *Service) OpsHandlers() map[string]http.Handler { return s.mailing.ops }
+
 // Ready returns nil when requests can be served.
 func (s *Service) Ready(ctx context.Context) error {
 	return errors.Join(s.core.Ready(ctx), s.revoked.Ready(ctx))
@@ -166,6 +177,7 @@ func (s *Service) Ready(ctx context.Context) error {
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.core.Run(ctx) })
+	group.Go(func() error { return s.core.RunMail(ctx) })
 	group.Go(func() error { return s.hasher.Run(ctx) })
 	group.Go(func() error { return s.revoked.Run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })

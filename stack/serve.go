@@ -31,6 +31,7 @@ type stack struct {
 	boot     boots
 	ops      *run.Ops
 	at       listeners
+	moved    bool // PORT overrides where people come in, so links must follow
 	closers  []func() error
 }
 
@@ -110,7 +111,7 @@ func (s *stack) listen(ctx context.Context, port string) error {
 	if err != nil {
 		return fmt.Errorf("read the gateway's address: %w", err)
 	}
-	if port == "" {
+	if s.moved = port != ""; !s.moved {
 		port = configured
 	}
 	var lc net.ListenConfig
@@ -147,7 +148,11 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 	s.ops.Handle("GET /-/resources", s.source)
 
 	auth, err := open(ctx, s, "auth-svc", s.boot.auth.Spec.Telemetry, func(deps process.Deps) (*authsvc.Service, error) {
-		return authsvc.New(ctx, authsvc.Config{Boot: s.boot.auth, BaseDir: s.folder.path}, deps)
+		cfg := authsvc.Config{Boot: s.boot.auth, BaseDir: s.folder.path}
+		if s.moved {
+			cfg.PublicBaseURL = publicURL(s.at.public)
+		}
+		return authsvc.New(ctx, cfg, deps)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -167,6 +172,9 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 		return nil, nil, err
 	}
 	s.ops.OnDrain(front.Drain)
+	for pattern, h := range auth.OpsHandlers() {
+		s.ops.Handle(pattern, h)
+	}
 	for pattern, h := range front.OpsHandlers() {
 		s.ops.Handle(pattern, h)
 	}

@@ -47,8 +47,8 @@ var secretKeys = map[string]bool{
 	"authorization": true, "cookie": true, "set-cookie": true, "key_material": true, "bootstrap_token": true, "dsn": true,
 }
 
-// secretShapes finds our refresh tokens, API keys and tokens of links, and JWTs, inside any text.
-var secretShapes = regexp.MustCompile(`cr[rkl]_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*`)
+// secretShapes finds our refresh tokens, API keys and tokens of links and of mails, and JWTs, inside any text.
+var secretShapes = regexp.MustCompile(`cr[rklm]_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*`)
 
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if secretKeys[strings.ToLower(a.Key)] {
@@ -69,5 +69,6 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 
 // suspicious spares ordinary text the regular expression.
 func suspicious(s string) bool {
-	return strings.Contains(s, "crr_") || strings.Contains(s, "crk_") || strings.Contains(s, "crl_") || strings.Contains(s, "eyJ")
+	return strings.Contains(s, "crr_") || strings.Contains(s, "crk_") || strings.Contains(s, "crl_") ||
+		strings.Contains(s, "crm_") || strings.Contains(s, "eyJ")
 }

@@ -24,6 +24,7 @@ func TestNewLogger_NeverPrintsSecrets(t *testing.T) {
 		{"a refresh token in an error", slog.Any("error", errors.New("parse crr_AbCdEfGhIjKl: bad")), "AbCdEfGhIjKl"},
 		{"an API key in a group", slog.Group("g", slog.String("x", "crk_AbCdEfGhIjKl")), "AbCdEfGhIjKl"},
 		{"a link in a path", slog.String("path", "/l/crl_AbCdEfGhIjKl"), "AbCdEfGhIjKl"},
+		{"a link in a mail", slog.String("x", "https://a.example/auth/links/verify-email?token=crm_AbCdEfGhIjKl"), "AbCdEfGhIjKl"},
 		{"a secret.String", slog.Any("x", secret.NewString("hunter2")), "hunter2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

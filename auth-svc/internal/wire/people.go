@@ -11,22 +11,23 @@ import (
 
 // User is a person.
 type User struct {
-	ID          string                 `json:"id"`
-	Name        string                 `json:"name"`
-	Email       *string                `json:"email"`
-	Phone       *string                `json:"phone"`
-	Username    *string                `json:"username"`
-	Status      identity.Status        `json:"status"`
-	Roles       []string               `json:"roles"`
-	Permissions []principal.Permission `json:"permissions"`
-	CreatedAt   web.Time               `json:"created_at"`
-	UpdatedAt   web.Time               `json:"updated_at"`
+	ID            string                 `json:"id"`
+	Name          string                 `json:"name"`
+	Email         *string                `json:"email"`
+	EmailVerified bool                   `json:"email_verified"`
+	Phone         *string                `json:"phone"`
+	Username      *string                `json:"username"`
+	Status        identity.Status        `json:"status"`
+	Roles         []string               `json:"roles"`
+	Permissions   []principal.Permission `json:"permissions"`
+	CreatedAt     web.Time               `json:"created_at"`
+	UpdatedAt     web.Time               `json:"updated_at"`
 }
 
 // NewUser renders a person.
 func NewUser(u identity.User) User {
 	return User{
-		ID: u.ID, Name: u.Name, Email: OrNull(u.Email), Phone: OrNull(u.Phone), Username: OrNull(u.Username),
+		ID: u.ID, Name: u.Name, Email: OrNull(u.Email), EmailVerified: !u.EmailVerifiedAt.IsZero(), Phone: OrNull(u.Phone), Username: OrNull(u.Username),
 		Status: u.Status, Roles: OrEmpty(u.Roles), Permissions: OrEmpty(u.Permissions),
 		CreatedAt: web.Time(u.CreatedAt), UpdatedAt: web.Time(u.UpdatedAt),
 	}
