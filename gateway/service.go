@@ -176,14 +176,14 @@ func (s *Service) Handler() http.Handler { return s.handler }
 // Listen wraps the public listener: it bounds the open connections and refuses, before net/http parses them, requests
 // that two parsers could read differently.
 func (s *Service) Listen(l net.Listener) net.Listener {
-	return wire.Listen(l, int(s.boot.Spec.Limits.MaxConnections))
+	limits := s.boot.Spec.Limits
+	return wire.Listen(l, wire.Limits{Connections: int(limits.MaxConnections), HeaderBytes: int(limits.MaxHeaderBytes.Bytes())})
 }
 
 // ConfigureServer sets the limits of GatewayConfig on the public server.
 func (s *Service) ConfigureServer(srv *http.Server) {
 	limits := s.boot.Spec.Limits
-	// What package wire holds of a head that has not arrived is bounded by this too.
-	srv.MaxHeaderBytes = int(min(limits.MaxHeaderBytes.Bytes(), wire.MaxHeadBytes-8<<10))
+	srv.MaxHeaderBytes = int(limits.MaxHeaderBytes.Bytes())
 	srv.ReadHeaderTimeout = limits.ReadHeaderTimeout.Std()
 	srv.IdleTimeout = limits.IdleTimeout.Std()
 }

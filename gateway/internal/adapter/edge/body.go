@@ -89,12 +89,7 @@ func (u *upload) slow() bool {
 	return u.inside < minWindowBytes && time.Since(u.window) >= bodyWindow
 }
 
-func (u *upload) deadline(at time.Time) {
-	if u.x.ended.Load() {
-		return // the connection may be another request's by now
-	}
-	_ = http.NewResponseController(u.x.w).SetReadDeadline(at) // a writer without deadlines is a test's
-}
+func (u *upload) deadline(at time.Time) { u.x.deadlines(at, time.Time{}) }
 
 func (u *upload) fail(f *fault.Error) error {
 	u.failed.CompareAndSwap(nil, f)

@@ -145,7 +145,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	x := &exchange{edge: e, live: e.live.Load(), w: w, r: r}
-	defer x.ended.Store(true)
+	defer x.end()
 	if err := x.serve(); err != nil {
 		x.refuse(err)
 	}
@@ -161,7 +161,7 @@ func (x *exchange) refuse(err error) {
 	switch n := x.r.ContentLength; {
 	case n == 0 || x.upload.ended():
 	case n > 0 && n <= drainedBytes && x.r.Header["Expect"] == nil:
-		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime))
+		x.deadlines(time.Now().Add(drainTime), time.Time{})
 	default:
 		x.w.Header().Set("Connection", "close")
 	}

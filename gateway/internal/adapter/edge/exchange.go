@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,9 @@ type exchange struct {
 	room     [8]string
 	aborted  bool        // the proxy has panicked: the connection is being cut already
 	begun    atomic.Bool // the answer has begun
-	ended    atomic.Bool // the handler has returned: w and r belong to net/http again
+
+	mu    sync.Mutex
+	ended bool // the handler has returned: its connection may be another request's by now
 }
 
 // serve takes the request through every step. It returns the error to answer with, or nil when the answer is written.
@@ -102,7 +105,7 @@ func (x *exchange) match() error {
 	x.rule = x.decision.Rule
 	web.SetRoute(x.r.Context(), x.rule.Route)
 	if x.rule.Refused != "" {
-		x.edge.log.WarnContext(x.r.Context(), "a rule that may not be served was asked for",
+		x.edge.log.DebugContext(x.r.Context(), "a rule that may not be served was asked for",
 			"route", x.rule.Route, "rule", x.rule.Name, "why", x.rule.Refused)
 		return fault.Retry(fault.Unavailable, "this route is not served right now", misconfiguredRetry)
 	}

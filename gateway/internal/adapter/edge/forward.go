@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -87,18 +88,41 @@ func (x *exchange) pass() {
 
 // sever ends a read or a write that hangs: the client does not send, or does not take what it is sent. Nobody knows then
 // how much has passed, so the connection goes.
-func (x *exchange) sever() {
-	control := http.NewResponseController(x.w)
-	_ = control.SetReadDeadline(past) // a writer without deadlines is a test's
-	_ = control.SetWriteDeadline(past)
-}
+func (x *exchange) sever() { x.deadlines(past, past) }
 
 // past is over.
 var past = time.Unix(1, 0)
 
+// deadlines bounds reads and writes of the client's connection; a zero write deadline leaves it as it is. Once the
+// handler has returned it does nothing. It may be called from other goroutines.
+func (x *exchange) deadlines(read, write time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return
+	}
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(read) // a writer without deadlines is a test's
+	if !write.IsZero() {
+		_ = control.SetWriteDeadline(write)
+	}
+}
+
+// end is when the handler returns.
+func (x *exchange) end() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ended = true
+}
+
 // finish counts an answer that broke off, and makes sure no read of the client's body is left behind.
 func (x *exchange) finish() {
-	if x.answer.err != nil && x.ctx.Err() == nil {
+	var cut *fault.Error
+	switch {
+	case x.answer.err == nil:
+	case errors.As(context.Cause(&x.ctx), &cut):
+		x.upstream.metrics.ended(cut)
+	case x.ctx.Err() == nil:
 		x.upstream.metrics.broken.Inc()
 		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", x.answer.err.Error())
 	}
@@ -115,15 +139,18 @@ func (x *exchange) startTimers() {
 	case wait <= 0 || (x.rule.Timeouts.Request > 0 && x.rule.Timeouts.Request <= wait && x.r.ContentLength == 0):
 		// no bound, or one that the other timer holds already
 	case x.r.ContentLength == 0:
-		x.headers = time.AfterFunc(wait, func() { x.cancel(errAnswerTimeout) })
+		x.headers = time.AfterFunc(wait, x.answerTimeOut)
 	default:
-		x.headers = time.AfterFunc(time.Hour, func() { x.cancel(errAnswerTimeout) })
+		x.headers = time.AfterFunc(time.Hour, x.answerTimeOut) // made now, for the transport's goroutine to set off
 		x.headers.Stop()
-		x.upload.done = func() {
-			if !x.ended.Load() {
-				x.headers.Reset(wait)
-			}
-		}
+		x.upload.done = func() { x.headers.Reset(wait) }
+	}
+}
+
+// answerTimeOut ends an exchange whose answer has not begun; a service may also answer before it has the whole request.
+func (x *exchange) answerTimeOut() {
+	if !x.begun.Load() {
+		x.cancel(errAnswerTimeout)
 	}
 }
 
@@ -131,7 +158,7 @@ func (x *exchange) startTimers() {
 // does not read; what it has got is not the whole answer in any case, so the connection goes.
 func (x *exchange) timeOut() {
 	x.cancel(errRequestTimeout)
-	if x.begun.Load() && !x.ended.Load() {
+	if x.begun.Load() {
 		x.sever()
 	}
 }
@@ -160,7 +187,9 @@ func rewrite(p *httputil.ProxyRequest) {
 	x.edit(h, &x.rule.Request)
 	x.identify(h)
 	x.set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
-	x.set(h, "X-Forwarded-For", x.client.String())
+	if x.client.IsValid() {
+		x.set(h, "X-Forwarded-For", x.client.String())
+	}
 	x.set(h, "X-Forwarded-Host", x.r.Host)
 	x.set(h, "X-Forwarded-Proto", x.scheme())
 	if outside != "" {
@@ -191,6 +220,7 @@ var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy",
 // modify prepares a service's answer for the client.
 func modify(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
+	x.begun.Store(true)
 	if x.headers != nil {
 		x.headers.Stop()
 	}
@@ -209,7 +239,6 @@ func modify(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection
 	}
-	x.begun.Store(true)
 	x.answer.ReadCloser, x.answer.w = res.Body, x.w
 	res.Body = &x.answer
 	return nil

@@ -1,27 +1,39 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"sync"
 	"time"
 )
 
-// Listen wraps l, so that the connections it accepts are watched and never more than maxConns are open; further ones
-// wait in the system's queue. 0 is no bound.
-func Listen(l net.Listener, maxConns int) net.Listener {
-	w := &listener{Listener: l, done: make(chan struct{})}
-	if maxConns > 0 {
-		w.slots = make(chan struct{}, maxConns)
+// Limits of a listener.
+type Limits struct {
+	Connections int // open at once; further ones wait in the system's queue; 0 is no bound
+	// HeaderBytes is the server's MaxHeaderBytes: heads beyond it are let through for net/http to answer 431. 0 means
+	// 64 KiB.
+	HeaderBytes int
+}
+
+// Listen wraps l, so that the connections it accepts are watched.
+func Listen(l net.Listener, limits Limits) net.Listener {
+	w := &listener{Listener: l, done: make(chan struct{}), maxHead: cmp.Or(limits.HeaderBytes, 64<<10) + headSlack}
+	if limits.Connections > 0 {
+		w.slots = make(chan struct{}, limits.Connections)
 	}
 	return w
 }
 
+// headSlack is more than net/http itself adds to its limit.
+const headSlack = 8 << 10
+
 type listener struct {
 	net.Listener
-	slots chan struct{} // nil: no bound
-	once  sync.Once
-	done  chan struct{}
+	maxHead int
+	slots   chan struct{} // nil: no bound
+	once    sync.Once
+	done    chan struct{}
 }
 
 // Accept waits for a free slot and for the next connection of the wrapped listener.
@@ -39,7 +51,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		release()
 		return nil, err
 	}
-	return &Conn{Conn: c, release: release}, nil
+	return &Conn{Conn: c, release: release, maxHead: l.maxHead}, nil
 }
 
 func (l *listener) release() {

@@ -19,7 +19,7 @@ func TestListen_HoldsNoMoreConnectionsThanItMay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := wire.Listen(inner, 1)
+	l := wire.Listen(inner, wire.Limits{Connections: 1})
 	accepted := make(chan net.Conn, 4)
 	ended := make(chan error, 1)
 	go func() {
@@ -84,7 +84,7 @@ func (oneConn) Addr() net.Addr              { return nil }
 
 func TestConn_WritesHaveADeadlineThatIsSeldomMoved(t *testing.T) {
 	inner := &deadlineConn{}
-	c, _ := wire.Listen(oneConn{inner}, 0).Accept()
+	c, _ := wire.Listen(oneConn{inner}, wire.Limits{}).Accept()
 	for range 100 {
 		_, _ = c.Write([]byte("x"))
 		_ = c.SetWriteDeadline(time.Time{}) // as net/http does after each request
@@ -122,7 +122,7 @@ func TestConn_AnAnswerArrivesAlthoughItsRequestWasNotRead(t *testing.T) {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	})}
-	go func() { _ = srv.Serve(wire.Listen(inner, 0)) }()
+	go func() { _ = srv.Serve(wire.Listen(inner, wire.Limits{})) }()
 	t.Cleanup(func() { _ = srv.Close() })
 	for range 20 {
 		c, err := net.Dial("tcp", inner.Addr().String())
@@ -153,7 +153,7 @@ func FuzzStream(f *testing.F) {
 		f.Add([]byte(seed), uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, step uint8) {
-		c, _ := wire.Listen(oneConn{&sliceConn{rest: stream, step: max(1, int(step))}}, 0).Accept()
+		c, _ := wire.Listen(oneConn{&sliceConn{rest: stream, step: max(1, int(step))}}, wire.Limits{}).Accept()
 		out, err := io.ReadAll(io.LimitReader(c, int64(len(stream))+4096))
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("%v", err)

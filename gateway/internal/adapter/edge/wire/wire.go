@@ -10,8 +10,8 @@
 // id, log line, metric and problem document; the handler asks Refusal and closes. What follows on the connection is
 // thrown away.
 //
-// Promises: nothing is held back but the header lines of a head that has not fully arrived (bounded by MaxHeadBytes,
-// and by the server's read timeouts, since the request line passes at once); bodies are never copied; a request seen
+// Promises: nothing is held back but the header lines of a head that has not fully arrived (bounded by the server's own
+// limit, and by its read timeouts, since the request line passes at once); bodies are never copied; a request seen
 // by net/http after a refused one on the same connection is impossible.
 package wire
 
@@ -22,10 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 )
-
-// MaxHeadBytes bounds what is held of an incomplete head. It lies above net/http's own limit as web.NewServer sets it
-// (64 KiB and its slack of 4 KiB), so a longer head is let through and net/http answers 431.
-const MaxHeadBytes = 72 << 10
 
 // refusalHeader carries the reason from the connection to the handler. A client that sends it refuses only itself.
 const refusalHeader = "Cloakroom-Wire-Refusal"
@@ -54,6 +50,7 @@ func MustClose(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
 // Conn is a watched connection. Reads come from one goroutine at a time, as net/http does it.
 type Conn struct {
 	net.Conn
+	maxHead int         // bound of held
 	release func()      // gives the listener's slot back; may be called again
 	closing atomic.Bool // a lingering close is under way
 	write   deadlines
@@ -136,7 +133,7 @@ func (c *Conn) hold(rest []byte) {
 	switch {
 	case len(rest) == 0 || c.cut || c.err != nil:
 		c.held = nil
-	case len(rest) > MaxHeadBytes:
+	case len(rest) > c.maxHead:
 		c.ready, c.held, c.err = append(c.ready, rest...), nil, io.ErrUnexpectedEOF
 	default:
 		c.held = rest

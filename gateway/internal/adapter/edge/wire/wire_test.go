@@ -45,7 +45,7 @@ func serve(t testing.TB) (addr string, requests chan seen) {
 			requests <- seen{line: r.Method + " " + r.RequestURI, body: string(body)}
 			_, _ = io.WriteString(w, "ok")
 		})}
-	go func() { _ = srv.Serve(wire.Listen(l, 0)) }()
+	go func() { _ = srv.Serve(wire.Listen(l, wire.Limits{})) }()
 	t.Cleanup(func() { _ = srv.Close() })
 	return l.Addr().String(), requests
 }
