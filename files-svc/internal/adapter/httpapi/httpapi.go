@@ -54,6 +54,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Post("/v1/files", "files.upload", require(web.Func(a.upload)))
 	m.Get("/v1/files", "files.list", require(web.JSON(a.list)))
 	m.Get("/v1/files/usage", "files.usage", require(web.JSON(a.usage)))
+	m.Get("/v1/files/changes", "files.changes", require(web.JSON(a.changes)))
 	m.Get("/v1/files/{id}", "files.get", require(web.JSON(a.get)))
 	m.Patch("/v1/files/{id}", "files.update", require(web.JSON(a.update)))
 	m.Delete("/v1/files/{id}", "files.delete", require(web.JSON(a.delete)))

@@ -43,6 +43,8 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"another person's versions are not there":         checkVersionsForeign,
 		"the trash is listed, emptied and brought back":   checkTrashLife,
 		"what has expired can be brought back":            checkTrashExpired,
+		"changes are told once and in order":              checkChanges,
+		"changes that are not kept are not passed over":   checkChangesGone,
 		"a link opens until it ends":                      checkLinkLife,
 		"a link is counted exactly":                       checkLinkCount,
 		"what can not be a link is none":                  checkLinkRefusals,
