@@ -325,3 +325,17 @@ func harm(t *testing.T, path, statement string) {
 		t.Fatal(err)
 	}
 }
+
+func TestConsole_RelativePathsBeginInBase(t *testing.T) {
+	x, _ := openTerminal(t)
+	dir, config := folder(t, strings.ReplaceAll(objects, "%[1]s/", "")+policy+"# %[1]s")
+	x.config = config
+	made := lines[person](x, "user", "create", "--username", "ada", "--base", dir)
+	if _, err := os.Stat(filepath.Join(dir, "auth.db")); err != nil || len(made) != 1 {
+		t.Errorf("made %+v, %v", made, err)
+	}
+	code, _, errs := x.try("", "user", "block", "bob", "--base", dir)
+	if code != run.ExitFailure || !strings.Contains(errs, "--base "+dir) {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}

@@ -89,7 +89,7 @@ func (in NewUser) user() (u User, bad []fault.Field) {
 		u.Roles = sortedRoles(in.Roles)
 	}
 	bad = u.fill(SignupInput{Email: in.Email, Phone: in.Phone, Username: in.Username, Name: in.Name})
-	bad = append(bad, checkPermissions("permissions", in.Permissions)...)
+	bad = append(bad, checkPermissions(in.Permissions)...)
 	return u, append(bad, checkRoleCount(u.Roles)...)
 }
 
@@ -118,7 +118,7 @@ func (e UserEdit) check() (bad []fault.Field) {
 		bad = append(bad, checkRoleCount(*e.Roles)...)
 	}
 	if e.Permissions != nil {
-		bad = append(bad, checkPermissions("permissions", *e.Permissions)...)
+		bad = append(bad, checkPermissions(*e.Permissions)...)
 	}
 	return bad
 }

@@ -66,7 +66,7 @@ func (in NewAPIKey) check() (bad []fault.Field) {
 	if len(in.Permissions) == 0 {
 		bad = append(bad, fault.Field{Field: "permissions", Code: "REQUIRED", Detail: "a key needs at least one permission"})
 	}
-	return append(bad, checkPermissions("permissions", in.Permissions)...)
+	return append(bad, checkPermissions(in.Permissions)...)
 }
 
 func insertAPIKey(ctx context.Context, tx Tx, k APIKey) error {

@@ -111,14 +111,14 @@ const (
 )
 
 // checkPermissions finds what is wrong with permissions a client has sent.
-func checkPermissions(field string, ps []principal.Permission) (bad []fault.Field) {
+func checkPermissions(ps []principal.Permission) (bad []fault.Field) {
 	if len(ps) > maxPermissions {
-		return []fault.Field{{Field: field, Code: "TOO_MANY", Detail: "at most 64 permissions"}}
+		return []fault.Field{{Field: "permissions", Code: "TOO_MANY", Detail: "at most 64 permissions"}}
 	}
 	for i, p := range ps {
 		if !isPermissionWord(p.Resource) || !isPermissionWord(p.Action) || (p.Scope != principal.Self && p.Scope != principal.All) {
 			bad = append(bad, fault.Field{
-				Field: field + "[" + strconv.Itoa(i) + "]", Code: "INVALID",
+				Field: "permissions[" + strconv.Itoa(i) + "]", Code: "INVALID",
 				Detail: "resource and action are lower-case words of at most 32 letters, scope is self or all",
 			})
 		}

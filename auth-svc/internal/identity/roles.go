@@ -54,7 +54,7 @@ func (s *Service) ListRoles(ctx context.Context, caller principal.Principal, aft
 // tokens stale, however many they are (ADR 0013). created says which it was. Nobody gives more than they have, or
 // changes a role that does. Faults: Forbidden, Invalid, Conflict for the role admin.
 func (s *Service) PutRole(ctx context.Context, caller principal.Principal, name string, ps []principal.Permission) (r Role, created bool, err error) {
-	bad := checkPermissions("permissions", ps)
+	bad := checkPermissions(ps)
 	if !isRoleName(name) {
 		bad = append(bad, fault.Field{Field: "name", Code: "INVALID", Detail: "must be a lower-case word of at most 64 letters, digits, dashes or underscores"})
 	}

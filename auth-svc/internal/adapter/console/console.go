@@ -23,8 +23,9 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// Open opens the core that a folder of resources describes, and says how to close it.
-type Open func(ctx context.Context, config string, to run.IO) (core *identity.Service, closeStore func() error, err error)
+// Open opens the core that a folder of resources describes, and says how to close it. Relative paths in the resources
+// begin in base; empty is the working directory.
+type Open func(ctx context.Context, config, base string, to run.IO) (core *identity.Service, closeStore func() error, err error)
 
 // Commands are the words that need a core.
 func Commands(program string, open Open) []run.Command {
@@ -101,13 +102,14 @@ func (c *console) help(name string, verbs []verb, to run.IO) error {
 	for _, v := range verbs {
 		fmt.Fprintf(to.Stdout, "  %s %s %s\n      %s\n", c.program, name, strings.TrimSpace(v.name+" "+v.operands), v.summary)
 	}
-	_, err := fmt.Fprintf(to.Stdout, "\nEach takes --config DIR and --output text|json; --help after one shows its flags.\n")
+	_, err := fmt.Fprintf(to.Stdout, "\nEach takes --config DIR, --base DIR and --output text|json; --help after one shows its flags.\n")
 	return err
 }
 
 func (c *console) run(ctx context.Context, command string, v verb, args []string, to run.IO) (err error) {
 	fs := run.Flags(command+" "+v.name, v.summary, to)
 	config := fs.String("config", "", "folder of resources, as for serve")
+	base := fs.String("base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
 	output := fs.String("output", "text", "text, or json: one object a line")
 	if v.flags != nil {
 		v.flags(fs)
@@ -116,20 +118,26 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 	if err := run.ParseFlags(fs, flagsFirst(fs, args), want, want); err != nil {
 		return err
 	}
-	print, known := printers[*output]
+	newPrinter, known := printers[*output]
 	switch {
 	case *config == "":
 		return fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	case !known:
 		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 	}
-	core, closeStore, err := c.open(ctx, *config, to)
+	core, closeStore, err := c.open(ctx, *config, *base, to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	hint := func(verb string) string { return fmt.Sprintf("%s %s --config %s", c.program, verb, *config) }
-	return explain(v.do(identity.AsOperator(ctx), &call{core: core, operands: fs.Args(), to: to, print: print(to.Stdout), hint: hint}), hint)
+	hint := func(verb string) string {
+		line := fmt.Sprintf("%s %s --config %s", c.program, verb, *config)
+		if *base != "" {
+			line += " --base " + *base
+		}
+		return line
+	}
+	return explain(v.do(identity.AsOperator(ctx), &call{core: core, operands: fs.Args(), to: to, print: newPrinter(to.Stdout), hint: hint}), hint)
 }
 
 // flagsFirst lets flags stand after operands too, as people write them.
