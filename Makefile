@@ -15,7 +15,7 @@ help: ## list the targets
 .PHONY: run
 run: ## run the stack on http://localhost:8080; PORT, DATA_DIR and CONFIG_DIR override
 	@go build -o $(BIN)/stack ./stack
-	@exec $(BIN)/stack
+	@exec $(BIN)/stack serve
 
 .PHONY: build
 build: ## build the stack and the three services into .bin

@@ -164,6 +164,7 @@ func TestMetadata_UpdateReplaceDelete(t *testing.T) {
 	put("late", "If-None-Match", "*").refused(t, "if none", 412, "PRECONDITION_FAILED")
 	put("late", "If-None-Match", `"x"`).refused(t, "if none of these", 400, "VALIDATION_ERROR")
 	put("late", "If-Unmodified-Since", "Sat, 21 Nov 2026 10:30:15 GMT").refused(t, "by date", 400, "VALIDATION_ERROR")
+	put("ab", "Content-Range", "bytes 0-1/3").refused(t, "a part", 400, "VALIDATION_ERROR")
 	put("late", "Repr-Digest", "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:").refused(t, "a digest", 400, "DIGEST_MISMATCH")
 	if a := p.get(f.content()); string(a.body) != "two" {
 		t.Errorf("the content is %q", a.body)

@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	s.handler = web.Edge(s.edge, web.EdgeOptions{
-		Listener: "gateway", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer, Trust: trusted,
+		Listener: "gateway", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer, Trust: trusted, Strangers: true,
 	})
 	return s, nil
 }

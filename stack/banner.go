@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+
+	"cloakroom.dev/libs/resource"
 )
 
 // endpointsFile tells programs where this run listens, as the banner tells people.
@@ -24,8 +26,9 @@ func (f *folder) writeEndpoints(e endpoints) error {
 	return writeDurably(f.join(endpointsFile), append(body, '\n'), 0o644)
 }
 
-// banner is the one friendly block. It names the places of secrets and never a secret.
-func banner(w io.Writer, e endpoints, data, config string) {
+// banner is the one friendly block. It names the places of secrets and never a secret, and what is wrong with the
+// configuration, which would otherwise scroll by.
+func banner(w io.Writer, e endpoints, data, config string, findings []resource.Finding) {
 	_, _ = fmt.Fprintf(w, `
   Cloakroom is open:   %[1]s
 
@@ -37,9 +40,12 @@ func banner(w io.Writer, e endpoints, data, config string) {
 
   Try it in a second terminal:
 
-    TOKEN=$(curl -s %[1]s/v1/auth/signup -H 'Content-Type: application/json' -d '{"username":"ada","password":"a long walk in the rain"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+    TOKEN=$(curl -s %[1]s/v1/auth/signup -H 'Content-Type: application/json' -d '{"username":"grace","password":"a walk in the long rain"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
     curl -s %[1]s/v1/files -H "Authorization: Bearer $TOKEN" -F file=@README.md
     curl -s %[1]s/v1/files -H "Authorization: Bearer $TOKEN"
 
 `, e.Public, e.Ops, data, filepath.Join(data, "bootstrap.json"), config)
+	for _, f := range findings {
+		_, _ = fmt.Fprintf(w, "  Not in force:        %s\n", f)
+	}
 }

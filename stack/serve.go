@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,6 +85,9 @@ func (s *stack) configure(ctx context.Context, o options, to run.IO) error {
 	}
 	if err := s.folder.makeSecret(); err != nil {
 		return err
+	}
+	if _, err := os.Stat(o.config); err != nil {
+		return fmt.Errorf("the folder of resources: %w; set CONFIG_DIR to one, or leave it out to have one made", err)
 	}
 	s.source = dir.New(o.config, dir.Options{
 		Log: s.log, Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": "stack"}, s.registry),
@@ -226,7 +230,7 @@ func (s *stack) announce(ctx context.Context, o options, to run.IO) error {
 	if config == "" {
 		config = s.folder.join("config")
 	}
-	banner(to.Stdout, e, s.folder.path, config)
+	banner(to.Stdout, e, s.folder.path, config, s.source.Findings())
 	<-ctx.Done()
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,8 +93,19 @@ func From(r *http.Request, err error) Document {
 	}
 	return Document{
 		Type: "about:blank", Title: t.title, Status: t.status, Detail: detail,
-		Instance: requestID(r.Context()), Code: t.code, Errors: fields,
+		Instance: requestID(r.Context()), Code: t.code, Errors: told(fields),
 	}
+}
+
+// maxFields bounds how many fields are told: an answer must not be many times as large as the request it refuses.
+const maxFields = 100
+
+func told(fields []fault.Field) []fault.Field {
+	if len(fields) <= maxFields {
+		return fields
+	}
+	more := fault.Field{Field: fields[maxFields].Field, Code: "TOO_MANY", Detail: "here and further on there is more that does not fit"}
+	return append(slices.Clone(fields[:maxFields]), more)
 }
 
 // Write answers with the problem that err is. It logs err when it is not an expected refusal: internal errors, and
@@ -115,6 +127,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	body, _ := json.Marshal(doc) // plain strings and numbers: it cannot fail
+	body = append(body, '\n')
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(doc.Status)
 	if r.Method != http.MethodHead {

@@ -57,6 +57,15 @@ func TestWrite_HidesCausesAndSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
+// A request line alone has room for ten thousand unknown parameters.
+func TestFrom_TellsSoManyFieldsAndNoMore(t *testing.T) {
+	fields := make([]fault.Field, 10_000)
+	doc := problem.From(httptest.NewRequest(http.MethodGet, "/", nil), fault.Validation(fields...))
+	if len(doc.Errors) != 101 || doc.Errors[100].Code != "TOO_MANY" {
+		t.Errorf("%d fields, the last %+v", len(doc.Errors), doc.Errors[len(doc.Errors)-1])
+	}
+}
+
 func TestWrite_DropsHeadersOfTheSuccessThatDidNotCome(t *testing.T) {
 	w := httptest.NewRecorder()
 	w.Header().Set("ETag", `"x"`)

@@ -62,7 +62,11 @@ func Dispatch(ctx context.Context, program, about string, args []string, io IO, 
 	}
 	for _, c := range commands {
 		if c.Name == args[0] {
-			return exitCode(io.Stderr, program+" "+c.Name, c.Run(ctx, args[1:], io))
+			err := c.Run(ctx, args[1:], io)
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return ExitOK // told to stop before it had begun: that is no failure
+			}
+			return exitCode(io.Stderr, program+" "+c.Name, err)
 		}
 	}
 	fmt.Fprintf(io.Stderr, "%s: there is no command %q; see `%s help`\n", program, args[0], program)

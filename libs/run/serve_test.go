@@ -151,6 +151,22 @@ func TestOps_ReadySaysWhatIsMissingOnlyOnTheOpsPort(t *testing.T) {
 	}
 }
 
+// A program that is told to stop while it starts has not failed.
+func TestDispatch_StoppedWhileStarting(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for _, c := range []struct {
+		err  error
+		code int
+	}{{fmt.Errorf("open database: %w", context.Canceled), run.ExitOK}, {errors.New("disk on fire"), run.ExitFailure}} {
+		cmd := run.Command{Name: "serve", Run: func(context.Context, []string, run.IO) error { stop(); return c.err }}
+		code := run.Dispatch(ctx, "prog", "About.", []string{"serve"}, run.IO{Stdout: io.Discard, Stderr: io.Discard}, cmd)
+		if code != c.code {
+			t.Errorf("%v: exit code %d, want %d", c.err, code, c.code)
+		}
+	}
+}
+
 func TestDispatch_ExitCodesAndHelp(t *testing.T) {
 	cmd := run.Command{Name: "do", Summary: "does", Run: func(_ context.Context, args []string, io run.IO) error {
 		fs := run.Flags("do", "Does things.", io)

@@ -15,8 +15,9 @@ const sweepGrace = 2 * time.Minute
 
 // entrySet is the exact set of live entries. check may run beside anything; the rest is serialized by the view.
 type entrySet struct {
-	tables [len(kinds)]table
-	expiry expiryHeap // one element for each entry
+	tables  [len(kinds)]table
+	expiry  expiryHeap // one element for each entry
+	reading int64      // counts how often the whole log was begun anew
 }
 
 func (s *entrySet) check(p *principal.Principal) error {
@@ -53,14 +54,15 @@ func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
 	if !known || e.ID == "" {
 		return false
 	}
-	fresh := held{until: e.Until.Add(sweepGrace).Unix(), seq: e.Seq}
+	fresh := held{until: e.Until.Add(sweepGrace).Unix(), seq: e.Seq, reading: s.reading}
 	if fresh.until <= now.Unix() {
 		return true
 	}
 	old, found := s.tables[i].get(e.ID)
 	switch {
-	case found:
-		fresh = held{until: max(fresh.until, old.until), seq: max(fresh.seq, old.seq)}
+	case found && old.reading == s.reading:
+		fresh.until, fresh.seq = max(fresh.until, old.until), max(fresh.seq, old.seq)
+	case found: // the log as it is now is the truth, whatever an earlier one said of this id
 	case len(s.expiry) >= limit:
 		return false
 	default:
@@ -88,6 +90,23 @@ func (s *entrySet) sweep(now time.Time) {
 	}
 }
 
+// forgetUnread forgets the live entries that the present reading of the whole log did not have: they were undone.
+func (s *entrySet) forgetUnread(now time.Time) {
+	kept := s.expiry[:0]
+	for _, e := range s.expiry {
+		t := &s.tables[e.table]
+		h, _ := t.get(e.id)
+		if over := h.until <= now.Add(sweepGrace).Unix(); h.reading == s.reading || over { // what is over is not sent again
+			kept = append(kept, e)
+			continue
+		}
+		t.delete(e.id)
+	}
+	clear(s.expiry[len(kept):])
+	s.expiry = kept
+	heap.Init(&s.expiry)
+}
+
 func (s *entrySet) clear() {
 	for i := range s.tables {
 		s.tables[i].clear()
@@ -95,8 +114,8 @@ func (s *entrySet) clear() {
 	s.expiry = nil
 }
 
-// held is what is known of one id. until is in seconds.
-type held struct{ until, seq int64 }
+// held is what is known of one id, and by which reading. until is in seconds.
+type held struct{ until, seq, reading int64 }
 
 const shardCount = 64
 

@@ -47,6 +47,7 @@ type Follower struct {
 	acks   *acker
 
 	after   int64       // newest position taken in; touched by Run only
+	broken  bool        // the last stream did not end as planned; touched by Run only
 	ready   atomic.Bool // the live entries have been taken in once
 	up      atomic.Bool // a stream is open and has had a heartbeat
 	ends    *prometheus.CounterVec
@@ -105,6 +106,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		}
 		f.ends.WithLabelValues(string(end)).Inc()
+		f.broken = end != endRenewed
 		if end == endRenewed {
 			continue
 		}

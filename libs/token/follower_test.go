@@ -132,7 +132,7 @@ func line(e token.Entry) string {
 	return string(data) + "\n"
 }
 
-func TestFollower_ResumesWhereItWas(t *testing.T) {
+func TestFollower_LosesNothingWithItsStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := tokentest.NewOffline()
 		iss.Revoke(token.KindSession, "a")
@@ -145,7 +145,10 @@ func TestFollower_ResumesWhereItWas(t *testing.T) {
 				t.Errorf("s-%d was lost with the stream", i)
 			}
 		}
-		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, f.asked()); diff != "" {
+		if err := f.view.Check(of("a")); err == nil {
+			t.Error("the first entry was lost")
+		}
+		if diff := cmp.Diff([]string{"0", "0", "0", "0", "0", "0"}, f.asked()); diff != "" {
 			t.Errorf("asked after (-want +got):\n%s", diff)
 		}
 	})
@@ -382,7 +385,8 @@ func TestFollower_TellsEveryEntryInOrderUntilItIsTaken(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"a", "b", "c"}, taken); diff != "" || f.ended(t, "consumer") != 3 || iss.Acked(name) != 3 {
+		// What was taken comes again after a stream that broke; nothing comes before what was not taken.
+		if diff := cmp.Diff([]string{"a", "a", "a", "a", "b", "c"}, taken); diff != "" || f.ended(t, "consumer") != 3 || iss.Acked(name) != 3 {
 			t.Errorf("taken (-want +got):\n%s", diff)
 		}
 	})

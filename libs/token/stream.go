@@ -36,6 +36,7 @@ type stream struct {
 	began  time.Time // before the server began
 	renew  time.Time
 	anew   bool // the view is to be forgotten, and made from all live entries
+	reread bool // all live entries are read, and what is not among them is then forgotten
 	beaten bool // there was a heartbeat
 }
 
@@ -49,7 +50,11 @@ func (f *Follower) follow(ctx context.Context) (ending, error) {
 	s := &stream{Follower: f, began: time.Now()}
 	s.renew = s.began.Add(jitter(f.opts.MaxStreamAge, 0.2))
 	// A view that went stale may be of a log that has been replaced since. Positions are then worth nothing.
-	if s.anew = f.view.Fresh() != nil; s.anew {
+	s.anew = f.view.Fresh() != nil
+	// And so may one whose stream broke: a restored log can have grown past our position with other entries before we ask
+	// again. All live entries are read then, while the view goes on refusing what it knows, until it knows better.
+	s.reread = f.broken && !s.anew
+	if s.anew || s.reread {
 		f.after = 0
 	}
 	res, err := s.open(ctx)
@@ -62,6 +67,9 @@ func (f *Follower) follow(ctx context.Context) (ending, error) {
 	defer func() { _ = res.Body.Close() }() // only read from
 	if s.anew {
 		f.view.Reset()
+	}
+	if s.reread {
+		f.view.reread()
 	}
 	lines := bufio.NewReaderSize(res.Body, maxLineBytes)
 	for {
@@ -169,6 +177,9 @@ func (s *stream) takeHeartbeat(head, elapsedMS int64) (ending, error) {
 	}
 	if head < s.after {
 		return endGarbage, fmt.Errorf("heartbeat at %d after position %d", head, s.after)
+	}
+	if s.reread && !s.beaten {
+		s.view.forgetUnread()
 	}
 	s.after = head
 	s.view.Heard(head, s.began.Add(elapsed))

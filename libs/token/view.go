@@ -139,6 +139,20 @@ func (v *View) Reset() {
 	v.incomplete.Store(false)
 }
 
+// reread begins a reading of all live entries. What is known stays in force until forgetUnread.
+func (v *View) reread() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.set.reading++
+}
+
+// forgetUnread ends a reading: entries that were not read again are not in the log any more.
+func (v *View) forgetUnread() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.set.forgetUnread(time.Now())
+}
+
 // Head returns the newest position that is known to be applied.
 func (v *View) Head() int64 { return v.head.Load() }
 

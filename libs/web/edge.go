@@ -37,6 +37,7 @@ type EdgeOptions struct {
 	Registerer prometheus.Registerer
 	Tracer     trace.TracerProvider
 	Trust      TrustedProxies
+	Strangers  bool // callers are anybody: their traces are linked to ours and not continued
 }
 
 // Edge wraps next as the outermost handler of a listener.
@@ -46,7 +47,7 @@ func Edge(next http.Handler, opts EdgeOptions) http.Handler {
 	}
 	return &edge{
 		next: next, log: opts.Log, trust: opts.Trust,
-		metrics: newMetrics(opts.Registerer, opts.Listener), tracer: newTracer(opts.Tracer),
+		metrics: newMetrics(opts.Registerer, opts.Listener), tracer: newTracer(opts.Tracer, opts.Strangers),
 	}
 }
 

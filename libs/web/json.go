@@ -77,6 +77,7 @@ func write(w http.ResponseWriter, out any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	body = append(body, '\n') // a terminal's prompt wants a line of its own
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -66,6 +66,17 @@ func TestJSON_FillsEveryPart(t *testing.T) {
 	}
 }
 
+// A body of 1 MiB can be wrong in half a million places. Told one by one they would be an answer of 40 MB.
+func TestJSON_TellsSoManyWrongFieldsAndNoMore(t *testing.T) {
+	w, _ := call(t, "POST", "/things/a", "application/json", `{"tags":[`+strings.Repeat("1,", 400_000)+`1]}`)
+	if w.Code != 400 || w.Body.Len() > 64<<10 {
+		t.Errorf("status %d, %d bytes", w.Code, w.Body.Len())
+	}
+	if !strings.Contains(w.Body.String(), `"tags[0]"`) || !strings.Contains(w.Body.String(), `"TOO_MANY"`) {
+		t.Errorf("got %.300s", w.Body)
+	}
+}
+
 func TestJSON_RefusesWhatItDoesNotKnowExactly(t *testing.T) {
 	const ok = "application/json"
 	deep := strings.Repeat(`{"inner":`, 10_000) + "1" + strings.Repeat("}", 10_000)
@@ -141,7 +152,7 @@ func handled[T any](out T) http.Handler {
 func TestJSON_WritesStatusHeadersAndTimes(t *testing.T) {
 	w := httptest.NewRecorder()
 	handled(created{Name: "n"}).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	want := `{"name":"n","at":"0001-01-01T00:00:00.000000Z"}`
+	want := `{"name":"n","at":"0001-01-01T00:00:00.000000Z"}` + "\n"
 	if w.Code != 201 || w.Header().Get("Location") != "/x" || w.Body.String() != want {
 		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
 	}

@@ -68,26 +68,32 @@ func knownMethod(m string) string {
 
 // tracer makes server spans, and nothing at all when there is no provider: a span a request is the dearest part of a
 // lean path.
-type tracer struct{ tracer trace.Tracer }
+type tracer struct {
+	tracer    trace.Tracer
+	strangers bool // a caller's trace is linked and not continued: strangers choose neither ids nor what is sampled
+}
 
 var propagator = propagation.TraceContext{}
 
-func newTracer(p trace.TracerProvider) tracer {
+func newTracer(p trace.TracerProvider, strangers bool) tracer {
 	if p == nil {
 		return tracer{}
 	}
 	if _, off := p.(noop.TracerProvider); off {
 		return tracer{}
 	}
-	return tracer{p.Tracer("cloakroom.dev/libs/web")}
+	return tracer{p.Tracer("cloakroom.dev/libs/web"), strangers}
 }
 
 func (t tracer) start(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
 	if t.tracer == nil {
 		return ctx, noop.Span{}
 	}
-	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	return t.tracer.Start(ctx, knownMethod(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+	caller := propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	if !t.strangers {
+		return t.tracer.Start(caller, knownMethod(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+	}
+	return t.tracer.Start(ctx, knownMethod(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithLinks(trace.LinkFromContext(caller)))
 }
 
 func (t tracer) end(span trace.Span, route, method string, status int) {

@@ -141,12 +141,23 @@ func escaped(s []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
+// maxBad bounds how many faults of one body are told: a small body can be wrong in very many places.
+const maxBad = 100
+
 // assigner puts a parsed tree into Go values and remembers what did not fit.
 type assigner struct{ bad []fault.Field }
 
 func (a *assigner) refuse(path, code, detail string) {
-	a.bad = append(a.bad, fault.Field{Field: path, Code: code, Detail: detail})
+	switch {
+	case len(a.bad) < maxBad:
+		a.bad = append(a.bad, fault.Field{Field: path, Code: code, Detail: detail})
+	case len(a.bad) == maxBad:
+		a.bad = append(a.bad, fault.Field{Field: path, Code: "TOO_MANY", Detail: "here and further on there is more that does not fit"})
+	}
 }
+
+// full says that nothing more will be told, so nothing more needs to be looked at.
+func (a *assigner) full() bool { return len(a.bad) > maxBad }
 
 func (a *assigner) assign(path string, node any, v reflect.Value) {
 	if v.Kind() == reflect.Pointer {
@@ -218,6 +229,9 @@ func (a *assigner) assignSlice(path string, node any, v reflect.Value) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
 	for i, item := range list {
+		if a.full() {
+			return
+		}
 		a.assign(fmt.Sprintf("%s[%d]", path, i), item, v.Index(i))
 	}
 }

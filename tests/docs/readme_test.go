@@ -49,6 +49,16 @@ func TestReadme_CommandsDoWhatTheySay(t *testing.T) {
 	}
 }
 
+// `make run` must be what the harness runs: the program alone only prints its help.
+func TestMake_RunServes(t *testing.T) {
+	cmd := exec.Command("make", "--dry-run", "run")
+	cmd.Dir = harness.Root(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "/stack serve") {
+		t.Errorf("make run does %v\n%s", err, out)
+	}
+}
+
 // The block that the stack prints tells three lines to try: they must work as they stand, in that order, in one shell.
 func TestStack_PrintsLinesThatWork(t *testing.T) {
 	s := harness.Start(t)
@@ -66,6 +76,19 @@ func TestStack_PrintsLinesThatWork(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"items":[{`) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// People paste the printed lines first and the README's after them, on one stack: two signups under one name would leave
+// them with a refusal for a token.
+func TestStack_PrintsAnotherNameThanTheReadmes(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(harness.Root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`"username":"[^"]+"`).FindString(harness.Start(t).Output())
+	if m == "" || strings.Contains(string(raw), m) {
+		t.Errorf("the printed lines sign up %s, and so does the README", m)
 	}
 }
 

@@ -53,9 +53,31 @@ func (s *Service) CreateAPIKeyFor(ctx context.Context, caller principal.Principa
 		if err := mayHold(ctx, tx, caller, userID, made.APIKey.Permissions); err != nil {
 			return err
 		}
+		if err := boundByMaker(ctx, tx, caller, &made.APIKey); err != nil {
+			return err
+		}
 		return insertAPIKey(ctx, tx, made.APIKey)
 	})
 	return made, err
+}
+
+// boundByMaker lets a key that a key makes live no longer than that one: else whoever holds a key for a day holds it for
+// ever.
+func boundByMaker(ctx context.Context, tx Tx, caller principal.Principal, k *APIKey) error {
+	if caller.APIKeyID == "" {
+		return nil
+	}
+	maker, err := tx.APIKey(ctx, caller.APIKeyID)
+	switch {
+	case err != nil:
+		return err
+	case maker.ExpiresAt.IsZero():
+	case k.ExpiresAt.IsZero():
+		k.ExpiresAt = maker.ExpiresAt
+	case k.ExpiresAt.After(maker.ExpiresAt):
+		return fault.Validation(fault.Field{Field: "expires_at", Code: "INVALID", Detail: "must not be after the end of the key that makes it"})
+	}
+	return nil
 }
 
 // check finds what is wrong with a wish for a key.

@@ -61,6 +61,27 @@ func TestAPIKey_NeverExceedsItsMaker(t *testing.T) {
 	makeKey(t, w, program, "files:read:self")
 }
 
+// Else a key that leaks for an hour is a key for ever.
+func TestAPIKey_NeverOutlivesTheKeyThatMadeIt(t *testing.T) {
+	w := newWorld(t, ordinary)
+	ada := w.Caller(w.SignUp("ada").Tokens)
+	end := w.Clock.Now().Add(time.Hour)
+	in := identity.NewAPIKey{Name: "k", Permissions: []principal.Permission{permission(t, "api_keys:create:self")}, ExpiresAt: end}
+	maker := must[identity.MadeAPIKey](t)(w.Service.CreateAPIKey(t.Context(), ada, in))
+	ex := must[identity.ExchangedAPIKey](t)(w.Service.ExchangeAPIKey(t.Context(), maker.Secret))
+	program := identitytest.Caller(ex.AccessToken.Reveal())
+	for _, asked := range []time.Time{{}, end} {
+		in.ExpiresAt = asked
+		child := must[identity.MadeAPIKey](t)(w.Service.CreateAPIKey(t.Context(), program, in))
+		if !child.APIKey.ExpiresAt.Equal(end) {
+			t.Errorf("asked for %v, the key lives until %v, its maker until %v", asked, child.APIKey.ExpiresAt, end)
+		}
+	}
+	in.ExpiresAt = end.Add(time.Second)
+	_, err := w.Service.CreateAPIKey(t.Context(), program, in)
+	wantFields(t, err, "expires_at")
+}
+
 func TestAPIKey_LosesWhatItsMakerLoses(t *testing.T) {
 	w := newWorld(t, ordinary)
 	root, second := w.SignUpAdmin("root"), w.SignUpAdmin("second")

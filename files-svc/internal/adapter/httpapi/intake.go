@@ -42,6 +42,9 @@ func (a *api) receive(r *http.Request, body *pacedBody, formFields ...string) (i
 	if len(r.Header.Values("Content-Type")) > 1 {
 		bad = append(bad, fault.Field{Field: "Content-Type", Code: "DUPLICATE", Detail: "give it once"})
 	}
+	if r.Header.Get("Content-Range") != "" { // RFC 9110, 14.5: a part must not pass for the whole
+		bad = append(bad, fault.Field{Field: "Content-Range", Code: "UNKNOWN", Detail: "send the whole content"})
+	}
 	switch {
 	case !isForm:
 		return rawIntake(r, body, content, repr, bad)
