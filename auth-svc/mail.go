@@ -3,6 +3,8 @@ package authsvc
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"cloakroom.dev/libs/api/v1alpha1"
 
@@ -78,4 +80,13 @@ func (c Config) publicBaseURL() string {
 		return c.PublicBaseURL
 	}
 	return string(c.Boot.Spec.PublicBaseURL)
+}
+
+// ownNames are the words that stand for this very service: passwords made of them are the first that guessers try here.
+func ownNames(cfg Config) []string {
+	names := []string{"cloakroom", string(cfg.Boot.Spec.Issuer)}
+	if u, err := url.Parse(cfg.publicBaseURL()); err == nil {
+		names = append(append(names, u.Hostname()), strings.Split(u.Hostname(), ".")...)
+	}
+	return names
 }

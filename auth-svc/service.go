@@ -22,6 +22,7 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/adapter/argon2"
+	"cloakroom.dev/auth-svc/internal/adapter/breach"
 	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
 	"cloakroom.dev/auth-svc/internal/adapter/jwt"
 	"cloakroom.dev/auth-svc/internal/adapter/localview"
@@ -71,6 +72,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
+	breached, err := breach.Open()
+	if err != nil {
+		return nil, err
+	}
 	mailing, err := openMailing(cfg)
 	if err != nil {
 		return nil, err
@@ -96,7 +101,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	core, err := identity.New(revoked, signer, hasher, identity.Options{
 		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
-		Mailer: mailing.mailer, Letters: mailing.letters,
+		Mailer: mailing.mailer, Letters: mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
 	})
 	if err != nil {
 		return nil, err

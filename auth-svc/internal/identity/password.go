@@ -31,7 +31,10 @@ func (p Policy) checkPassword(field string, password secret.String, u User) []fa
 
 // checkPassword is the policy's word, and that of the guessers' lists.
 func (s *Service) checkPassword(field string, password secret.String, u User) []fault.Field {
-	return s.policy().checkPassword(field, password, u)
+	if bad := s.policy().checkPassword(field, password, u); len(bad) > 0 {
+		return bad
+	}
+	return s.checkCommon(field, password.Reveal())
 }
 
 // minBesidesName is how much of a password must be left when a name of the account is taken out of it.

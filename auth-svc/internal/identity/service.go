@@ -20,6 +20,7 @@ type Options struct {
 	Mailer   Mailer       // default: none, and then no mail is written
 	Letters  Letters      // needed with a Mailer
 	Breached Breached     // default: knows none
+	OwnNames []string     // words that stand for this very service: no password is made of them
 
 	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min
 	RotateKeysEvery time.Duration // default 0: only when asked
