@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -20,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"cloakroom.dev/files-svc/internal/adapter/httpapi"
+	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/token/tokentest"
 )
@@ -450,6 +453,70 @@ func TestUploads_SurviveARestart(t *testing.T) {
 	p.w = w2
 	p.tus("HEAD", at, nil).is(t, "after the restart", 200, "Upload-Offset", "120000")
 	p.holds(p.tus("PATCH", at, content[120_000:], "Upload-Offset", "120000").at(t, 204), content)
+}
+
+// trickle begins a PATCH that sends so much and then stays silent.
+func (p *person) trickle(at string, content []byte) (answered chan answer, end func()) {
+	body, feed := io.Pipe()
+	answered = make(chan answer, 1)
+	r := p.request("PATCH", at, body, "Tus-Resumable", "1.0.0", "Content-Type", offsetStream, "Upload-Offset", "0")
+	go func() { answered <- p.send(r) }()
+	_, _ = feed.Write(content)
+	return answered, func() { _ = feed.Close() }
+}
+
+func TestUploads_TooSlowIsCutAndKeepsTheOffset(t *testing.T) {
+	w := newWorldIn(t, t.TempDir(), tokentest.New(t), func(c *Config) {
+		c.pace = httpapi.Pace{Window: 300 * time.Millisecond, FloorBytes: 300}
+	})
+	p := w.person()
+	content := randomBytes(100_000)
+	at := p.newTus(int64(len(content)))
+	answered, end := p.trickle(at, content[:60_000])
+	defer end()
+	select {
+	case a := <-answered:
+		a.refused(t, "silent", 408, "UNAVAILABLE")
+	case <-time.After(10 * time.Second):
+		t.Fatal("not cut")
+	}
+	p.tus("HEAD", at, nil).is(t, "cut", 200, "Upload-Offset", "60000")
+	p.holds(p.tus("PATCH", at, content[60_000:], "Upload-Offset", "60000").at(t, 204), content)
+}
+
+func TestUploads_AStopCutsAndKeepsTheOffset(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	content := randomBytes(100_000)
+	at := p.newTus(int64(len(content)))
+	listener := listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() {
+		stopped <- run.Serve(ctx, run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainTimeout: 20 * time.Second},
+			[]run.Server{{Name: "files", Listener: listener, Handler: w.service.Handler()}})
+	}()
+	before := w.url
+	w.url = "http://" + listener.Addr().String()
+	answered, end := p.trickle(at, content[:60_000])
+	defer end()
+	time.Sleep(500 * time.Millisecond) // until the bytes have been read
+	stop()
+	select {
+	case a := <-answered:
+		a.refused(t, "stopped", 503, "UNAVAILABLE")
+		if a.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("an upload holds up the end")
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	w.url = before
+	p.tus("HEAD", at, nil).is(t, "elsewhere", 200, "Upload-Offset", "60000")
+	p.holds(p.tus("PATCH", at, content[60_000:], "Upload-Offset", "60000").at(t, 204), content)
 }
 
 // interop makes a request in the IETF draft, and collects the informational answers.

@@ -189,9 +189,7 @@ func (a *appending) receive(ctx context.Context) (err error) {
 	case a.c.Sum != nil && !bytes.Equal(a.c.Check.Sum(nil), a.c.Sum):
 		return ErrChecksum
 	}
-	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-	defer cancel()
-	if saveErr := a.save(saving, err == nil && a.c.Last); saveErr != nil {
+	if saveErr := a.save(ctx, err == nil && a.c.Last); saveErr != nil {
 		return errors.Join(saveErr, err)
 	}
 	return err
@@ -265,6 +263,8 @@ func (a *appending) room(ctx context.Context, end int64) error {
 	if end <= a.up.Reserved {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime) // the bytes are here, whoever has gone
+	defer cancel()
 	grow := func(want int64) error {
 		return a.update(ctx, func(tx Tx, next *Upload) error { return a.s.growReserve(ctx, tx, next, want) })
 	}
@@ -276,8 +276,10 @@ func (a *appending) room(ctx context.Context, end int64) error {
 }
 
 // save makes what has been written durable, and then says so in the row: the offset that HEAD tells is never ahead of
-// the bytes.
+// the bytes. It does so although the request may have ended: that is when it matters most.
 func (a *appending) save(ctx context.Context, sealed bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
 	a.savedAt = a.s.opts.Now()
 	sealed = sealed || a.c.AtLength && a.up.Length == a.up.Offset+a.fresh
 	if a.fresh == 0 && !sealed {

@@ -100,17 +100,19 @@ func (m *uploadModel) begin(rt *rapid.T) {
 	}
 }
 
-// broken is a line that breaks off; each piece takes a while.
+// broken is a line that breaks off, which also ends the request, as it does in net/http. Each piece takes a while.
 type broken struct {
 	io.Reader
 	clock *Clock
 	err   error
+	end   func()
 }
 
 func (b broken) Read(p []byte) (int, error) {
 	b.clock.Advance(300 * time.Millisecond)
 	n, err := b.Reader.Read(p)
 	if errors.Is(err, io.EOF) && b.err != nil {
+		b.end()
 		err = b.err
 	}
 	return n, err
@@ -130,11 +132,13 @@ func (m *uploadModel) append(rt *rapid.T) {
 	piece = piece[:rapid.IntRange(0, len(piece)).Draw(rt, "bytes")]
 	end := start + int64(len(piece))
 	c := files.Chunk{Offset: from, Size: int64(len(piece)), AtLength: true}
-	line := broken{Reader: bytes.NewReader(piece), clock: m.clock}
+	ctx, cancel := context.WithCancel(m.ctx())
+	defer cancel()
+	line := broken{Reader: bytes.NewReader(piece), clock: m.clock, end: cancel}
 	arrives := len(piece)
 	if rapid.IntRange(0, 3).Draw(rt, "breaks off") == 0 {
 		arrives = rapid.IntRange(0, len(piece)).Draw(rt, "after")
-		line = broken{Reader: bytes.NewReader(piece[:arrives]), clock: m.clock, err: io.ErrUnexpectedEOF}
+		line.Reader, line.err = bytes.NewReader(piece[:arrives]), io.ErrUnexpectedEOF
 	}
 	switch rapid.IntRange(0, 4).Draw(rt, "checksum") {
 	case 0: // right
@@ -154,7 +158,10 @@ func (m *uploadModel) append(rt *rapid.T) {
 	}
 	c.Content = line
 	u.tried = max(u.tried, end)
-	up, err := m.service.AppendUpload(m.ctx(), modelOwner, id, c)
+	up, err := m.service.AppendUpload(ctx, modelOwner, id, c)
+	if errors.Is(err, context.Canceled) && !errors.Is(err, ErrCrash) && c.Sum == nil && up.Offset != from+int64(arrives) {
+		rt.Fatalf("a line that broke off after %d at %d leaves the upload at %d", arrives, from, up.Offset)
+	}
 	m.judge(rt, id, u, c, up, err)
 }
 
@@ -207,7 +214,7 @@ func (m *uploadModel) mayFail(rt *rapid.T, id files.UploadID, u *sending, err er
 	switch {
 	case errors.Is(err, ErrCrash):
 		m.restart(rt)
-	case errors.Is(err, fault.Of(fault.Invalid)): // broke off
+	case errors.Is(err, context.Canceled): // broke off
 	case errors.Is(err, fault.Of(fault.QuotaExceeded)) && m.quota > 0:
 	case errors.Is(err, fault.Of(fault.Gone)), errors.Is(err, fault.Of(fault.NotFound)):
 		if !u.ended && m.clock.Now().Sub(u.heard) < 23*time.Hour {
