@@ -24,7 +24,8 @@ build: ## build the stack and the three services into .bin
 
 .PHONY: test
 test: ## run every test, with the race detector
-	go test -race -timeout 20m work
+	go test -race -timeout 25m work
+	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser) ***'
 
 .PHONY: test-unit
 test-unit: ## run the tests that live beside the code
@@ -40,6 +41,10 @@ test-hostile: ## run the hostile cases, black box over HTTP
 
 .PHONY: test-browser
 test-browser: ## run tus-js-client and Uppy, as npm has them, against the real gateway (needs node and npm)
+	go test -count=1 -v ./tests/browser/...
+
+.PHONY: test-browser
+test-browser: ## upload with other makers' clients, unmodified; needs node and npm
 	go test -count=1 -v ./tests/browser/...
 
 .PHONY: test-chaos
