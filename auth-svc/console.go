@@ -3,7 +3,6 @@ package authsvc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -11,9 +10,7 @@ import (
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/telemetry"
 
-	"cloakroom.dev/auth-svc/internal/adapter/argon2"
 	"cloakroom.dev/auth-svc/internal/adapter/console"
-	"cloakroom.dev/auth-svc/internal/adapter/jwt"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -29,31 +26,20 @@ func consoleCommands(program process.Program[*v1alpha1.AuthConfig]) []run.Comman
 	})
 }
 
-// openCore makes the core over the same store and with the same secrets as New, without anything that serves.
+// openCore makes the core over the same store and with the same secrets as New, without anything that serves. Mails are
+// written to the store; the service sends them.
 func openCore(ctx context.Context, cfg Config, deps Deps) (_ *identity.Service, closeStore func() error, err error) {
-	spec := cfg.Boot.Spec
-	keys, err := openKeys(cfg)
+	p, err := openParts(ctx, cfg, deps)
 	if err != nil {
 		return nil, nil, err
-	}
-	policy, err := loadPolicy(ctx, cfg.Boot, deps)
-	if err != nil {
-		return nil, nil, err
-	}
-	hasher, err := argon2.New(hashing(spec.Hashing), deps.Registerer)
-	if err != nil {
-		return nil, nil, fmt.Errorf("password hashing: %w", err)
 	}
 	store, closeStore, err := openStore(ctx, cfg, deps)
 	if err != nil {
 		return nil, nil, err
 	}
-	signer := jwt.NewSigner(keys.seal, string(spec.Issuer), audiences(spec))
-	core, err := identity.New(store, signer, hasher, identity.Options{
-		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary, Log: deps.Log,
-	})
+	core, err := identity.New(store, p.signer, p.hasher, p.options)
 	if err == nil {
-		err = prepareCore(ctx, core, signer)
+		err = prepareCore(ctx, core, p.signer)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, closeStore())

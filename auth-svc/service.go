@@ -22,7 +22,6 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/adapter/argon2"
-	"cloakroom.dev/auth-svc/internal/adapter/breach"
 	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
 	"cloakroom.dev/auth-svc/internal/adapter/jwt"
 	"cloakroom.dev/auth-svc/internal/adapter/localview"
@@ -64,28 +63,10 @@ type Service struct {
 // administrator. The caller must Close the service.
 func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	spec := cfg.Boot.Spec
-	keys, err := openKeys(cfg)
+	p, err := openParts(ctx, cfg, deps)
 	if err != nil {
 		return nil, err
 	}
-	policy, err := loadPolicy(ctx, cfg.Boot, deps)
-	if err != nil {
-		return nil, err
-	}
-	breached, err := breach.Open()
-	if err != nil {
-		return nil, err
-	}
-	mailing, err := openMailing(cfg)
-	if err != nil {
-		return nil, err
-	}
-	hasher, err := argon2.New(hashing(spec.Hashing), deps.Registerer)
-	if err != nil {
-		return nil, fmt.Errorf("password hashing: %w", err)
-	}
-	signer := jwt.NewSigner(keys.seal, string(spec.Issuer), audiences(spec))
-
 	store, closeStore, err := openStore(ctx, cfg, deps)
 	if err != nil {
 		return nil, err
@@ -98,15 +79,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	view := token.NewView(token.ViewOptions{Registerer: deps.Registerer})
 	revoked := localview.New(store, view, deps.Log, deps.Registerer)
 
-	core, err := identity.New(revoked, signer, hasher, identity.Options{
-		NewID: newID, Policy: policy.get, MAC: keys.mac, Notary: keys.notary,
-		Log: deps.Log, Observer: newObserver(deps.Registerer),
-		Mailer: mailing.mailer, Letters: mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
-	})
+	core, err := identity.New(revoked, p.signer, p.hasher, p.options)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareCore(ctx, core, signer); err != nil {
+	if err := prepareCore(ctx, core, p.signer); err != nil {
 		return nil, err
 	}
 	if err := revoked.Load(ctx); err != nil {
@@ -119,11 +96,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 
 	api := httpapi.New(httpapi.Options{
 		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
-		Cursors:  web.NewCursorCodec(keys.cursor),
+		Cursors:  web.NewCursorCodec(p.keys.cursor),
 		Verifier: newVerifier(core, view, spec, deps.Registerer),
 	})
 	return &Service{
-		core: core, hasher: hasher, revoked: revoked, policy: policy, mailing: mailing, close: closeStore,
+		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: closeStore,
 		public: web.Edge(api.Public(), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
