@@ -37,6 +37,7 @@ type api struct {
 	now      func() time.Time
 	metrics  *metrics
 	verified *verified
+	packing  chan struct{} // holds one for each archive under way
 }
 
 // Mount routes the contract to the core. Calls pass require first, which lets only known callers through; document is the
@@ -50,10 +51,12 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	a := &api{
 		files: core, policy: policy, cursors: cursors, pace: opts.Pace.withDefaults(), now: opts.Now,
 		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now),
+		packing: make(chan struct{}, archivesAtATime),
 	}
 	m.Post("/v1/files", "files.upload", require(web.Func(a.upload)))
 	m.Get("/v1/files", "files.list", require(web.JSON(a.list)))
 	m.Get("/v1/files/usage", "files.usage", require(web.JSON(a.usage)))
+	m.Get("/v1/files/archive", "files.archive", require(web.Func(a.archive)))
 	m.Get("/v1/files/changes", "files.changes", require(web.JSON(a.changes)))
 	m.Get("/v1/files/{id}", "files.get", require(web.JSON(a.get)))
 	m.Patch("/v1/files/{id}", "files.update", require(web.JSON(a.update)))
