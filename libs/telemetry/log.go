@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,11 +17,12 @@ const redacted = "[redacted]"
 
 // NewLogger makes the logger of a service: JSON lines on w.
 func NewLogger(w io.Writer, level slog.Leveler, service string) *slog.Logger {
-	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
+	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	return slog.New(contextHandler{h}).With("service", service)
 }
 
-// contextHandler adds the ids of the request and the trace that a record belongs to.
+// contextHandler adds the ids of the request and the trace that a record belongs to, and redacts. It looks at each
+// attribute itself: slog's ReplaceAttr costs an access log line half as much again, whether anything is replaced or not.
 type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -30,11 +32,15 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()))
 	}
-	return h.Handler.Handle(ctx, r)
+	return h.Handler.Handle(ctx, redactRecord(r))
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs)}
+	safe := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		safe[i], _ = redact(a)
+	}
+	return contextHandler{h.Handler.WithAttrs(safe)}
 }
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
@@ -50,21 +56,62 @@ var secretKeys = map[string]bool{
 // secretShapes finds our refresh tokens, API keys and tokens of links and of mails, and JWTs, inside any text.
 var secretShapes = regexp.MustCompile(`cr[rklm]_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*`)
 
-func redact(_ []string, a slog.Attr) slog.Attr {
-	if secretKeys[strings.ToLower(a.Key)] {
-		return slog.String(a.Key, redacted)
+// redactRecord returns r itself when there is nothing to hide, which is nearly always.
+func redactRecord(r slog.Record) slog.Record {
+	clean := !suspicious(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		_, changed := redact(a)
+		clean = clean && !changed
+		return clean
+	})
+	if clean {
+		return r
 	}
+	safe := slog.NewRecord(r.Time, r.Level, secretShapes.ReplaceAllString(r.Message, redacted), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		a, _ = redact(a)
+		safe.AddAttrs(a)
+		return true
+	})
+	return safe
+}
+
+// redact returns the attribute as it may be printed, and whether that is another one.
+func redact(a slog.Attr) (safe slog.Attr, changed bool) {
+	if secretKeys[strings.ToLower(a.Key)] {
+		return slog.String(a.Key, redacted), true
+	}
+	if a.Value.Kind() == slog.KindLogValuer {
+		a.Value = a.Value.Resolve()
+	}
+	text := ""
 	switch a.Value.Kind() {
 	case slog.KindString:
-		if text := a.Value.String(); suspicious(text) {
-			a.Value = slog.StringValue(secretShapes.ReplaceAllString(text, redacted))
-		}
+		text = a.Value.String()
+	case slog.KindGroup:
+		return redactGroup(a)
 	case slog.KindAny:
 		if err, ok := a.Value.Any().(error); ok {
-			a.Value = slog.StringValue(secretShapes.ReplaceAllString(err.Error(), redacted))
+			text = err.Error()
 		}
 	}
-	return a
+	if !suspicious(text) {
+		return a, false
+	}
+	return slog.String(a.Key, secretShapes.ReplaceAllString(text, redacted)), true
+}
+
+func redactGroup(group slog.Attr) (safe slog.Attr, changed bool) {
+	members := slices.Clone(group.Value.Group())
+	for i, member := range members {
+		var one bool
+		members[i], one = redact(member)
+		changed = changed || one
+	}
+	if !changed {
+		return group, false
+	}
+	return slog.Attr{Key: group.Key, Value: slog.GroupValue(members...)}, true
 }
 
 // suspicious spares ordinary text the regular expression.
