@@ -41,7 +41,7 @@ func openStores(ctx context.Context, cfg Config, deps Deps) (_ *stores, err erro
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	bytes, err := disk.New(cfg.path(spec.Blobs.Disk.Path), disk.Options{})
+	bytes, err := disk.New(cfg.path(spec.Blobs.Disk.Path), disk.Options{KeepFree: spec.KeepFree.Bytes()})
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of blobs: %w", err)
 	}

@@ -45,6 +45,11 @@ type FilesConfigSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the place of blobs can't change: every file would be missing; move the data, then delete and create the object"
 	Blobs Blobs `json:"blobs,omitempty"`
 
+	// KeepFree is the room that uploads leave on the disk of the blobs. The databases live there too on one machine: without
+	// it, whoever may upload could fill the disk, and nobody could even log out.
+	// +kubebuilder:default="256Mi"
+	KeepFree Size `json:"keepFree,omitempty"`
+
 	// RestoreHorizon is how far back the catalogue can be restored from a backup and still find the bytes of every file it
 	// names: bytes outlive their last row by this much. 0s removes them at the next pass; then a restored catalogue may
 	// name files whose bytes are gone.

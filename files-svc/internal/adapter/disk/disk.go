@@ -32,6 +32,10 @@ type Options struct {
 	At      func(step string) error // called at each named step (Steps); an error ends the commit there. For tests and the chaos matrix
 	NoTemp  bool                    // create blobs under their names at once, as on a filesystem without unnamed files
 	Syncing func(*os.File) error    // takes the place of fsync in tests
+
+	// KeepFree is how many bytes of the filesystem are left to others: writes that would go on below it are refused as on a
+	// full disk. Zero leaves nothing.
+	KeepFree int64
 }
 
 // The named steps of a commit.
@@ -45,9 +49,10 @@ var Steps = []string{StepSynced, StepLinked}
 
 // Blobs is a files.Blobs on a local filesystem.
 type Blobs struct {
-	root *os.Root
-	dirs *dirs
-	opts Options
+	root   *os.Root
+	folder *os.File // the root again, for questions about its filesystem
+	dirs   *dirs
+	opts   Options
 }
 
 var _ files.Blobs = (*Blobs)(nil)
@@ -67,13 +72,32 @@ func New(folder string, opts Options) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the blob folder: %w", ioFault(err))
 	}
-	b := &Blobs{root: root, opts: opts}
+	self, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the blob folder: %w", ioFault(err)), root.Close())
+	}
+	b := &Blobs{root: root, folder: self, opts: opts}
 	b.dirs = newDirs(root, opts.Syncing)
 	return b, nil
 }
 
 // Close gives the folder back. Open readers go on.
-func (b *Blobs) Close() error { return errors.Join(b.dirs.close(), b.root.Close()) }
+func (b *Blobs) Close() error { return errors.Join(b.dirs.close(), b.folder.Close(), b.root.Close()) }
+
+// room fails like a full disk when less than KeepFree is left for ordinary users of the filesystem.
+func (b *Blobs) room() error {
+	if b.opts.KeepFree <= 0 {
+		return nil
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Fstatfs(int(b.folder.Fd()), &fs); err != nil {
+		return nil //nolint:nilerr // who can't tell how full it is finds out by writing
+	}
+	if int64(fs.Bavail)*int64(fs.Bsize) < b.opts.KeepFree { //nolint:unconvert // the types differ between systems
+		return fault.New(fault.StorageFull, "no room left for uploads")
+	}
+	return nil
+}
 
 // place is where a blob lies.
 type place struct {

@@ -301,3 +301,26 @@ func TestWalk_IgnoresWhatIsNotOurs(t *testing.T) {
 		t.Errorf("a link out of the folder was followed: %d bytes", len(content))
 	}
 }
+
+func TestCreate_LeavesRoomForOthers(t *testing.T) {
+	folder := t.TempDir()
+	roomy, err := disk.New(folder, disk.Options{KeepFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer roomy.Close()
+	full, err := disk.New(folder, disk.Options{KeepFree: 1 << 62})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	id := files.NewBlobID("0199d3f0-7a51-7c3e-9b1c-6f2a5d0e4b7a", 1)
+	if _, err := full.Create(t.Context(), id); fault.KindOf(err) != fault.StorageFull {
+		t.Errorf("a write below the floor returned %v", err)
+	}
+	sink, err := roomy.Create(t.Context(), id)
+	if err != nil {
+		t.Fatalf("a write above the floor returned %v", err)
+	}
+	sink.Abort()
+}

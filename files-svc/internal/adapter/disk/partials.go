@@ -64,6 +64,9 @@ type partialSink struct {
 // AppendPartial implements files.Partials. The lock on the file is the kernel's: it holds between processes, and ends
 // with the process that has it.
 func (b *Blobs) AppendPartial(_ context.Context, id files.UploadID, offset int64) (files.PartialSink, error) {
+	if err := b.room(); err != nil {
+		return nil, err
+	}
 	name, err := partialPath(id)
 	if err != nil {
 		return nil, err
@@ -134,6 +137,7 @@ func (s *partialSink) Write(p []byte) (int, error) {
 	if s.size-s.flushed >= flushEvery {
 		beginWriteOut(s.file, s.flushed, s.size-s.flushed)
 		s.flushed = s.size
+		return n, s.store.room()
 	}
 	return n, nil
 }

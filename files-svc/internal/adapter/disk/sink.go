@@ -28,6 +28,9 @@ type sink struct {
 // Create implements files.Blobs.
 func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, error) {
 	p, err := placeOf(id)
+	if err == nil {
+		err = b.room()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	if s.written-s.flushed >= flushEvery {
 		beginWriteOut(s.file, s.flushed, s.written-s.flushed)
 		s.flushed = s.written
+		return n, s.store.room()
 	}
 	return n, nil
 }
