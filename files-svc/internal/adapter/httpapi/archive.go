@@ -28,7 +28,11 @@ func (a *api) archive(w http.ResponseWriter, r *http.Request) error {
 	}
 	select {
 	case a.packing <- struct{}{}:
-		defer func() { <-a.packing }()
+		a.metrics.archives.Inc()
+		defer func() {
+			<-a.packing
+			a.metrics.archives.Dec()
+		}()
 	default:
 		return fault.Retry(fault.Overloaded, "too many archives are being packed", 5*time.Second)
 	}

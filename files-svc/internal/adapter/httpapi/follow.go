@@ -41,7 +41,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 	}
 	var password *string
 	if r.Method == http.MethodPost {
-		given, err := readPassword(w, r)
+		given, err := a.readPassword(w, r)
 		if err != nil {
 			return refuseUnread(w, err)
 		}
@@ -67,12 +67,12 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readPassword reads the one field of the form.
-func readPassword(w http.ResponseWriter, r *http.Request) (string, error) {
+func (a *api) readPassword(w http.ResponseWriter, r *http.Request) (string, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return "", fault.New(fault.UnsupportedMediaType, "send the password as a form")
 	}
 	stop := http.NewResponseController(w)
-	_ = stop.SetReadDeadline(time.Now().Add(passwordFormTime)) // fails only where there is no connection, in tests
+	_ = stop.SetReadDeadline(a.now().Add(passwordFormTime)) // fails only where there is no connection, in tests
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxPasswordForm+1))
 	_ = stop.SetReadDeadline(time.Time{})
 	switch {

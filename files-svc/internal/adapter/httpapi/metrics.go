@@ -7,6 +7,7 @@ import (
 
 type metrics struct {
 	uploading, downloading prometheus.Gauge
+	archives               prometheus.Gauge
 	downloads              *prometheus.CounterVec
 	downloadedBytes        prometheus.Counter
 }
@@ -18,6 +19,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}, []string{"direction"})
 	return &metrics{
 		uploading: running.WithLabelValues("up"), downloading: running.WithLabelValues("down"),
+		archives: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_archives_in_flight", Help: "Archives being packed and sent; at most 16, beyond that 503.",
+		}),
 		downloads: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_downloads_total",
 			Help: "Contents sent: whole or in ranges (ok), cut because the client or its session went (cut), or because reading failed (error).",

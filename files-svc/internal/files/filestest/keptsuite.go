@@ -12,9 +12,9 @@ import (
 	"cloakroom.dev/libs/fault"
 )
 
-func (b *bench) replace(t *testing.T, owner files.OwnerID, id files.FileID, content string) files.File {
+func (b *bench) replace(t *testing.T, id files.FileID, content string) files.File {
 	t.Helper()
-	f, err := b.Replace(As(t.Context(), owner), owner, id, files.NewContent{Size: int64(len(content))}, strings.NewReader(content))
+	f, err := b.Replace(As(t.Context(), ann), ann, id, files.NewContent{Size: int64(len(content))}, strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,8 @@ func (b *bench) versionNumbers(t *testing.T, id files.FileID, before int64, limi
 func checkVersionRestore(t *testing.T, b *bench) {
 	b.policy.Store(&files.Policy{KeepVersions: 2, QuotaBytes: 11})
 	f := b.upload(t, ann, "f", "one")
-	b.replace(t, ann, f.ID, "two")
-	newest := b.replace(t, ann, f.ID, "three")
+	b.replace(t, f.ID, "two")
+	newest := b.replace(t, f.ID, "three")
 	keys := len(Keys(t, b.stores.Blobs))
 	ctx := As(t.Context(), ann)
 
@@ -107,7 +107,7 @@ func checkVersionRestore(t *testing.T, b *bench) {
 func checkVersionsForeign(t *testing.T, b *bench) {
 	b.policy.Store(&files.Policy{KeepVersions: 2})
 	f := b.upload(t, ann, "f", "one")
-	b.replace(t, ann, f.ID, "two")
+	b.replace(t, f.ID, "two")
 	ctx := As(t.Context(), bob)
 	for _, as := range []files.OwnerID{ann, bob} {
 		_, _, err1 := b.Versions(ctx, as, f.ID, 0, 0)
@@ -132,7 +132,7 @@ func checkTrashLife(t *testing.T, b *bench) {
 	var all []files.File
 	for _, name := range []string{"a", "b", "c"} {
 		f := b.upload(t, ann, name, name)
-		all = append(all, b.replace(t, ann, f.ID, name+name))
+		all = append(all, b.replace(t, f.ID, name+name))
 	}
 	_, err := b.RestoreTrashed(ctx, ann, all[0].ID)
 	wantKind(t, err, fault.NotFound) // it is not in the trash

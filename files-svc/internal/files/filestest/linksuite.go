@@ -66,7 +66,7 @@ func checkLinkLife(t *testing.T, b *bench) {
 	if got, err := b.follow(t, token, nil); got != "old" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	b.replace(t, ann, f.ID, "new")
+	b.replace(t, f.ID, "new")
 	if got, err := b.follow(t, token, nil); got != "new" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
