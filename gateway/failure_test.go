@@ -203,16 +203,27 @@ func TestTrace_OneRequestIsOneStory(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	w := start(t, setup{tracer: provider})
-	const parent = "4bf92f3577b34da6a3ce929d0e0e4736"
-	w.want(w.get("/open", "traceparent: 00-"+parent+"-00f067aa0ba902b7-01"), 200, "")
+	const stranger = "4bf92f3577b34da6a3ce929d0e0e4736"
+	w.want(w.get("/open", "traceparent: 00-"+stranger+"-00f067aa0ba902b7-01", "tracestate: evil=1"), 200, "")
 	eventually(t, "both spans have ended", func() bool { return len(spans.GetSpans()) == 2 })
 	outbound, server := spans.GetSpans()[0], spans.GetSpans()[1]
-	if server.Name != "GET open" || outbound.Name != "GET files" || server.Parent.SpanID().String() != "00f067aa0ba902b7" ||
-		outbound.Parent.SpanID() != server.SpanContext.SpanID() {
-		t.Errorf("%s below %s, %s below %s", server.Name, server.Parent.SpanID(), outbound.Name, outbound.Parent.SpanID())
+	if server.Name != "GET open" || outbound.Name != "GET files" || outbound.Parent.SpanID() != server.SpanContext.SpanID() {
+		t.Errorf("%s, %s below %s", server.Name, outbound.Name, outbound.Parent.SpanID())
 	}
-	want := fmt.Sprintf("00-%s-%s-01", parent, outbound.SpanContext.SpanID())
-	if got := w.files.last(t).Header.Values("Traceparent"); len(got) != 1 || got[0] != want {
-		t.Errorf("the service got %v, want %s", got, want)
+	if len(server.Links) != 1 || server.Links[0].SpanContext.TraceID().String() != stranger || server.Parent.IsValid() {
+		t.Errorf("a stranger's trace is to be linked, not continued: %+v", server)
+	}
+	got := w.files.last(t).Header
+	want := fmt.Sprintf("00-%s-%s-01", server.SpanContext.TraceID(), outbound.SpanContext.SpanID())
+	if ids := got.Values("Traceparent"); len(ids) != 1 || ids[0] != want || got.Get("Tracestate") != "" {
+		t.Errorf("the service got %v %q, want %s", ids, got.Get("Tracestate"), want)
+	}
+}
+
+func TestTrace_WithoutTracingStrangersTracesEndHere(t *testing.T) {
+	w := start(t, setup{})
+	w.want(w.get("/open", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate: evil=1"), 200, "")
+	if h := w.files.last(t).Header; h.Get("Traceparent") != "" || h.Get("Tracestate") != "" {
+		t.Errorf("%v", h)
 	}
 }

@@ -18,6 +18,8 @@ func (x *exchange) strip() {
 			delete(x.r.Header, name)
 		}
 	}
+	delete(x.r.Header, "Traceparent") // web.Edge has linked to it; what services continue begins here
+	delete(x.r.Header, "Tracestate")
 	if up := x.r.Header["Upgrade"]; up != nil && !x.webSocket() {
 		delete(x.r.Header, "Upgrade") // h2c above all: behind an upgrade nothing is checked any more
 	}

@@ -78,8 +78,7 @@ func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var propagator = propagation.TraceContext{}
 
-// start begins the client span and names it to the service. Without tracing here, the client's own trace context has
-// passed with its headers.
+// start begins the client span and names it to the service.
 func (u *Upstream) start(r *http.Request) trace.Span {
 	if u.tracer == nil {
 		return nil
