@@ -21,6 +21,7 @@ const (
 	purposeTokenMAC    = "mac refresh tokens and api keys"
 	purposeCursors     = "seal cursors"
 	purposeAudit       = "sign the audit trail"
+	purposeFactors     = "seal second factors"
 )
 
 // derivedKeys is every symmetric key of the service.
@@ -29,6 +30,7 @@ type derivedKeys struct {
 	mac    *keyring.MAC
 	cursor [32]byte
 	notary *keyring.Notary
+	factor *keyring.Sealer
 }
 
 // openKeys reads the configured secrets and derives the keys.
@@ -44,11 +46,12 @@ func openKeys(cfg Config) (derivedKeys, error) {
 		}
 	}
 	var k derivedKeys
-	var errs [4]error
+	var errs [5]error
 	k.seal, errs[0] = ring.Sealer(purposeSigningKeys)
 	k.mac, errs[1] = macRing.MAC(purposeTokenMAC)
 	k.cursor, errs[2] = ring.Key(purposeCursors)
 	k.notary, errs[3] = ring.Notary(purposeAudit)
+	k.factor, errs[4] = ring.Sealer(purposeFactors)
 	return k, errors.Join(errs[:]...)
 }
 

@@ -25,7 +25,7 @@ func newObserver(reg prometheus.Registerer) observer {
 	f := promauto.With(reg)
 	return observer{
 		logins: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "cloakroom_auth_logins_total", Help: "Logins: ok, denied, error.",
+			Name: "cloakroom_auth_logins_total", Help: "Logins: ok, challenged (a second factor is still to be shown), denied, error.",
 		}, []string{"result"}),
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_refreshes_total",

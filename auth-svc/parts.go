@@ -7,6 +7,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/adapter/argon2"
 	"cloakroom.dev/auth-svc/internal/adapter/breach"
 	"cloakroom.dev/auth-svc/internal/adapter/jwt"
+	"cloakroom.dev/auth-svc/internal/adapter/totp"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -45,6 +46,7 @@ func openParts(ctx context.Context, cfg Config, deps Deps) (p parts, err error) 
 		NewID: newID, Policy: p.policy.get, MAC: p.keys.mac, Notary: p.keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
 		Mailer: p.mailing.mailer, Letters: p.mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
+		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor,
 	}
 	return p, nil
 }

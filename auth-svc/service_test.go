@@ -320,7 +320,7 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 	call(t, s, "POST", "/v1/auth/refresh", "", object{"refresh_token": ada["refresh_token"]})
 	call(t, s, "POST", "/v1/auth/refresh", "", object{"refresh_token": "crr_forged"})
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP cloakroom_auth_logins_total Logins: ok, denied, error.
+# HELP cloakroom_auth_logins_total Logins: ok, challenged (a second factor is still to be shown), denied, error.
 # TYPE cloakroom_auth_logins_total counter
 cloakroom_auth_logins_total{result="denied"} 1
 cloakroom_auth_logins_total{result="ok"} 1

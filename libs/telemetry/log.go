@@ -54,7 +54,7 @@ var secretKeys = map[string]bool{
 }
 
 // secretShapes finds our refresh tokens, API keys and tokens of links and of mails, and JWTs, inside any text.
-var secretShapes = regexp.MustCompile(`cr[rklm]_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*`)
+var secretShapes = regexp.MustCompile(`cr[rklmf]_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*`)
 
 // redactRecord returns r itself when there is nothing to hide, which is nearly always.
 func redactRecord(r slog.Record) slog.Record {
@@ -117,5 +117,5 @@ func redactGroup(group slog.Attr) (safe slog.Attr, changed bool) {
 // suspicious spares ordinary text the regular expression.
 func suspicious(s string) bool {
 	return strings.Contains(s, "crr_") || strings.Contains(s, "crk_") || strings.Contains(s, "crl_") ||
-		strings.Contains(s, "crm_") || strings.Contains(s, "eyJ")
+		strings.Contains(s, "crm_") || strings.Contains(s, "crf_") || strings.Contains(s, "eyJ")
 }

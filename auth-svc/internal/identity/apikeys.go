@@ -50,6 +50,9 @@ func (s *Service) CreateAPIKeyFor(ctx context.Context, caller principal.Principa
 		if err != nil {
 			return err
 		}
+		if err := guardedByFactor(ctx, tx, caller); err != nil {
+			return err
+		}
 		if err := mayHold(ctx, tx, caller, userID, made.APIKey.Permissions); err != nil {
 			return err
 		}

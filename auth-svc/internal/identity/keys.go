@@ -68,6 +68,11 @@ func (s *Service) KillSigningKey(ctx context.Context, caller principal.Principal
 		if err != nil {
 			return err
 		}
+		if caller.APIKeyID == "" { // a key with this permission was made by somebody who had proved to be who they are
+			if err := recentlyProved(ctx, t.tx, caller); err != nil {
+				return err
+			}
+		}
 		err = t.tx.DeleteSigningKey(ctx, kid)
 		if errors.Is(err, fault.Of(fault.NotFound)) {
 			return errNoSigningKey

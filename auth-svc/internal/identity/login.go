@@ -23,12 +23,19 @@ var (
 	errAtCap       = fault.New(fault.Conflict, "too many sessions; end one on another device first")
 )
 
-// Login opens a session. Faults: InvalidCredentials for every refusal alike, at the cost of one hash;
+// Login opens a session, or for somebody with a second factor a challenge: then the answer is Entry.Pending alone. Faults: InvalidCredentials for every refusal alike, at the cost of one hash;
 // AccountDeactivated only to who has proved the password; RateLimited, Overloaded; Conflict at the session cap when
 // the policy refuses there.
 func (s *Service) Login(ctx context.Context, in LoginInput) (Entry, error) {
 	e, err := s.login(ctx, in)
+	s.observeLogin(e, err)
+	return e, err
+}
+
+func (s *Service) observeLogin(e Entry, err error) {
 	switch kind := fault.KindOf(err); {
+	case err == nil && e.Pending != nil:
+		s.opts.Observer.Login("challenged")
 	case err == nil:
 		s.opts.Observer.Login("ok")
 	case kind == fault.Internal || kind == fault.Unavailable || kind == fault.StorageFull:
@@ -36,7 +43,6 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Entry, error) {
 	default:
 		s.opts.Observer.Login("denied")
 	}
-	return e, err
 }
 
 func (s *Service) login(ctx context.Context, in LoginInput) (Entry, error) {
@@ -97,10 +103,13 @@ func (s *Service) rehash(ctx context.Context, password secret.String, old string
 	return fresh
 }
 
-// enter opens a session for someone who has proved a password, unless it has changed since, or the account has.
+// enter opens a session, or a challenge, for someone who has proved a password, unless it has changed since, or the
+// account has.
 func (s *Service) enter(ctx context.Context, userID, proved, renewed string, client Client) (Entry, error) {
 	var e entering
+	var pending *PendingLogin
 	err := s.change(ctx, func(tx Tx) error {
+		pending = nil
 		u, err := tx.User(ctx, userID)
 		switch {
 		case errors.Is(err, fault.Of(fault.NotFound)):
@@ -112,26 +121,49 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 		case u.Status != Active:
 			return errDeactivated
 		}
-		u.PasswordHash, u.LastLoginAt = renewed, tx.Now()
-		if err := tx.UpdateUser(ctx, u); err != nil {
+		u.PasswordHash = renewed
+		holds, err := holdsFactor(ctx, tx, u.ID)
+		if err != nil {
 			return err
 		}
-		if e, err = s.openSession(ctx, tx, u, client); err != nil {
+		if !holds {
+			e, err = s.admitted(ctx, tx, u, client, ProofPassword)
 			return err
 		}
-		if err := s.meetDevice(ctx, tx, u, client); err != nil {
-			return err
+		if renewed != proved {
+			if err := tx.UpdateUser(ctx, u); err != nil {
+				return err
+			}
 		}
-		return logAct(ctx, tx, userTarget(u.ID), act{
-			name: "session.login", target: sessionTarget(e.session.ID), detail: map[string]any{"sessions_ended": e.ended},
-			subject: u.ID, client: client,
-		})
+		pending, err = s.challenge(ctx, tx, u, client)
+		return err
 	})
 	if err != nil {
 		return Entry{}, fmt.Errorf("open session: %w", err)
 	}
+	if pending != nil {
+		return Entry{Pending: pending}, nil
+	}
 	s.post.wake()
 	return s.entered(e)
+}
+
+// admitted opens the session of somebody who has shown all there is to show.
+func (s *Service) admitted(ctx context.Context, tx Tx, u User, client Client, proof Proof) (e entering, err error) {
+	u.LastLoginAt = tx.Now()
+	if err := tx.UpdateUser(ctx, u); err != nil {
+		return e, err
+	}
+	if e, err = s.openSession(ctx, tx, u, client, proof); err != nil {
+		return e, err
+	}
+	if err := s.meetDevice(ctx, tx, u, client); err != nil {
+		return e, err
+	}
+	return e, logAct(ctx, tx, userTarget(u.ID), act{
+		name: "session.login", target: sessionTarget(e.session.ID), subject: u.ID, client: client,
+		detail: map[string]any{"sessions_ended": e.ended, "proof": proof},
+	})
 }
 
 // entering is a session on its way out: everything its tokens need.
@@ -146,7 +178,7 @@ type entering struct {
 }
 
 // openSession adds a session for u, whose row the transaction has locked, and ends what is over the cap.
-func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client) (entering, error) {
+func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client, proof Proof) (entering, error) {
 	e := entering{policy: s.policy(), user: u, live: newSecret(), now: tx.Now()}
 	created, ended, err := e.policy.makeRoom(ctx, tx, u.ID)
 	if err != nil {
@@ -157,6 +189,7 @@ func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client)
 		ID: s.opts.NewID(), UserID: u.ID, DeviceName: client.DeviceName, UserAgent: client.UserAgent,
 		Address: client.Address, CreatedAt: created, RefreshUntil: e.policy.refreshUntil(created, created),
 		AccessUntil: accessUntil(e.policy, created), Generation: 1, SecretHash: hashSecret(e.live),
+		ProvedAt: e.now, Proof: proof,
 	}
 	if err := tx.InsertSession(ctx, e.session); err != nil {
 		return e, fmt.Errorf("insert session: %w", err)

@@ -76,6 +76,9 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 			if u.PasswordHash != confirmed.PasswordHash {
 				return errCurrentPassword
 			}
+			if err := guardedByFactor(ctx, tx, caller); err != nil {
+				return err
+			}
 		}
 		before := u
 		change.apply(&u)
@@ -116,6 +119,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 		if u.PasswordHash != confirmed.PasswordHash {
 			return errCurrentPassword
 		}
+		if err := guardedByFactor(ctx, tx, caller); err != nil {
+			return err
+		}
 		u.PasswordHash, u.UpdatedAt = fresh, tx.Now()
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return err
@@ -144,6 +150,9 @@ func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, clie
 		}
 		if u.PasswordHash != confirmed.PasswordHash {
 			return errCurrentPassword
+		}
+		if err := guardedByFactor(ctx, tx, caller); err != nil {
+			return err
 		}
 		return erase(ctx, tx, u)
 	})

@@ -47,6 +47,10 @@ type Tx interface {
 	Devices
 	MailTokens
 	Outbox
+	Factors
+	RecoveryCodes
+	Challenges
+	SessionProofs
 }
 
 // Users keeps people. Email keys, phones and username keys are each unique.
@@ -198,7 +202,7 @@ type MAC interface {
 
 // Observer counts what happens, for metrics.
 type Observer interface {
-	// Login is told ok, denied or error for each login.
+	// Login is told ok, challenged (a second factor is still to be shown), denied or error for each half of a login.
 	Login(outcome string)
 	// Refresh is told rotated, repeated (the same successor again), reused (theft), refused, forged, contended or error.
 	Refresh(outcome string)

@@ -21,6 +21,8 @@ type Options struct {
 	Letters  Letters      // needed with a Mailer
 	Breached Breached     // default: knows none
 	OwnNames []string     // words that stand for this very service: no password is made of them
+	OTP      OTP          // makes codes of second factors; default: none, and then nobody can have one
+	Sealer   Sealer       // needed with an OTP: keeps their secrets
 
 	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min
 	RotateKeysEvery time.Duration // default 0: only when asked
@@ -61,6 +63,9 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	}
 	if (opts.Mailer == nil) != (opts.Letters == nil) {
 		return nil, errors.New("a Mailer needs Letters, and Letters a Mailer")
+	}
+	if (opts.OTP == nil) != (opts.Sealer == nil) {
+		return nil, errors.New("an OTP needs a Sealer, and a Sealer an OTP")
 	}
 	if opts.Breached == nil {
 		opts.Breached = noneBreached{}

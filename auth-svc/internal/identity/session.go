@@ -20,6 +20,9 @@ type Session struct {
 	RefreshUntil time.Time // the live refresh token, and so the session, ends here
 	AccessUntil  time.Time // no access token of this session outlives this
 
+	ProvedAt time.Time // when the owner last showed to be the person
+	Proof    Proof     // and how
+
 	Generation   int64 // of the live refresh token; the first is 1
 	SecretHash   [32]byte
 	PreviousHash [32]byte // zero in generation 1
@@ -45,10 +48,12 @@ type Tokens struct {
 	SessionID        string
 }
 
-// Entry is the answer to a signup or login: who came in, and with what.
+// Entry is the answer to a signup or login: who came in, and with what. When a second factor is still to be shown
+// there is only Pending.
 type Entry struct {
-	User   User
-	Tokens Tokens
+	User    User
+	Tokens  Tokens
+	Pending *PendingLogin
 }
 
 // Cursor is a place in a list ordered by creation, newest first. The zero value is the beginning. Adapters seal it.

@@ -64,7 +64,7 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 		return entering{}, err
 	}
 	client := in.Client.cleaned()
-	e, err := s.openSession(ctx, tx, u, client)
+	e, err := s.openSession(ctx, tx, u, client, ProofPassword)
 	if err != nil {
 		return entering{}, err
 	}

@@ -64,14 +64,14 @@ func (in loginRequest) Validate() (bad []fault.Field) {
 	return bad
 }
 
-func (a *API) login(ctx context.Context, in loginRequest) (entryResponse, error) {
+func (a *API) login(ctx context.Context, in loginRequest) (loginResponse, error) {
 	entry, err := a.opts.Core.Login(ctx, identity.LoginInput{
 		Identifier: in.Identifier, Password: in.Password.String, Client: client(ctx, in.DeviceName),
 	})
 	if err != nil {
-		return entryResponse{}, err
+		return loginResponse{}, err
 	}
-	return entryResponse{newUser(entry.User), newSession(entry.Tokens)}, nil
+	return newLogin(entry), nil
 }
 
 type refreshRequest struct {

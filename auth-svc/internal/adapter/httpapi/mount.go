@@ -51,6 +51,8 @@ func (a *API) Public() *web.Mux {
 
 	m.Post("/v1/auth/signup", "auth.signup", open(a.signup))
 	m.Post("/v1/auth/login", "auth.login", open(a.login))
+	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a.loginFactor))
+	m.Post("/v1/auth/step-up", "auth.step_up", guarded(a, a.stepUp))
 	m.Post("/v1/auth/refresh", "auth.refresh", open(a.refresh))
 	m.Post("/v1/auth/logout", "auth.logout", guarded(a, a.logout))
 	m.Post("/v1/auth/logout-all", "auth.logout_all", guarded(a, a.logoutAll))
@@ -67,6 +69,12 @@ func (a *API) Public() *web.Mux {
 	m.Get("/auth/links/reset-password", "links.reset_password.show", a.resetPage().show(a.opts.Core))
 	m.Post("/auth/links/reset-password", "links.reset_password.submit", a.resetPage().submit())
 	m.Post("/v1/auth/password/change", "password.change", guarded(a, a.changePassword))
+
+	m.Get("/v1/auth/factors", "factors.list", guarded(a, a.listFactors))
+	m.Post("/v1/auth/factors", "factors.enrol", guarded(a, a.enrolFactor))
+	m.Post("/v1/auth/factors/recovery-codes", "factors.recovery_codes", guarded(a, a.makeRecoveryCodes))
+	m.Post("/v1/auth/factors/{id}/confirm", "factors.confirm", guarded(a, a.confirmFactor))
+	m.Delete("/v1/auth/factors/{id}", "factors.delete", guarded(a, a.removeFactor))
 
 	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
 	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,8 @@ func TestStore_RefreshAgreesWithTheModel(t *testing.T) { identitytest.RunRefresh
 
 func TestStore_HoldsWhenManyComeAtOnce(t *testing.T) { identitytest.RunConcurrency(t, fresh) }
 
+func TestStore_CodesGainNothingFromParallelRequests(t *testing.T) { identitytest.RunFactors(t, fresh) }
+
 // A copy of the files, as somebody who has stolen a backup or the disk has them, must let nobody in: every secret the
 // service ever hands out or is told is looked for in the bytes of the database and its journal.
 func TestDump_HoldsNoUsableSecret(t *testing.T) {
@@ -66,6 +69,13 @@ func TestDump_HoldsNoUsableSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	shared, codes := w.Enrolled(w.SignUp("bob").Tokens)
+	pending := w.Pending("bob")
+
+	dump.lacks("a second factor's secret", []byte(shared.Reveal()))
+	dump.lacks("a recovery code", []byte(codes[0].Reveal()))
+	dump.lacks("a recovery code without hyphens", []byte(strings.ReplaceAll(codes[0].Reveal(), "-", "")))
+	dump.lacksCredential("a challenge token", pending.Token, 32)
 	dump.lacks("a private signing key", private)
 	dump.lacks("a password", []byte(identitytest.Password))
 	dump.lacks("a changed password", []byte("another horse"))

@@ -15,3 +15,7 @@ func TestMemory_KeepsTheStoresContracts(t *testing.T) { identitytest.RunStore(t,
 func TestMemory_RefreshAgreesWithTheModel(t *testing.T) { identitytest.RunRefreshModel(t, memory) }
 
 func TestMemory_HoldsWhenManyComeAtOnce(t *testing.T) { identitytest.RunConcurrency(t, memory) }
+
+func TestMemory_CodesGainNothingFromParallelRequests(t *testing.T) {
+	identitytest.RunFactors(t, memory)
+}

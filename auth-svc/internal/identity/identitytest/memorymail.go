@@ -32,6 +32,7 @@ func newMailbox() mailbox {
 
 // dropPerson is what ON DELETE CASCADE does.
 func (tx *memoryTx) dropPerson(id string) {
+	tx.dropFactors(id)
 	for k, m := range tx.outbox {
 		if m.UserID == id {
 			_ = remove(tx, tx.outbox, k)

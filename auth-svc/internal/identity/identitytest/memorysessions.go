@@ -37,6 +37,7 @@ func (tx *memoryTx) RotateSession(_ context.Context, s identity.Session) error {
 		return errMoved
 	}
 	s.UserID, s.CreatedAt, s.DeviceName, s.UserAgent = old.UserID, old.CreatedAt, old.DeviceName, old.UserAgent
+	s.ProvedAt, s.Proof = old.ProvedAt, old.Proof
 	return put(tx, tx.sessions, s.ID, s)
 }
 

@@ -47,6 +47,11 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"devices":           checkDevices,
 		"mail tokens":       checkMailTokens,
 		"outbox":            checkOutbox,
+		"factors":           checkFactors,
+		"recovery codes":    checkRecoveryCodes,
+		"challenges":        checkChallenges,
+		"parallel attempts": checkParallelAttempts,
+		"session proofs":    checkSessionProofs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()

@@ -35,7 +35,9 @@ func NewWorld(t testing.TB, store identity.Store, clock *Clock, p identity.Polic
 		Policy: &atomic.Pointer[identity.Policy]{},
 	}
 	w.Policy.Store(&p)
-	opts := identity.Options{NewID: newID, MAC: MAC{}, Policy: func() identity.Policy { return *w.Policy.Load() }}
+	opts := identity.Options{
+		NewID: newID, MAC: MAC{}, Policy: func() identity.Policy { return *w.Policy.Load() }, OTP: OTP{}, Sealer: Sealer{},
+	}
 	if options != nil {
 		options(&opts)
 	}

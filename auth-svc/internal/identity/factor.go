@@ -1,0 +1,106 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"cloakroom.dev/libs/secret"
+)
+
+// Factor is something a person has besides the password: an app that makes codes.
+type Factor struct {
+	ID          string
+	UserID      string
+	Name        string // what the person calls it
+	Sealed      []byte // the shared secret, sealed for this very row
+	CreatedAt   time.Time
+	ConfirmedAt time.Time // zero while nobody has shown a code of it; it guards nothing until then
+	LastStep    int64     // the newest time step whose code was taken; that code and older ones are spent
+}
+
+// Confirmed reports whether the factor guards its owner.
+func (f Factor) Confirmed() bool { return !f.ConfirmedAt.IsZero() }
+
+// UsedAt is about when a code of it was last taken, zero for never.
+func (f Factor) UsedAt() time.Time {
+	if f.LastStep == 0 {
+		return time.Time{}
+	}
+	return time.Unix(f.LastStep*int64(codeStep/time.Second), 0).UTC()
+}
+
+// Challenge is the half of a login that a password has paid for.
+type Challenge struct {
+	ID         string
+	UserID     string
+	Hash       [32]byte // of the token's secret
+	Proved     [32]byte // hash of the password hash that was proved: a changed password ends the challenge
+	DeviceName string
+	Attempts   int
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+}
+
+// Proof says what a session's owner has shown, and ProvedAt of the session when.
+type Proof string
+
+// The proofs. Only ProofFactor opens what a second factor guards.
+const (
+	ProofPassword Proof = "password"
+	ProofFactor   Proof = "factor"
+)
+
+// Factors keeps second factors.
+type Factors interface {
+	// Factors lists a person's factors, oldest first. For a writer it locks them until the end of the transaction.
+	Factors(ctx context.Context, userID string) ([]Factor, error)
+	InsertFactor(ctx context.Context, f Factor) error
+	// ConfirmFactor writes ConfirmedAt. It returns fault.NotFound.
+	ConfirmFactor(ctx context.Context, id string, at time.Time) error
+	// SpendStep takes a time step where it is newer than the stored LastStep, and reports whether it was.
+	SpendStep(ctx context.Context, id string, step int64) (bool, error)
+	// DeleteFactor forgets one factor of that person. It returns fault.NotFound.
+	DeleteFactor(ctx context.Context, userID, id string) error
+}
+
+// RecoveryCodes keeps the hashes of the codes that stand in for a lost factor.
+type RecoveryCodes interface {
+	// PutRecoveryCodes gives a person exactly these, in place of any before.
+	PutRecoveryCodes(ctx context.Context, userID string, hashes [][32]byte) error
+	// SpendRecoveryCode removes a code and reports whether it was there.
+	SpendRecoveryCode(ctx context.Context, userID string, hash [32]byte) (bool, error)
+	CountRecoveryCodes(ctx context.Context, userID string) (int, error)
+}
+
+// Challenges keeps half-done logins.
+type Challenges interface {
+	// InsertChallenge adds one, and forgets all but the keep newest of that person.
+	InsertChallenge(ctx context.Context, c Challenge, keep int) error
+	// TryChallenge counts an attempt and returns the challenge with it, in one statement. It returns fault.NotFound
+	// when there is none, or it has had most attempts.
+	TryChallenge(ctx context.Context, id string, most int) (Challenge, error)
+	// DeleteChallenge ends one. It returns fault.NotFound.
+	DeleteChallenge(ctx context.Context, id string) error
+	// SweepChallenges removes what is past its ExpiresAt, at most limit.
+	SweepChallenges(ctx context.Context, limit int) (int, error)
+}
+
+// SessionProofs keeps how strong sessions are.
+type SessionProofs interface {
+	// ProveSession writes ProvedAt and Proof. It returns fault.NotFound.
+	ProveSession(ctx context.Context, id string, at time.Time, proof Proof) error
+}
+
+// OTP makes time-based one-time codes (RFC 6238).
+type OTP interface {
+	// Generate makes a secret, and the otpauth URI an app reads it from; account is shown there.
+	Generate(account string) (shared, uri secret.String, err error)
+	// Code is the code of a time step.
+	Code(shared secret.String, step int64) (string, error)
+}
+
+// Sealer encrypts secrets at rest, bound to a label that must be given again.
+type Sealer interface {
+	Seal(label string, plain []byte) []byte
+	Open(label string, sealed []byte) ([]byte, error)
+}

@@ -1,0 +1,236 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/secret"
+)
+
+const (
+	maxFactors         = 10 // of one person
+	maxFactorNameRunes = 100
+	enrolLife          = 10 * time.Minute // how long a new factor waits for its first code
+)
+
+var (
+	errNoFactor       = fault.New(fault.NotFound, "no such factor")
+	errTooManyFactors = fault.New(fault.Conflict, "too many factors; remove one first")
+	errNeedsFactor    = fault.New(fault.Conflict, "recovery codes need a confirmed factor")
+)
+
+// FactorList is what a person may know of their second factors.
+type FactorList struct {
+	Factors           []Factor
+	RecoveryCodesLeft int
+}
+
+// EnrolledFactor is a new factor with what an app needs, told this once.
+type EnrolledFactor struct {
+	Factor Factor
+	Secret secret.String // base32
+	URI    secret.String // otpauth://
+}
+
+// ListFactors lists the caller's factors, oldest first.
+func (s *Service) ListFactors(ctx context.Context, caller principal.Principal) (l FactorList, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		if err := check(ctx, tx, caller, act{resource: resUsers, verb: actRead, owner: caller.UserID}); err != nil {
+			return err
+		}
+		if l.Factors, err = tx.Factors(ctx, caller.UserID); err != nil {
+			return err
+		}
+		l.RecoveryCodesLeft, err = tx.CountRecoveryCodes(ctx, caller.UserID)
+		return err
+	})
+	return l, err
+}
+
+// EnrolFactor begins a factor of the caller; it guards nothing until ConfirmFactor. It needs a recent proof, or whoever
+// finds a session open could lock its owner out. Faults: Invalid, Forbidden, Conflict for too many.
+func (s *Service) EnrolFactor(ctx context.Context, caller principal.Principal, name string) (EnrolledFactor, error) {
+	if s.opts.OTP == nil {
+		return EnrolledFactor{}, errNoFactors
+	}
+	name = strings.TrimSpace(name)
+	if name == "" || len([]rune(name)) > maxFactorNameRunes || !isShowable(name) {
+		return EnrolledFactor{}, fault.Validation(fault.Field{
+			Field: "name", Code: "INVALID", Detail: "must have 1 to 100 characters, without control characters",
+		})
+	}
+	e := EnrolledFactor{Factor: Factor{ID: s.opts.NewID(), UserID: caller.UserID, Name: name}}
+	err := s.store.InTx(ctx, func(tx Tx) (err error) {
+		if err := ownFactors(ctx, tx, caller, "factor.enrol", e.Factor.ID); err != nil {
+			return err
+		}
+		if err := recentlyProved(ctx, tx, caller); err != nil {
+			return err
+		}
+		if err := makeRoomForFactor(ctx, tx, caller.UserID); err != nil {
+			return err
+		}
+		u, err := tx.User(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if e.Secret, e.URI, err = s.opts.OTP.Generate(u.shownAs()); err != nil {
+			return fmt.Errorf("make a factor's secret: %w", err)
+		}
+		e.Factor.CreatedAt = tx.Now()
+		e.Factor.Sealed = s.opts.Sealer.Seal(factorLabel(e.Factor), []byte(e.Secret.Reveal()))
+		return tx.InsertFactor(ctx, e.Factor)
+	})
+	return e, err
+}
+
+// shownAs is how an app tells one account from another.
+func (u User) shownAs() string {
+	for _, v := range []string{u.Email, u.Username, u.Phone} {
+		if v != "" {
+			return v
+		}
+	}
+	return u.ID
+}
+
+// makeRoomForFactor forgets an enrolment that was never finished, so that there is at most one.
+func makeRoomForFactor(ctx context.Context, tx Tx, userID string) error {
+	factors, err := tx.Factors(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if len(factors) >= maxFactors && !slices.ContainsFunc(factors, func(f Factor) bool { return !f.Confirmed() }) {
+		return errTooManyFactors
+	}
+	for _, f := range factors {
+		if !f.Confirmed() {
+			if err := tx.DeleteFactor(ctx, userID, f.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ConfirmFactor lets a factor guard its owner from now on, on the proof of a code. With the first one come recovery
+// codes, told this once; other factors bring none. Faults: NotFound, InvalidCredentials.
+func (s *Service) ConfirmFactor(ctx context.Context, caller principal.Principal, id string, code secret.String) (codes []secret.String, err error) {
+	made, hashes := newRecoveryCodes(caller.UserID)
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		codes = nil
+		if err := ownFactors(ctx, tx, caller, "factor.confirm", id); err != nil {
+			return err
+		}
+		if err := recentlyProved(ctx, tx, caller); err != nil {
+			return err
+		}
+		factors, err := tx.Factors(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(factors, func(f Factor) bool { return f.ID == id && !f.Confirmed() })
+		if at < 0 || tx.Now().Sub(factors[at].CreatedAt).Abs() >= enrolLife {
+			return errNoFactor
+		}
+		// Wrong codes need no count here: whoever enrols has just been told the secret.
+		taken, err := s.spendStep(ctx, tx, factors[at], tidyCode(code))
+		if err != nil {
+			return err
+		}
+		if !taken {
+			return errCode
+		}
+		if !slices.ContainsFunc(factors, Factor.Confirmed) {
+			codes = made
+			if err := tx.PutRecoveryCodes(ctx, caller.UserID, hashes); err != nil {
+				return err
+			}
+		}
+		return s.guardedFromNow(ctx, tx, caller, id)
+	})
+	return codes, err
+}
+
+// guardedFromNow makes the factor count, also for the session that has just shown it.
+func (s *Service) guardedFromNow(ctx context.Context, tx Tx, caller principal.Principal, id string) error {
+	if err := tx.ConfirmFactor(ctx, id, tx.Now()); err != nil {
+		return err
+	}
+	sess, err := tx.Session(ctx, caller.SessionID)
+	if err != nil {
+		return err
+	}
+	return tx.ProveSession(ctx, sess.ID, sess.ProvedAt, ProofFactor)
+}
+
+// RemoveFactor forgets a factor of the caller, and with the last one the recovery codes. Faults: NotFound, Forbidden
+// without a recent step-up.
+func (s *Service) RemoveFactor(ctx context.Context, caller principal.Principal, id string) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		if err := ownFactors(ctx, tx, caller, "factor.remove", id); err != nil {
+			return err
+		}
+		if err := recentlyProved(ctx, tx, caller); err != nil {
+			return err
+		}
+		err := tx.DeleteFactor(ctx, caller.UserID, id)
+		if errors.Is(err, fault.Of(fault.NotFound)) {
+			return errNoFactor
+		}
+		if err != nil {
+			return err
+		}
+		holds, err := holdsFactor(ctx, tx, caller.UserID)
+		if err != nil || holds {
+			return err
+		}
+		return tx.PutRecoveryCodes(ctx, caller.UserID, nil)
+	})
+}
+
+// NewRecoveryCodes gives the caller ten new recovery codes, told this once; those before are worth nothing from then
+// on. Faults: Conflict without a factor, Forbidden without a recent step-up.
+func (s *Service) NewRecoveryCodes(ctx context.Context, caller principal.Principal) ([]secret.String, error) {
+	codes, hashes := newRecoveryCodes(caller.UserID)
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		if err := ownFactors(ctx, tx, caller, "recovery_codes.make", ""); err != nil {
+			return err
+		}
+		holds, err := holdsFactor(ctx, tx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if !holds {
+			return errNeedsFactor
+		}
+		if err := recentlyProved(ctx, tx, caller); err != nil {
+			return err
+		}
+		return tx.PutRecoveryCodes(ctx, caller.UserID, hashes)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// ownFactors is the door to changes of one's own factors.
+func ownFactors(ctx context.Context, tx Tx, caller principal.Principal, name, factorID string) error {
+	a := act{resource: resUsers, verb: actUpdate, owner: caller.UserID, name: name, target: userTarget(caller.UserID)}
+	if _, ok := parseID(factorID); ok { // what is not an id may be anything, and is not for the trail
+		a.detail = map[string]any{"factor_id": factorID}
+	}
+	return checkAndLog(ctx, tx, caller, a)
+}
+
+func holdsFactor(ctx context.Context, tx Tx, userID string) (bool, error) {
+	factors, err := tx.Factors(ctx, userID)
+	return slices.ContainsFunc(factors, Factor.Confirmed), err
+}
