@@ -20,6 +20,7 @@ type meter struct {
 	blobs         *prometheus.GaugeVec
 	blobBytes     *prometheus.GaugeVec
 	corrupt       prometheus.Counter
+	integrity     *integrityMeter
 }
 
 var _ files.Meter = (*meter)(nil)
@@ -27,6 +28,7 @@ var _ files.Meter = (*meter)(nil)
 func newMeter(reg prometheus.Registerer) *meter {
 	f := promauto.With(reg)
 	return &meter{
+		integrity: newIntegrityMeter(reg),
 		uploads: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_uploads_total", Help: "Creates and replaces that ended, by how; quota is a quota refusal.",
 		}, []string{"result"}),

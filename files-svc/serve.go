@@ -23,7 +23,7 @@ func Commands() []run.Command {
 		},
 		Open: open,
 	}
-	return append(process.Commands(program), process.MigrateCommand(program, migrate))
+	return append(process.Commands(program), process.MigrateCommand(program, migrate), scrubCommand(program), verifyBackupCommand(program))
 }
 
 // CheckRules finds what the schemas of the files service's resources can't.

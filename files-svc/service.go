@@ -71,6 +71,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	}()
 	core, err := files.New(stores.catalog, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
 		Policy: policy.get, Meter: newMeter(deps.Registerer), RestoreHorizon: restoreHorizon(cfg.Boot.Spec),
+		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)

@@ -58,6 +58,9 @@ type Blob struct {
 	SHA256    Digest
 	Reserved  int64 // quota held while pending, in bytes
 	ChangedAt time.Time
+
+	VerifiedAt time.Time // when its bytes last were what the row says: hashed on their way in, or read back
+	Flaw       Flaw      // what is wrong with it, while live
 }
 
 // EpochState is where a writer's epoch stands: open → fenced → closed, and then the row is gone.

@@ -36,6 +36,7 @@ type ReadTx interface {
 	TrashReader
 	VersionReader
 	BlobReader
+	ScrubReader
 	OwnerReader
 	EpochReader
 	UploadReader
@@ -266,4 +267,10 @@ type Meter interface {
 	Blobs(stats map[BlobState]BlobStat)
 	// Corrupt is told of each blob that was missing or not what its row says: an alert.
 	Corrupt()
+	// Scrubbed is told of each blob the scrub has looked at: "verified", "corrupt", "missing" or "unreadable", and the bytes it read.
+	Scrubbed(result string, bytes int64)
+	// Soundness is told when the bytes verified longest ago were verified (zero: there are none), and what is flawed.
+	Soundness(oldest time.Time, flawed map[Flaw]BlobStat)
+	// Scanned is told how each question to the scanner ended: "clean", "infected", "oversize" or "unavailable".
+	Scanned(result string)
 }

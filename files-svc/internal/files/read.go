@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"cloakroom.dev/libs/fault"
 )
@@ -51,6 +52,7 @@ type Content struct {
 	Body BlobSource
 
 	service *Service
+	once    sync.Once
 }
 
 // openTries is how often Open follows a file whose content is replaced and reaped while it looks.
@@ -73,8 +75,12 @@ func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content
 		if f.Blob == missing { // looked at twice, and it is still the newest: it is lost
 			break
 		}
+		if err := s.refuseFlawed(ctx, f.Blob); err != nil {
+			return nil, err
+		}
 		body, err := s.blobs.Open(ctx, f.Blob, f.Size)
 		if err == nil {
+			s.reading.Add(1)
 			return &Content{File: f, Body: body, service: s}, nil
 		}
 		if !errors.Is(err, fault.Of(fault.NotFound)) {
@@ -106,7 +112,12 @@ func (c *Content) Verified(ctx context.Context) io.Reader {
 }
 
 // Close ends the reading.
-func (c *Content) Close() error { return c.Body.Close() }
+func (c *Content) Close() error {
+	if c.service != nil {
+		c.once.Do(func() { c.service.reading.Add(-1) })
+	}
+	return c.Body.Close()
+}
 
 // verified holds ctx because an io.Reader has no other way to hear of its end.
 type verified struct {

@@ -3,27 +3,22 @@ package files
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
 // beatsPerLease is how often a lease is renewed within its time: two beats may be lost.
 const beatsPerLease = 3
 
-// Run keeps this writer's lease, reaps, and ends downloads by links that are gone until ctx ends; then it fences its own epoch, so end it after the last upload.
+// Run keeps this writer's lease, reaps, scrubs, and ends downloads by links that are gone until ctx ends; then it fences its
+// own epoch, so end it after the last upload.
 func (s *Service) Run(ctx context.Context) error {
-	reaped := make(chan struct{})
-	go func() {
-		defer close(reaped)
-		s.every(ctx, s.opts.ReapEvery, "reaper's pass failed", s.Reap)
-	}()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		s.every(ctx, linkLookEvery, "downloads by link could not be looked after", s.lookAtLinks)
-	}()
+	var behind sync.WaitGroup
+	behind.Go(func() { s.every(ctx, s.opts.ReapEvery, "reaper's pass failed", s.Reap) })
+	behind.Go(func() { s.every(ctx, linkLookEvery, "downloads by link could not be looked after", s.lookAtLinks) })
+	behind.Go(func() { s.keepScrubbing(ctx) })
 	s.every(ctx, s.opts.LeaseTTL/beatsPerLease, "writer's lease could not be renewed", s.beat)
-	<-reaped
-	<-watched
+	behind.Wait()
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()

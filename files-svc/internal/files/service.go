@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -22,6 +23,9 @@ type Options struct {
 	TombstoneFor   time.Duration    // how long a zombie writer is waited for; default 24 h
 	KeepEvents     time.Duration    // default 30 days
 	NewUploadID    func() string    // at least 128 random bits, safe in a path; nil: 130 bits
+
+	Scrub ScrubPace // how stored bytes are read back while Run runs; zero: not at all
+	Scan  Scan      // who looks into contents before they are kept; zero: nobody
 
 	LinkPasswordRounds int // of PBKDF2; default 600000
 
@@ -49,6 +53,7 @@ func (o Options) withDefaults() Options {
 	}
 	setDefault(&o.LeaseTTL, 30*time.Second)
 	setDefault(&o.ReapEvery, time.Minute)
+	setDefault(&o.Scrub.Every, 30*24*time.Hour)
 	setDefault(&o.TombstoneFor, 24*time.Hour)
 	if o.RestoreHorizon == 0 {
 		o.RestoreHorizon = 24 * time.Hour
@@ -83,6 +88,9 @@ type Service struct {
 	links      *linkWatch
 	stretching chan struct{} // holds one for each password that is being hashed
 
+	scrubbing *buffers
+	reading   atomic.Int64 // contents that are open: the scrub steps back for them
+
 	writing sync.Mutex // guards writer
 	writer  *writer
 	reaping sync.Mutex // guards sights: one pass at a time
@@ -98,7 +106,7 @@ func New(catalog Catalog, blobs Blobs, newID func() string, nfc func(string) str
 	return &Service{
 		catalog: catalog, blobs: blobs, newID: newID, nfc: nfc, log: log, opts: opts.withDefaults(),
 		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(),
-		links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
+		scrubbing: newBuffers(), links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
 	}, nil
 }
 

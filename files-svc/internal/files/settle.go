@@ -12,6 +12,9 @@ import (
 // fn writes file, version and event, the owner's sums follow. The answer may be given once it has returned nil.
 func (u *upload) settle(ctx context.Context, fn func(tx Tx, o *Owner) error) error {
 	s := u.s
+	if err := u.scan(ctx); err != nil {
+		return fmt.Errorf("scan upload: %w", err)
+	}
 	ran, refused := false, error(nil)
 	err := s.catalog.Write(ctx, func(tx Tx) error {
 		ran, refused = true, u.commit(ctx, tx, fn)
@@ -71,7 +74,8 @@ func (u *upload) commit(ctx context.Context, tx Tx, fn func(tx Tx, o *Owner) err
 // enliven brings the blob's row to live. A conflict means that the reaper has found the bytes and taken them for a dead
 // writer's.
 func (u *upload) enliven(ctx context.Context, tx Tx) error {
-	row := Blob{ID: u.id, Owner: u.owner, State: BlobLive, Size: u.size, SHA256: u.digest, ChangedAt: u.s.now()}
+	row := Blob{ID: u.id, Owner: u.owner, State: BlobLive, Size: u.size, SHA256: u.digest, ChangedAt: u.s.now(), Flaw: u.flaw}
+	row.VerifiedAt = row.ChangedAt
 	var err error
 	if u.hasRow {
 		err = tx.UpdateBlob(ctx, row, BlobPending)

@@ -42,6 +42,7 @@ type upload struct {
 	hasRow   bool  // a pending row is durable
 	reserved int64 // what the row reserves
 	nextRow  int64 // at which size the row is written or grows
+	flaw     Flaw  // what the scanner found
 	kept     bool  // bytes are durable under id
 	stopped  bool  // Options.At has ended the upload: as after a crash, nothing is cleaned up
 }

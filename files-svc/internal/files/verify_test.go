@@ -24,6 +24,10 @@ type ear struct {
 	states  map[files.BlobState]files.BlobStat
 	reaped  map[string]int
 	passes  int
+
+	scrubbed, scanned []string
+	oldest            time.Time
+	flawed            map[files.Flaw]files.BlobStat
 }
 
 func (e *ear) Uploaded(result string, n int64, _ time.Duration) {
@@ -34,6 +38,11 @@ func (e *ear) Reaped(step string, n int)                      { e.reaped[step] +
 func (e *ear) PassEnded(time.Duration, error)                 { e.passes++ }
 func (e *ear) Blobs(stats map[files.BlobState]files.BlobStat) { e.states = stats }
 func (e *ear) Corrupt()                                       { e.corrupt++ }
+func (e *ear) Scrubbed(result string, _ int64)                { e.scrubbed = append(e.scrubbed, result) }
+func (e *ear) Scanned(result string)                          { e.scanned = append(e.scanned, result) }
+func (e *ear) Soundness(oldest time.Time, flawed map[files.Flaw]files.BlobStat) {
+	e.oldest, e.flawed = oldest, flawed
+}
 
 func TestVerified_DamageNeverComesWhole(t *testing.T) {
 	const size = 700_000

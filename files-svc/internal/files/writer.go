@@ -74,6 +74,13 @@ func (w *writer) isBusy(id BlobID) bool {
 	return ok
 }
 
+// working reports whether any upload is under way.
+func (w *writer) working() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.busy) > 0
+}
+
 // horizon is the number below which every upload has ended.
 func (w *writer) horizon() int64 {
 	w.mu.Lock()

@@ -58,6 +58,13 @@ type FilesConfigSpec struct {
 	RestoreHorizon Duration `json:"restoreHorizon,omitempty"`
 
 	// +kubebuilder:default={}
+	Scrub Scrub `json:"scrub,omitempty"`
+
+	// Scanner looks into files before they are kept. Without one nobody does.
+	// +optional
+	Scanner *FileScanner `json:"scanner,omitempty"`
+
+	// +kubebuilder:default={}
 	Verifier Verifier `json:"verifier,omitempty"`
 
 	// StoragePolicyRef names the StoragePolicy that uploads follow.

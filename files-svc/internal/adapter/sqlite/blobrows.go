@@ -7,17 +7,17 @@ import (
 	"cloakroom.dev/files-svc/internal/files"
 )
 
-const blobColumns = `id, owner, state, size, sha256, reserved, changed_at`
+const blobColumns = `id, owner, state, size, sha256, reserved, changed_at, verified_at, flaw`
 
 func scanBlob(row scanner) (files.Blob, error) {
 	var b files.Blob
 	var digest []byte
-	var changed int64
-	if err := row.Scan(&b.ID, &b.Owner, &b.State, &b.Size, &digest, &b.Reserved, &changed); err != nil {
+	var changed, verified int64
+	if err := row.Scan(&b.ID, &b.Owner, &b.State, &b.Size, &digest, &b.Reserved, &changed, &verified, &b.Flaw); err != nil {
 		return files.Blob{}, err
 	}
 	var err error
-	b.ChangedAt = timeOf(changed)
+	b.ChangedAt, b.VerifiedAt = timeOf(changed), timeOf(verified)
 	b.SHA256, err = digestOf(digest)
 	return b, err
 }
@@ -87,19 +87,21 @@ func (t tx) BlobStats(ctx context.Context) (map[files.BlobState]files.BlobStat, 
 	return stats, nil
 }
 
-const insertBlob = `INSERT INTO blobs (` + blobColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)`
+const insertBlob = `INSERT INTO blobs (` + blobColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // InsertBlob implements files.BlobWriter.
 func (t tx) InsertBlob(ctx context.Context, b files.Blob) error {
-	return t.insert(ctx, insertBlob, string(b.ID), string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt))
+	return t.insert(ctx, insertBlob, string(b.ID), string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt),
+		micros(b.VerifiedAt), string(b.Flaw))
 }
 
-const updateBlob = `UPDATE blobs SET owner = ?, state = ?, size = ?, sha256 = ?, reserved = ?, changed_at = ? WHERE id = ? AND state = ?`
+const updateBlob = `UPDATE blobs SET owner = ?, state = ?, size = ?, sha256 = ?, reserved = ?, changed_at = ?,
+	verified_at = ?, flaw = ? WHERE id = ? AND state = ?`
 
 // UpdateBlob implements files.BlobWriter.
 func (t tx) UpdateBlob(ctx context.Context, b files.Blob, from files.BlobState) error {
 	return t.change(ctx, errConflict(), updateBlob, string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt),
-		string(b.ID), string(from))
+		micros(b.VerifiedAt), string(b.Flaw), string(b.ID), string(from))
 }
 
 const deleteBlob = `DELETE FROM blobs WHERE id = ?1 AND state = ?2 AND NOT EXISTS (SELECT 1 FROM versions WHERE blob = ?1)`

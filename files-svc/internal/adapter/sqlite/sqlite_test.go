@@ -29,3 +29,5 @@ func open(t *testing.T) files.Catalog {
 }
 
 func TestCatalog(t *testing.T) { filestest.RunCatalog(t, open) }
+
+func TestScrubRows(t *testing.T) { filestest.RunScrub(t, open) }

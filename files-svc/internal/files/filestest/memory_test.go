@@ -9,6 +9,7 @@ import (
 
 func TestMemoryCatalog(t *testing.T) {
 	filestest.RunCatalog(t, func(*testing.T) files.Catalog { return filestest.NewCatalog() })
+	filestest.RunScrub(t, func(*testing.T) files.Catalog { return filestest.NewCatalog() })
 }
 
 func TestMemoryBlobs(t *testing.T) {

@@ -1,0 +1,194 @@
+package filessvc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"cloakroom.dev/files-svc/internal/adapter/disk"
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/telemetry"
+)
+
+// errUnsound ends a command that has found damage: the report has said what.
+var errUnsound = errors.New("not everything is as it should be")
+
+// progressEvery is how often a long pass says how far it is.
+const progressEvery = 5 * time.Second
+
+// program is a files service's process.
+type program = process.Program[*v1alpha1.FilesConfig]
+
+func scrubCommand(p program) run.Command {
+	return run.Command{
+		Name: "scrub", Summary: "read every stored file back: scrub --config DIR [--rate SIZE] [--output json]",
+		Run: func(ctx context.Context, args []string, to run.IO) error {
+			c := check{program: p}
+			fs := run.Flags("scrub", "Reads all stored bytes back and compares them with their digests. What does not match goes into quarantine; "+
+				"what is whole again leaves it. Works while the service runs. Fails when anything is wrong.", to)
+			fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig")
+			fs.StringVar(&c.output, "output", "text", "text or json")
+			fs.StringVar(&c.rate, "rate", "", "bytes a second at most, such as 50Mi; as quickly as the disk can when left out")
+			if err := run.ParseFlags(fs, args, 0, 0); err != nil {
+				return err
+			}
+			return c.run(ctx, to)
+		},
+	}
+}
+
+func verifyBackupCommand(p program) run.Command {
+	return run.Command{
+		Name: "verify-backup", Summary: "check a restored database and blob folder: verify-backup --config DIR [--quick] [--output json]",
+		Run: func(ctx context.Context, args []string, to run.IO) error {
+			c := check{program: p, pass: files.ScrubPass{ReadOnly: true, Keys: true}}
+			fs := run.Flags("verify-backup", "Checks that a restored database and a restored blob folder belong together: every file's bytes are there, "+
+				"with their digest. No row is changed. Fails when a file is damaged or missing.", to)
+			fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig that names what was restored")
+			fs.StringVar(&c.output, "output", "text", "text or json")
+			fs.BoolVar(&c.pass.Quick, "quick", false, "only look whether each is there with its size")
+			fs.BoolVar(&c.strict, "strict", false, "fail as well when the folder has bytes that no row knows, as it has when it is newer than the database")
+			if err := run.ParseFlags(fs, args, 0, 0); err != nil {
+				return err
+			}
+			return c.run(ctx, to)
+		},
+	}
+}
+
+// check is one run of a command that reads stored bytes back.
+type check struct {
+	program program
+	config  string
+	output  string
+	rate    string
+	strict  bool
+	pass    files.ScrubPass
+}
+
+func (c check) run(ctx context.Context, to run.IO) error {
+	c.pass.Rate = v1alpha1.Size(c.rate).Bytes()
+	switch {
+	case c.config == "":
+		return fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
+	case c.output != "text" && c.output != "json":
+		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
+	case c.rate != "" && c.pass.Rate == 0:
+		return fmt.Errorf("%w: --rate is a size above zero, such as 50Mi", run.ErrUsage)
+	}
+	log := telemetry.NewLogger(to.Stderr, slog.LevelInfo, c.program.Name)
+	boot, deps, err := c.program.Load(ctx, c.config, log)
+	if err != nil {
+		return err
+	}
+	core, shut, err := openForCheck(ctx, Config{Boot: boot}, deps)
+	if err != nil {
+		return err
+	}
+	defer shut()
+	began, told := time.Now(), time.Now()
+	c.pass.Progress = func(r files.ScrubReport) {
+		if time.Since(told) >= progressEvery {
+			told = time.Now()
+			log.InfoContext(ctx, "reading back", "blobs", r.Blobs, "bytes", r.Bytes, "bad", r.Corrupt+r.Missing+r.Unreadable)
+		}
+	}
+	report, err := core.Scrub(ctx, c.pass)
+	if err := c.write(to.Stdout, report, time.Since(began)); err != nil {
+		return err
+	}
+	switch {
+	case err != nil:
+		return err
+	case !report.Sound(), c.strict && report.UnknownKeys > 0:
+		return errUnsound
+	default:
+		return nil
+	}
+}
+
+// openForCheck opens stores that must be there already: an empty new one would be found sound.
+func openForCheck(ctx context.Context, cfg Config, deps Deps) (*files.Service, func(), error) {
+	spec := cfg.Boot.Spec
+	if spec.Store.SQLite == nil || spec.Blobs.Disk == nil {
+		return nil, nil, errNoStore
+	}
+	database, folder := cfg.path(spec.Store.SQLite.Path), cfg.path(spec.Blobs.Disk.Path)
+	for _, path := range []string{database, folder} {
+		if _, err := os.Stat(path); err != nil {
+			return nil, nil, fmt.Errorf("open what is to be checked: %w", err)
+		}
+	}
+	rows, db, err := openCatalog(ctx, database, deps)
+	if err != nil {
+		return nil, nil, err
+	}
+	blobs, err := disk.New(folder, disk.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open the folder of blobs: %w", err), db.Close())
+	}
+	shut := func() {
+		if err := errors.Join(blobs.Close(), db.Close()); err != nil {
+			deps.Log.WarnContext(ctx, "stores could not be closed", "error", err.Error())
+		}
+	}
+	core, err := files.New(rows, blobs, newID, norm.NFC.String, deps.Log, files.Options{})
+	if err != nil {
+		shut()
+		return nil, nil, err
+	}
+	return core, shut, nil
+}
+
+// reportJSON is a report as scripts read it. Names are stable.
+type reportJSON struct {
+	Sound        bool         `json:"sound"`
+	Blobs        int64        `json:"blobs"`
+	Bytes        int64        `json:"bytes"`
+	Verified     int64        `json:"verified"`
+	Corrupt      int64        `json:"corrupt"`
+	Missing      int64        `json:"missing"`
+	Unreadable   int64        `json:"unreadable"`
+	Infected     int64        `json:"infected"`
+	UnknownKeys  int64        `json:"unknown_keys"`
+	Milliseconds int64        `json:"took_ms"`
+	Flawed       []flawedJSON `json:"flawed"`
+}
+
+type flawedJSON struct {
+	Blob  string `json:"blob"`
+	Owner string `json:"owner"`
+	Size  int64  `json:"size"`
+	Flaw  string `json:"flaw"`
+}
+
+func (c check) write(w io.Writer, r files.ScrubReport, took time.Duration) error {
+	if c.output == "json" {
+		out := reportJSON{
+			Sound: r.Sound(), Blobs: r.Blobs, Bytes: r.Bytes, Verified: r.Verified, Corrupt: r.Corrupt, Missing: r.Missing,
+			Unreadable: r.Unreadable, Infected: r.Infected, UnknownKeys: r.UnknownKeys, Milliseconds: took.Milliseconds(), Flawed: []flawedJSON{},
+		}
+		for _, f := range r.Flawed {
+			out.Flawed = append(out.Flawed, flawedJSON{string(f.Blob), string(f.Owner), f.Size, string(f.Flaw)})
+		}
+		return json.NewEncoder(w).Encode(out)
+	}
+	for _, f := range r.Flawed {
+		if _, err := fmt.Fprintf(w, "%-10s blob %s of %s, %d bytes\n", f.Flaw, f.Blob, f.Owner, f.Size); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "%d blobs looked at, %d bytes read in %s: %d right, %d corrupt, %d missing, %d unreadable, %d infected; %d unknown keys\n",
+		r.Blobs, r.Bytes, took.Round(time.Millisecond), r.Verified, r.Corrupt, r.Missing, r.Unreadable, r.Infected, r.UnknownKeys)
+	return err
+}
