@@ -43,10 +43,6 @@ test-hostile: ## run the hostile cases, black box over HTTP
 test-browser: ## run tus-js-client and Uppy, as npm has them, against the real gateway (needs node and npm)
 	go test -count=1 -v ./tests/browser/...
 
-.PHONY: test-browser
-test-browser: ## upload with other makers' clients, unmodified; needs node and npm
-	go test -count=1 -v ./tests/browser/...
-
 .PHONY: test-chaos
 test-chaos: ## kill -9 the stack while it works and look what is left
 	go test -count=1 -v ./tests/chaos/...

@@ -70,7 +70,7 @@ type Problem struct {
 // NewClient makes a client without a session.
 func NewClient(t testing.TB, base string) *Client {
 	t.Helper()
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // it is one
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	transport.DisableCompression = true
 	t.Cleanup(transport.CloseIdleConnections)

@@ -2,7 +2,7 @@ package hostile
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RFC 6238 as every app speaks it
+	"crypto/sha1"
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"

@@ -216,7 +216,7 @@ func TestMatch_EqualsTheReference(t *testing.T) {
 		table, _ := routing.Compile(boot, snapshot(objects...), nil)
 		for range 20 {
 			r := someRequest(t)
-			got := ""
+			var got string
 			switch d := table.Match(r); d.Outcome {
 			case routing.Matched:
 				got = d.Rule.Route + "/" + d.Rule.Name

@@ -108,10 +108,7 @@ func interopCreation(r *http.Request) (n files.NewUpload, c files.Chunk, err err
 	if err := noQuery(r); err != nil {
 		return n, c, err
 	}
-	c, bad, err := interopChunk(r)
-	if err != nil {
-		return n, c, err
-	}
+	c, bad := interopChunk(r)
 	in, err := rawIntake(r, nil, nil, reprDigest(r, &bad), bad)
 	if err != nil {
 		return n, c, err
@@ -145,7 +142,7 @@ func reprDigest(r *http.Request, bad *[]fault.Field) *field.Digest {
 }
 
 // interopChunk reads the fields that both creation and append have.
-func interopChunk(r *http.Request) (c files.Chunk, bad []fault.Field, err error) {
+func interopChunk(r *http.Request) (c files.Chunk, bad []fault.Field) {
 	invalid := func(name, detail string) {
 		bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: detail})
 	}
@@ -167,7 +164,7 @@ func interopChunk(r *http.Request) (c files.Chunk, bad []fault.Field, err error)
 	if digest != nil {
 		c.Check, c.Sum = sha256.New(), digest[:]
 	}
-	return c, bad, nil
+	return c, bad
 }
 
 // item reads a structured field with one value; nil when it is absent.
@@ -223,10 +220,7 @@ func (a *api) interopAppend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || mediaType != partialUploadType {
 		return refuseUnread(w, fault.New(fault.UnsupportedMediaType, "the bytes of an upload are sent as "+partialUploadType))
 	}
-	chunk, bad, err := interopChunk(r)
-	if err != nil {
-		return err
-	}
+	chunk, bad := interopChunk(r)
 	offset, err := item[int64](r.Header, "Upload-Offset")
 	if err != nil || offset == nil || *offset < 0 {
 		bad = append(bad, fault.Field{Field: "Upload-Offset", Code: "INVALID", Detail: "must be a number of bytes, once"})

@@ -65,7 +65,8 @@ func (a *api) tusCreateSingle(w http.ResponseWriter, r *http.Request, n files.Ne
 
 // tusCreation reads what is said about a new upload. Parts are those of a final one; nil: it is none.
 func tusCreation(r *http.Request) (n files.NewUpload, parts []files.UploadID, err error) {
-	h, bad := r.Header, []fault.Field(nil)
+	h := r.Header
+	var bad []fault.Field
 	n.File, n.Note, bad = tusMetadata(h.Values("Upload-Metadata"))
 	concat := h.Get("Upload-Concat")
 	final, isFinal := strings.CutPrefix(concat, "final;")
