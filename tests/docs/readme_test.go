@@ -51,7 +51,7 @@ func TestReadme_CommandsDoWhatTheySay(t *testing.T) {
 
 // `make run` must be what the harness runs: the program alone only prints its help.
 func TestMake_RunServes(t *testing.T) {
-	cmd := exec.Command("make", "--dry-run", "run")
+	cmd := exec.Command("make", "--no-print-directory", "--dry-run", "run")
 	cmd.Dir = harness.Root(t)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "/stack serve") {
