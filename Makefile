@@ -71,7 +71,7 @@ tidy: ## tidy every module
 verify: generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
 	@test -z "$$(gofmt -l $(MODULES))" || { echo 'these files want `make fmt`:'; gofmt -l $(MODULES); exit 1; }
-	@git diff --exit-code -- '*.go' '*.mod' '*.sum' k8s libs || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
+	@git diff --exit-code -- '*.go' '*.mod' '*/go.sum' k8s libs || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
 
 .PHONY: clean
 clean: ## remove what was built; data stays
