@@ -96,6 +96,14 @@ func (u *upload) fail(f *fault.Error) error {
 	return f
 }
 
+// announce tells the client that the connection ends with this answer, when the answer comes before the whole body: what
+// is left is not read, and a request sent behind it would be lost without a word.
+func (u *upload) announce(answer http.Header) {
+	if u.x != nil && !u.eof.Load() {
+		answer.Set("Connection", "close")
+	}
+}
+
 // abandon ends a read that is under way, so that a cut upload is cut now and not when its client sends the next byte.
 func (u *upload) abandon() {
 	if u.x != nil && !u.eof.Load() {

@@ -23,6 +23,7 @@ func fail(_ http.ResponseWriter, r *http.Request, err error) {
 		// The client has gone. Nobody reads an answer; aborting says so in the log and spares the connection's state.
 		panic(http.ErrAbortHandler)
 	}
+	x.upload.announce(x.w.Header())
 	x.upload.abandon()
 	x.refuse(reason)
 }

@@ -236,6 +236,7 @@ func modify(res *http.Response) error {
 		}
 	}
 	x.edit(h, &x.rule.Answer)
+	x.upload.announce(h)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection
 	}
