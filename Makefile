@@ -28,6 +28,7 @@ test: ## run every test, with the race detector
 	go test $(RACE) -timeout 25m work
 	@test -n "$(RACE)" || echo '*** RUN WITHOUT THE RACE DETECTOR for want of a C compiler ***'
 	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser) ***'
+	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
 
 .PHONY: test-unit
 test-unit: ## run the tests that live beside the code
