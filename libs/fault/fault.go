@@ -34,6 +34,7 @@ const (
 	Gone                        // it was there and never comes back
 	MethodNotAllowed            // the path is known, the method is not
 	PreconditionFailed          // If-Match or its like did not hold
+	KeyReused                   // an Idempotency-Key that stands for another request
 	RangeNotSatisfiable         // no byte of the asked range exists
 	TooLarge                    // a body or a field over its limit
 	UnsupportedMediaType        // a content type this route does not take

@@ -59,6 +59,7 @@ var table = map[fault.Kind]row{
 	fault.Gone:                   {http.StatusGone, "NOT_FOUND", "Gone"},
 	fault.MethodNotAllowed:       {http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "Method not allowed"},
 	fault.PreconditionFailed:     {http.StatusPreconditionFailed, "PRECONDITION_FAILED", "Precondition failed"},
+	fault.KeyReused:              {http.StatusUnprocessableEntity, "VALIDATION_ERROR", "Idempotency key reused"},
 	fault.RangeNotSatisfiable:    {http.StatusRequestedRangeNotSatisfiable, "VALIDATION_ERROR", "Range not satisfiable"},
 	fault.TooLarge:               {http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE", "Payload too large"},
 	fault.UnsupportedMediaType:   {http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"},

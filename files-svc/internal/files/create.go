@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -18,6 +19,7 @@ type NewFile struct {
 	Size        int64     // as declared, or UnknownSize. Zero means an empty file
 	Digest      *Digest   // expected; nil: none was declared
 	NewName     bool      // refuse when a file of this name exists (If-None-Match: *)
+	Key         string    // the client's word for this request (Idempotency-Key): repeating it makes no second file; empty: none
 }
 
 // Create stores a new file and returns it once it is durable.
@@ -26,10 +28,22 @@ type NewFile struct {
 // size), UnsupportedMediaType, TooLarge (by the declared size before the first byte, else while streaming), QuotaExceeded,
 // DigestMismatch, PreconditionFailed (NewName), StorageFull, Unavailable, Timeout (content failed with a timeout); with
 // the cause of ctx when that ended. Then nothing of it shows, ever. A fault returned by content is passed on as it is.
-func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content io.Reader) (stored File, err error) {
+//
+// Under a Key there is one file, however often and from however many clients the request comes within 24 hours: each gets the file as
+// it was answered first. While the first is under way the others get fault.Conflict; a request that differs in its words or its
+// content gets fault.KeyReused, and nothing of it is kept. A request that failed may be repeated under its key.
+func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content io.Reader) (File, error) {
+	if nf.Key != "" {
+		return s.createOnce(ctx, owner, nf, content)
+	}
 	u := upload{s: s, owner: owner, action: "create", declared: nf.Size, expected: nf.Digest}
-	defer s.measure(&u, s.opts.Now(), &err)
-	f, err := s.newFile(ctx, owner, nf)
+	return s.create(ctx, &u, nf, content, func(Tx, File) error { return nil })
+}
+
+// create stores what u describes; first is the beginning of the commit.
+func (s *Service) create(ctx context.Context, u *upload, nf NewFile, content io.Reader, first func(Tx, File) error) (stored File, err error) {
+	defer s.measure(u, s.opts.Now(), &err)
+	f, err := s.newFile(ctx, u.owner, nf)
 	if err != nil {
 		return File{}, err
 	}
@@ -38,10 +52,13 @@ func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content
 	}
 	defer u.end(ctx)
 	err = u.settle(ctx, func(tx Tx, o *Owner) error {
+		stored = u.firstVersion(f)
+		if err := first(tx, stored); err != nil {
+			return err
+		}
 		if err := s.checkNew(ctx, tx, nf.NewName, f); err != nil {
 			return err
 		}
-		stored = u.firstVersion(f)
 		if err := tx.InsertFile(ctx, stored); err != nil {
 			return err
 		}
@@ -151,6 +168,9 @@ func (s *Service) measure(u *upload, began time.Time, err *error) {
 func uploadResult(err error) string {
 	if err == nil {
 		return "ok"
+	}
+	if errors.As(err, new(repeated)) {
+		return "repeated"
 	}
 	switch fault.KindOf(err) {
 	case fault.TooLarge:

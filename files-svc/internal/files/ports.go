@@ -27,6 +27,7 @@ type Tx interface {
 	EpochWriter
 	UploadWriter
 	LinkWriter
+	ReceiptWriter
 	Outbox
 }
 
@@ -41,6 +42,7 @@ type ReadTx interface {
 	EpochReader
 	UploadReader
 	LinkReader
+	ReceiptReader
 	EventReader
 }
 
@@ -145,6 +147,22 @@ type LinkWriter interface {
 	DeleteLinks(ctx context.Context, file FileID) error
 	// TrimLinks removes at most limit links that have expired until a moment, and returns how many.
 	TrimLinks(ctx context.Context, until time.Time, limit int) (int64, error)
+}
+
+// ReceiptReader finds receipts, live or not.
+type ReceiptReader interface {
+	// Receipt finds the receipt of an owner's key. It returns fault.NotFound when there is none.
+	Receipt(ctx context.Context, owner OwnerID, key Digest) (Receipt, error)
+}
+
+// ReceiptWriter changes receipts.
+type ReceiptWriter interface {
+	// SaveReceipt writes a receipt, over an older one of the same key if there is one.
+	SaveReceipt(ctx context.Context, r Receipt) error
+	// KeepReceipts removes all receipts of an owner but the newest keep.
+	KeepReceipts(ctx context.Context, owner OwnerID, keep int) error
+	// TrimReceipts removes at most limit receipts from a moment or before, oldest first, and returns how many.
+	TrimReceipts(ctx context.Context, until time.Time, limit int) (int64, error)
 }
 
 // Owner is the account of one person: the sums that make quota exact.
@@ -256,10 +274,10 @@ type BlobSource interface {
 // Meter hears what happens, for metrics. Its methods return at once.
 type Meter interface {
 	// Uploaded is told of each create and replace that ended: its result ("ok", or the kind of refusal in short: "too_large",
-	// "quota", "digest", "precondition", "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
+	// "quota", "digest", "precondition", "repeated" (another process had answered it), "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
 	Uploaded(result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
-	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "event".
+	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "event".
 	Reaped(step string, n int)
 	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
 	PassEnded(took time.Duration, err error)

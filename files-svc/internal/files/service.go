@@ -84,6 +84,7 @@ type Service struct {
 	outward *buffers
 
 	uploads *uploadLocks
+	once    *underWay
 
 	links      *linkWatch
 	stretching chan struct{} // holds one for each password that is being hashed
@@ -105,7 +106,7 @@ func New(catalog Catalog, blobs Blobs, newID func() string, nfc func(string) str
 	}
 	return &Service{
 		catalog: catalog, blobs: blobs, newID: newID, nfc: nfc, log: log, opts: opts.withDefaults(),
-		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(),
+		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(), once: newUnderWay(),
 		scrubbing: newBuffers(), links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
 	}, nil
 }

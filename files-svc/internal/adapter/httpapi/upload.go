@@ -19,6 +19,10 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refuseUnread(w, err)
 	}
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return refuseUnread(w, err)
+	}
 	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
 		in, err := a.receive(r, body, "name", "metadata", "expires_at")
 		if err != nil {
@@ -28,7 +32,7 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return files.File{}, err
 		}
-		n.NewName = newName
+		n.NewName, n.Key = newName, key
 		return a.files.Create(ctx, owner(ctx), n, in.content)
 	})
 	if err != nil {

@@ -32,6 +32,7 @@ func TestPlans(t *testing.T) {
 		selectBlobsIn: "blobs_dying", selectPendingBlobs: "blobs_pending", selectEpochHasBlobs: "PRIMARY KEY",
 		selectVersions: "PRIMARY KEY", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash", selectTrash: "files_in_trash",
 		selectLinkByHash: "links", selectLinks: "links_of_file", trimLinks: "links_expiring", selectOwnerEvents: "events_of_owner",
+		selectReceipt: "PRIMARY KEY", keepReceipts: "receipts_of_owner", trimReceipts: "receipts_by_age",
 	}
 	for sort, index := range map[files.Sort]string{
 		files.SortNewest: "files_by_creation", files.SortOldest: "files_by_creation", files.SortName: "files_by_name",

@@ -47,6 +47,7 @@ func RunCatalog(t *testing.T, open func(t *testing.T) files.Catalog) {
 		"versions may share a blob":               checkSharedBlob,
 		"links":                                   checkLinkRows,
 		"the range of events":                     checkEventRange,
+		"receipts":                                checkReceipts,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, catalogTest{open(t)}) })
 	}

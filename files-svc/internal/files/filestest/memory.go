@@ -28,6 +28,7 @@ func NewCatalog() *Catalog {
 		files: map[files.FileID]files.File{}, versions: map[files.FileID][]files.Version{}, blobs: map[files.BlobID]files.Blob{},
 		owners: map[files.OwnerID]files.Owner{}, epochs: map[files.EpochID]files.Epoch{},
 		uploads: map[files.UploadID]files.Upload{}, links: map[files.LinkID]files.Link{},
+		receipts: map[receiptKey]files.Receipt{},
 	}}
 }
 

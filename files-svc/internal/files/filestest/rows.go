@@ -21,6 +21,7 @@ type state struct {
 	epochs   map[files.EpochID]files.Epoch
 	uploads  map[files.UploadID]files.Upload
 	links    map[files.LinkID]files.Link
+	receipts map[receiptKey]files.Receipt
 	events   []files.Event
 	lastSeq  int64
 	position int64
@@ -33,6 +34,7 @@ func (s *state) clone() *state {
 	next.files, next.versions, next.blobs = maps.Clone(s.files), maps.Clone(s.versions), maps.Clone(s.blobs)
 	next.owners, next.epochs, next.events = maps.Clone(s.owners), maps.Clone(s.epochs), slices.Clip(s.events)
 	next.uploads, next.links = maps.Clone(s.uploads), maps.Clone(s.links)
+	next.receipts = maps.Clone(s.receipts)
 	return &next
 }
 
