@@ -23,6 +23,8 @@ import (
 	xargon2 "golang.org/x/crypto/argon2"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/gate"
 )
 
 // Options bounds the gate. Zero values mean the defaults.
@@ -40,9 +42,12 @@ const (
 	defaultMaxWait     = 2 * time.Second
 )
 
+// overloaded says to come back soon because the line is short: at 22 ms a hash a full default line is gone in about a second.
+var overloaded = fault.Retry(fault.Overloaded, "too many sign-ins at this moment, try again shortly", time.Second)
+
 // Hasher makes and checks password hashes. It is safe for concurrent use.
 type Hasher struct {
-	gate    *gate
+	gate    *gate.Gate
 	params  atomic.Pointer[Params]
 	dummy   atomic.Pointer[string]
 	metrics *metrics
@@ -57,9 +62,10 @@ func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
 	opts = opts.withDefaults()
 	m := newMetrics(reg)
 	h := &Hasher{
-		gate: &gate{
-			capacity: opts.MemoryBytes, maxRunning: opts.Running, maxWaiting: opts.Waiting, maxWait: opts.MaxWait, metrics: m,
-		},
+		gate: gate.New(gate.Options{
+			Capacity: opts.MemoryBytes, Running: opts.Running, Waiting: opts.Waiting, MaxWait: opts.MaxWait,
+			Full: overloaded, Meter: m,
+		}),
 		metrics: m, free: debug.FreeOSMemory,
 	}
 	return h, h.use(opts.Params)
@@ -91,8 +97,8 @@ func (h *Hasher) use(p Params) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if p.weight() > h.gate.capacity {
-		return fmt.Errorf("a hash of %d KiB does not fit into a gate of %d bytes", p.MemoryKiB, h.gate.capacity)
+	if p.weight() > h.gate.Capacity() {
+		return fmt.Errorf("a hash of %d KiB does not fit into a gate of %d bytes", p.MemoryKiB, h.gate.Capacity())
 	}
 	dummy, err := dummyHash(p)
 	if err != nil {
@@ -106,7 +112,7 @@ func (h *Hasher) use(p Params) error {
 // Hash makes a new salted hash. It returns fault.Overloaded when the gate is full.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	p := *h.params.Load()
-	leave, err := h.gate.enter(ctx, p.weight())
+	leave, err := h.gate.Enter(ctx, p.weight())
 	if err != nil {
 		return "", err
 	}
@@ -126,7 +132,7 @@ func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, o
 	if err != nil {
 		return false, false, err
 	}
-	leave, err := h.gate.enter(ctx, p.weight())
+	leave, err := h.gate.Enter(ctx, p.weight())
 	if err != nil {
 		return false, false, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"cloakroom.dev/libs/fault"
 )
@@ -140,14 +141,14 @@ func TestNew_RefusesBadParameters(t *testing.T) {
 
 func TestHasher_FullGateIsOverloaded(t *testing.T) {
 	h := newHasher(t, Options{Params: quick, MemoryBytes: quick.weight(), Waiting: 1})
-	leave, err := h.gate.enter(t.Context(), quick.weight())
+	leave, err := h.gate.Enter(t.Context(), quick.weight())
 	if err != nil {
 		t.Fatal(err)
 	}
 	waiting, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- h.VerifyDummy(waiting, "first in line") }()
-	untilQueued(t, h.gate, 1)
+	untilQueued(t, h, 1)
 
 	_, err = h.Hash(t.Context(), "second in line")
 	var f *fault.Error
@@ -193,4 +194,19 @@ func TestHasher_GivesMemoryBackOnlyWhenQuiet(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func untilQueued(t *testing.T, h *Hasher, n float64) {
+	t.Helper()
+	var m dto.Metric
+	for range 1000 {
+		if err := h.metrics.queued.Write(&m); err != nil {
+			t.Fatal(err)
+		}
+		if m.GetGauge().GetValue() == n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("never saw %v in line", n)
 }

@@ -1,6 +1,8 @@
 package argon2
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -12,6 +14,18 @@ type metrics struct {
 	wait    prometheus.Histogram
 	work    prometheus.Histogram
 }
+
+// Used implements gate.Meter.
+func (m *metrics) Used(bytes int64) { m.running.Set(float64(bytes)) }
+
+// Queued implements gate.Meter.
+func (m *metrics) Queued(callers int) { m.queued.Set(float64(callers)) }
+
+// Refused implements gate.Meter.
+func (m *metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// Waited implements gate.Meter.
+func (m *metrics) Waited(waited time.Duration) { m.wait.Observe(waited.Seconds()) }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)

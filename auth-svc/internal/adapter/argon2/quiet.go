@@ -22,7 +22,7 @@ func (h *Hasher) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		began := h.began.Load()
-		if began == seen && began != freed && h.gate.idle() {
+		if began == seen && began != freed && h.gate.Idle() {
 			h.free()
 			freed = began
 		}

@@ -1,4 +1,4 @@
-package argon2
+package gate
 
 import (
 	"context"
@@ -11,28 +11,22 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"cloakroom.dev/libs/fault"
 )
 
-func newGate(capacity int64, waiting int, maxWait time.Duration) *gate {
-	return &gate{capacity: capacity, maxRunning: math.MaxInt, maxWaiting: waiting, maxWait: maxWait, metrics: newMetrics(prometheus.NewRegistry())}
+func newGate(capacity int64, waiting int, maxWait time.Duration) *Gate {
+	return New(Options{
+		Capacity: capacity, Running: math.MaxInt, Waiting: waiting, MaxWait: maxWait,
+		Full: fault.New(fault.Overloaded, "full"), Meter: deaf{},
+	})
 }
 
-func untilQueued(t *testing.T, g *gate, n int) {
-	t.Helper()
-	for range 1000 {
-		g.mu.Lock()
-		got := g.waiters.Len()
-		g.mu.Unlock()
-		if got == n {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("never saw %d in line", n)
-}
+type deaf struct{}
+
+func (deaf) Used(int64)           {}
+func (deaf) Queued(int)           {}
+func (deaf) Refused(string)       {}
+func (deaf) Waited(time.Duration) {}
 
 func TestGate_NeverExceedsItsCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +36,7 @@ func TestGate_NeverExceedsItsCapacity(t *testing.T) {
 		for range 200 {
 			weight := 1 + rand.Int64N(15) // some weigh more than the gate and run alone
 			wg.Go(func() {
-				leave, err := g.enter(t.Context(), weight)
+				leave, err := g.Enter(t.Context(), weight)
 				if err != nil {
 					t.Error(err)
 					return
@@ -65,12 +59,12 @@ func TestGate_NeverExceedsItsCapacity(t *testing.T) {
 func TestGate_FirstComeFirstServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10, time.Hour)
-		leave, _ := g.enter(t.Context(), 1)
+		leave, _ := g.Enter(t.Context(), 1)
 		var order []string
 		var mu sync.Mutex
 		join := func(name string, weight int64) {
 			go func() {
-				leave, _ := g.enter(t.Context(), weight)
+				leave, _ := g.Enter(t.Context(), weight)
 				mu.Lock()
 				order = append(order, name)
 				mu.Unlock()
@@ -94,9 +88,9 @@ func TestGate_FirstComeFirstServed(t *testing.T) {
 func TestGate_GivesUpAfterMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1, 10, 3*time.Second)
-		leave, _ := g.enter(t.Context(), 1)
+		leave, _ := g.Enter(t.Context(), 1)
 		began := time.Now()
-		_, err := g.enter(t.Context(), 1)
+		_, err := g.Enter(t.Context(), 1)
 		if fault.KindOf(err) != fault.Overloaded || time.Since(began) != 3*time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
@@ -110,14 +104,14 @@ func TestGate_GivesUpAfterMaxWait(t *testing.T) {
 func TestGate_LeavingTheLineLetsTheNextPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2, 10, time.Hour)
-		leave, _ := g.enter(t.Context(), 1)
+		leave, _ := g.Enter(t.Context(), 1)
 		defer leave()
 		ctx, cancel := context.WithCancel(t.Context())
 		heavy := make(chan error, 1)
-		go func() { _, err := g.enter(ctx, 2); heavy <- err }()
+		go func() { _, err := g.Enter(ctx, 2); heavy <- err }()
 		synctest.Wait()
 		light := make(chan error, 1)
-		go func() { _, err := g.enter(t.Context(), 1); light <- err }()
+		go func() { _, err := g.Enter(t.Context(), 1); light <- err }()
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
@@ -133,10 +127,10 @@ func TestGate_LeavingTheLineLetsTheNextPass(t *testing.T) {
 func TestGate_LimitsHowManyRunWhateverTheyWeigh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1000, 10, time.Hour)
-		g.maxRunning = 1
-		leave, _ := g.enter(t.Context(), 1)
+		g.opts.Running = 1
+		leave, _ := g.Enter(t.Context(), 1)
 		second := make(chan error, 1)
-		go func() { _, err := g.enter(t.Context(), 1); second <- err }()
+		go func() { _, err := g.Enter(t.Context(), 1); second <- err }()
 		synctest.Wait()
 		select {
 		case <-second:
