@@ -397,7 +397,7 @@ func (c *contractTransport) check(r *http.Request, res *http.Response, jsonBody 
 	}
 	op := route.Operation.OperationID
 	bytesOut := res.StatusCode < 400 && r.Method != http.MethodPut &&
-		(strings.HasPrefix(op, "files.content.") || op == "files.versions.get" || op == "files.archive" || strings.HasPrefix(op, "links.follow."))
+		(strings.HasPrefix(op, "files.content.") || op == "files.versions.get" || op == "files.thumbnail" || op == "files.archive" || strings.HasPrefix(op, "links.follow."))
 	page := strings.HasPrefix(res.Header.Get("Content-Type"), "text/html")
 	in := &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, Route: route,

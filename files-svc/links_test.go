@@ -24,11 +24,12 @@ type link struct {
 
 func (p *person) link(f file, body string) link {
 	p.w.t.Helper()
-	a := p.do(http.MethodPost, "/v1/files/"+f.ID+"/links", strings.NewReader(body), "Content-Type", "application/json", "Host", "evil.example")
+	a := p.do(http.MethodPost, "/v1/files/"+f.ID+"/links", strings.NewReader(body), "Content-Type", "application/json", "X-Forwarded-Host", "evil.example")
 	var l link
-	if err := json.Unmarshal(a.body, &l); err != nil || a.status != http.StatusCreated || !strings.HasPrefix(l.URL, "/l/crl_") {
+	if err := json.Unmarshal(a.body, &l); err != nil || a.status != http.StatusCreated || !strings.HasPrefix(l.URL, "http://localhost:8080/l/crl_") {
 		p.w.t.Fatalf("got %d %s", a.status, a.body)
 	}
+	l.URL = strings.TrimPrefix(l.URL, "http://localhost:8080") // the path of the server under test
 	return l
 }
 

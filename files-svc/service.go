@@ -37,6 +37,8 @@ type Config struct {
 	BaseDir string
 	// AuthURL is the auth service's internal listener; empty means the one Boot names.
 	AuthURL string
+	// PublicBaseURL overrides the boot object's: where people reach the gateway.
+	PublicBaseURL string
 
 	pace httpapi.Pace // for tests
 }
@@ -81,7 +83,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 
 	mux := web.NewMux()
 	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(stores.cursorKey), policy.accepted, contract,
-		httpapi.Options{Registerer: deps.Registerer, Pace: cfg.pace})
+		httpapi.Options{
+			Registerer: deps.Registerer, Pace: cfg.pace, Thumbnails: thumbnails(cfg.Boot.Spec, deps.Registerer),
+			PublicBaseURL: cfg.publicBaseURL(),
+		})
 	return &Service{
 		core: core, auth: auth, policy: policy, eraser: eraser, close: stores.close,
 		handler: web.Edge(mux, web.EdgeOptions{

@@ -77,3 +77,11 @@ func (c Config) path(p v1alpha1.FilePath) string {
 	}
 	return filepath.Join(c.BaseDir, string(p))
 }
+
+// publicBaseURL is where people reach the gateway.
+func (c Config) publicBaseURL() string {
+	if c.PublicBaseURL != "" {
+		return c.PublicBaseURL
+	}
+	return string(c.Boot.Spec.PublicBaseURL)
+}

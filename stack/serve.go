@@ -162,7 +162,11 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 		return nil, nil, err
 	}
 	files, err := open(ctx, s, "files-svc", s.boot.files.Spec.Telemetry, func(deps process.Deps) (*filessvc.Service, error) {
-		return filessvc.New(ctx, filessvc.Config{Boot: s.boot.files, BaseDir: s.folder.path, AuthURL: url(s.at.internal)}, deps)
+		cfg := filessvc.Config{Boot: s.boot.files, BaseDir: s.folder.path, AuthURL: url(s.at.internal)}
+		if s.moved {
+			cfg.PublicBaseURL = publicURL(s.at.public)
+		}
+		return filessvc.New(ctx, cfg, deps)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -81,7 +81,7 @@ func (c *Contract) check(req *http.Request, res *http.Response, body []byte) err
 
 // bytesAt reports whether what a path answers with is somebody's file, whatever its type says.
 func bytesAt(path string) bool {
-	return strings.HasSuffix(path, "/content") || strings.HasPrefix(path, "/l/") || path == "/v1/files/archive"
+	return strings.HasSuffix(path, "/content") || strings.HasSuffix(path, "/thumbnail") || strings.HasPrefix(path, "/l/") || path == "/v1/files/archive"
 }
 
 func checkUnknown(req *http.Request, res *http.Response) error {

@@ -65,6 +65,13 @@ type FilesConfigSpec struct {
 	Scanner *FileScanner `json:"scanner,omitempty"`
 
 	// +kubebuilder:default={}
+	Thumbnails Thumbnails `json:"thumbnails,omitempty"`
+
+	// PublicBaseURL is where people reach the gateway. The addresses of links are made of it and never of a request's Host.
+	// +kubebuilder:default="http://localhost:8080"
+	PublicBaseURL OriginURL `json:"publicBaseURL,omitempty"`
+
+	// +kubebuilder:default={}
 	Verifier Verifier `json:"verifier,omitempty"`
 
 	// StoragePolicyRef names the StoragePolicy that uploads follow.

@@ -13,10 +13,12 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloakroom.dev/files-svc/internal/adapter/picture"
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/web"
@@ -27,6 +29,9 @@ type Options struct {
 	Registerer prometheus.Registerer
 	Pace       Pace
 	Now        func() time.Time // nil: time.Now
+	Thumbnails *picture.Maker   // nil: none are made
+
+	PublicBaseURL string // where people reach the gateway: what the addresses of links begin with
 }
 
 type api struct {
@@ -38,6 +43,9 @@ type api struct {
 	metrics  *metrics
 	verified *verified
 	packing  chan struct{} // holds one for each archive under way
+
+	thumbnails *picture.Maker
+	publicBase string // without a slash at its end
 }
 
 // Mount routes the contract to the core. Calls pass require first, which lets only known callers through; document is the
@@ -51,7 +59,8 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	a := &api{
 		files: core, policy: policy, cursors: cursors, pace: opts.Pace.withDefaults(), now: opts.Now,
 		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now),
-		packing: make(chan struct{}, archivesAtATime),
+		packing: make(chan struct{}, archivesAtATime), thumbnails: opts.Thumbnails,
+		publicBase: strings.TrimSuffix(opts.PublicBaseURL, "/"),
 	}
 	m.Post("/v1/files", "files.upload", require(web.Func(a.upload)))
 	m.Get("/v1/files", "files.list", require(web.JSON(a.list)))
@@ -64,6 +73,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Handle(http.MethodGet, "/v1/files/{id}/content", "files.content.get", require(web.Func(a.content)))
 	m.Head("/v1/files/{id}/content", "files.content.head", require(web.Func(a.content)))
 	m.Put("/v1/files/{id}/content", "files.content.replace", require(web.Func(a.replace)))
+	m.Handle(http.MethodGet, "/v1/files/{id}/thumbnail", "files.thumbnail", require(web.Func(a.thumbnail)))
 	a.mountUploads(m, require)
 	m.Get("/v1/files/{id}/versions", "files.versions.list", require(web.JSON(a.versions)))
 	m.Handle(http.MethodGet, "/v1/files/{id}/versions/{n}/content", "files.versions.get", require(web.Func(a.versionContent)))

@@ -52,8 +52,11 @@ func agrees(declared, found string) bool {
 	return declared == found
 }
 
-// sniff is what browsers would take the bytes for; AVIF, which net/http does not know, included.
+// sniff is what browsers would take the bytes for; AVIF and TIFF, which net/http does not know, included.
 func sniff(head []byte) string {
+	if bytes.HasPrefix(head, []byte("II*\x00")) || bytes.HasPrefix(head, []byte("MM\x00*")) {
+		return "image/tiff"
+	}
 	if len(head) >= 12 && bytes.Equal(head[4:8], []byte("ftyp")) {
 		switch string(head[8:12]) {
 		case "avif", "avis":

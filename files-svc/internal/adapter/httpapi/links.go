@@ -89,8 +89,8 @@ func (a *api) createLink(ctx context.Context, in createLinkInput) (newLinkBody, 
 		n.Password = *in.Password.value
 	}
 	l, token, err := a.files.CreateLink(ctx, owner(ctx), files.FileID(in.ID), n)
-	// The address is relative to the server that was called: no header of a request says what our name is.
-	return newLinkBody{linkBodyOf(l), "/l/" + token}, err
+	// No header of a request says what our name is: it is configured.
+	return newLinkBody{linkBodyOf(l), a.publicBase + "/l/" + token}, err
 }
 
 func (a *api) links(ctx context.Context, in fileInput) (pageOf[linkBody], error) {
