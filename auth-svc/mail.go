@@ -82,6 +82,23 @@ func (c Config) publicBaseURL() string {
 	return string(c.Boot.Spec.PublicBaseURL)
 }
 
+// originOf writes the origin of a URL as browsers do: in lower case, and without the port that is the scheme's own. It
+// returns "" for what is no URL.
+func originOf(text string) string {
+	u, err := url.Parse(strings.ToLower(text))
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	host := u.Host
+	switch {
+	case u.Scheme == "http":
+		host = strings.TrimSuffix(host, ":80")
+	case u.Scheme == "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return u.Scheme + "://" + host
+}
+
 // ownNames are the words that stand for this very service: passwords made of them are the first that guessers try here.
 func ownNames(cfg Config) []string {
 	names := []string{"cloakroom", string(cfg.Boot.Spec.Issuer)}

@@ -10,6 +10,7 @@ import (
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/resource"
 
+	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -20,6 +21,7 @@ type livePolicy struct {
 	source  resource.Source
 	log     *slog.Logger
 	current atomic.Pointer[identity.Policy]
+	cookies atomic.Pointer[httpapi.CookiePolicy]
 }
 
 // loadPolicy reads the policy to start with. It fails when the object that AuthConfig names is not there.
@@ -40,6 +42,8 @@ func (p *livePolicy) name() string { return string(p.boot.Spec.SessionPolicyRef.
 
 func (p *livePolicy) get() identity.Policy { return *p.current.Load() }
 
+func (p *livePolicy) getCookies() httpapi.CookiePolicy { return *p.cookies.Load() }
+
 // run follows the source until ctx ends.
 func (p *livePolicy) run(ctx context.Context) error {
 	return p.source.Watch(ctx, func(s *resource.Snapshot) { p.apply(ctx, s) })
@@ -55,6 +59,8 @@ func (p *livePolicy) apply(ctx context.Context, s *resource.Snapshot) {
 			continue
 		}
 		found = true
+		cookies := compileCookies(object.Spec.Cookies)
+		p.cookies.Store(&cookies)
 		next := compile(object.Spec)
 		if last := p.current.Swap(&next); last != nil && *last != next {
 			p.log.InfoContext(ctx, "session policy changed", "name", object.Name, "digest", s.Digest)
@@ -112,4 +118,12 @@ func compile(spec v1alpha1.SessionPolicySpec) identity.Policy {
 		FailureWindow:         spec.Lockout.Window.Std(),
 		LockDuration:          spec.Lockout.Duration.Std(),
 	}
+}
+
+func compileCookies(spec v1alpha1.SessionCookies) httpapi.CookiePolicy {
+	p := httpapi.CookiePolicy{Strict: spec.SameSite == v1alpha1.SameSiteStrict}
+	for _, origin := range spec.TrustedOrigins {
+		p.TrustedOrigins = append(p.TrustedOrigins, originOf(string(origin)))
+	}
+	return p
 }

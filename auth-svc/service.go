@@ -98,6 +98,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
 		Cursors:  web.NewCursorCodec(p.keys.cursor),
 		Verifier: newVerifier(core, view, spec, deps.Registerer),
+		Cookies:  p.policy.getCookies, PublicOrigin: originOf(cfg.publicBaseURL()),
 	})
 	return &Service{
 		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: closeStore,

@@ -127,7 +127,12 @@ func TestCookie_StateChangesComeFromOurOwnPages(t *testing.T) {
 		{"a bearer, whose site does not matter", "POST", "/plain/x", []string{bearer(raw), "Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, 200},
 		{"a WebSocket from another site", "GET", "/plain/x", []string{cookie, "Origin: https://evil.example", "Connection: Upgrade", "Upgrade: websocket"}, 403},
 		{"two cookies of one name", "GET", "/plain/x", []string{cookie + "; __Host-access=" + raw}, 400},
-		{"cookie and bearer", "GET", "/plain/x", []string{cookie, bearer(raw)}, 400},
+		{"cookie and another bearer", "GET", "/plain/x", []string{cookie, bearer(w.issuer.Mint())}, 400},
+		{"the same token as cookie and as bearer, which no other site can send", "POST", "/plain/x", []string{cookie, bearer(raw), "Origin: https://evil.example"}, 200},
+		{"cookie and API key", "GET", "/plain/x", []string{cookie, "Authorization: Bearer crk_x"}, 400},
+		{"a name without the prefix", "GET", "/plain/x", []string{"Cookie: access=" + raw}, 401},
+		{"a name in other letters", "GET", "/plain/x", []string{"Cookie: __host-access=" + raw}, 401},
+		{"a person, and no page", "POST", "/plain/x", []string{cookie, "Sec-Fetch-Site: none"}, 200},
 		{"an empty cookie", "GET", "/plain/x", []string{"Cookie: __Host-access="}, 401},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,6 +142,9 @@ func TestCookie_StateChangesComeFromOurOwnPages(t *testing.T) {
 			}
 			if a.status == 200 && w.files.last(t).Header.Get("Authorization") != "Bearer "+raw {
 				t.Error("the service did not get the token as a bearer")
+			}
+			if a.status == 200 && strings.Contains(w.files.last(t).Header.Get("Cookie"), "__Host-") {
+				t.Error("the service got the token in a cookie as well")
 			}
 		})
 	}

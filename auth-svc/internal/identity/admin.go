@@ -47,7 +47,7 @@ func (s *Service) CreateUser(ctx context.Context, caller principal.Principal, in
 	// The permission first: a hash is work that strangers must not be able to ask for.
 	err := s.store.View(ctx, func(tx Tx) error { return check(ctx, tx, caller, a) })
 	if err == nil && !in.Password.IsZero() {
-		u.PasswordHash, err = s.hasher.Hash(ctx, in.Password.Reveal())
+		u.PasswordHash, err = s.hash(ctx, in.Password)
 	}
 	if err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)

@@ -81,7 +81,7 @@ func (s *Service) firstAdmin(ctx context.Context, in BootstrapInput) (firstAdmin
 		return f, fault.Validation(bad...)
 	}
 	var err error
-	if f.user.PasswordHash, err = s.hasher.Hash(ctx, in.Password.Reveal()); err != nil {
+	if f.user.PasswordHash, err = s.hash(ctx, in.Password); err != nil {
 		return f, fmt.Errorf("hash the administrator's password: %w", err)
 	}
 	made, err := makeAPIKey(s.opts.MAC, APIKey{ID: s.opts.NewID(), UserID: f.user.ID, Name: "bootstrap"})

@@ -24,7 +24,7 @@ const (
 // over the keyboard, runs and repetitions, and the names of this very service.
 func (s *Service) checkCommon(field, password string) []fault.Field {
 	folded := fold(password)
-	if len(folded) > maxPassword {
+	if len(folded) > maxPasswordBytes {
 		return nil
 	}
 	for _, v := range []string{folded, plain.Replace(folded)} {

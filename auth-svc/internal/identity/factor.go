@@ -50,6 +50,28 @@ const (
 	ProofFactor   Proof = "factor"
 )
 
+// Methods are the proof in the words of RFC 8176, for the amr of tokens. A factor is shown on top of the password.
+func (p Proof) Methods() []string {
+	switch p {
+	case ProofPassword:
+		return []string{"pwd"}
+	case ProofFactor:
+		return []string{"pwd", "otp", "mfa"}
+	}
+	return nil
+}
+
+// Level is the proof as one word, for the acr of tokens: aal1 for one factor, aal2 for two.
+func (p Proof) Level() string {
+	switch p {
+	case ProofPassword:
+		return "aal1"
+	case ProofFactor:
+		return "aal2"
+	}
+	return ""
+}
+
 // Factors keeps second factors.
 type Factors interface {
 	// Factors lists a person's factors, oldest first. For a writer it locks them until the end of the transaction.

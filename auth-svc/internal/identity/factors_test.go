@@ -324,3 +324,35 @@ func TestFactor_NobodyGetsInWhenSecretsDoNotOpen(t *testing.T) {
 		t.Errorf("a damaged secret: %v", err)
 	}
 }
+
+func TestToken_SaysHowAndWhenThePersonWasProved(t *testing.T) {
+	w := newWorld(t, ordinary)
+	type shown struct {
+		proof identity.Proof
+		at    time.Time
+	}
+	said := func(tokens identity.Tokens) shown {
+		c := identitytest.Claims(tokens.AccessToken.Reveal())
+		return shown{c.Proof, c.ProvedAt}
+	}
+	begun := w.Clock.Now()
+	e := w.SignUp("ada")
+	if got := said(e.Tokens); got != (shown{identity.ProofPassword, begun}) {
+		t.Errorf("a signup: %+v", got)
+	}
+	w.Clock.Advance(time.Minute)
+	refreshed := w.MustRefresh(e.Tokens.RefreshToken)
+	if got := said(refreshed); got != (shown{identity.ProofPassword, begun}) {
+		t.Errorf("a refresh proves nothing anew: %+v", got)
+	}
+	stepped := must[identity.Tokens](t)(stepUp(w, refreshed, identity.StepUpInput{Password: text(identitytest.Password)}))
+	if got := said(stepped); got != (shown{identity.ProofPassword, begun.Add(time.Minute)}) {
+		t.Errorf("a step-up: %+v", got)
+	}
+	shared, _ := w.Enrolled(stepped)
+	w.Clock.Advance(time.Minute)
+	in := must[identity.Entry](t)(w.ShowFactor(w.Pending("ada"), w.Code(shared, 0)))
+	if got := said(in.Tokens); got != (shown{identity.ProofFactor, w.Clock.Now()}) {
+		t.Errorf("a login with a factor: %+v", got)
+	}
+}

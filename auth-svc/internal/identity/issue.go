@@ -23,7 +23,7 @@ func (s *Service) issue(p Policy, sess Session, rights Rights, live [secretBytes
 	access, left, err := s.sign(p, Claims{
 		UserID: sess.UserID, SessionID: sess.ID,
 		Roles: rights.Roles, Permissions: rights.Permissions, Epoch: rights.Epoch,
-		IssuedAt: now, ExpiresAt: until,
+		Proof: sess.Proof, ProvedAt: sess.ProvedAt, IssuedAt: now, ExpiresAt: until,
 	})
 	if err != nil {
 		return Tokens{}, err

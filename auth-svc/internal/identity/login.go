@@ -95,7 +95,7 @@ func (s *Service) findForLogin(ctx context.Context, id Identifier, readable bool
 
 // rehash makes a hash of today's strength. When the gate is full the old one does until next time.
 func (s *Service) rehash(ctx context.Context, password secret.String, old string) string {
-	fresh, err := s.hasher.Hash(ctx, password.Reveal())
+	fresh, err := s.hash(ctx, password)
 	if err != nil {
 		s.opts.Log.InfoContext(ctx, "password hash not renewed", "error", err.Error())
 		return old

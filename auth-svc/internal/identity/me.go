@@ -107,7 +107,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 	if bad := s.checkPassword("new_password", next, confirmed); len(bad) > 0 {
 		return fault.Validation(bad...)
 	}
-	fresh, err := s.hasher.Hash(ctx, next.Reveal())
+	fresh, err := s.hash(ctx, next)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}

@@ -7,26 +7,57 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/secret"
 )
 
-// checkPassword finds what is wrong with a password someone wants: its length in bytes, and the account's own names.
+// maxPasswordBytes bounds what is normalised and hashed, whatever it is in characters: 1024 of the longest.
+const maxPasswordBytes = 4 * maxPassword
+
+// normalPassword is what of a password is hashed, so that the same keys pressed on another keyboard, or another system,
+// open the account: composed characters (NFC), and spaces of every kind as the one of ASCII. That is what RFC 8265 does
+// to passwords; letter case, width and compatibility forms stay, since folding them would only help guessers.
+func normalPassword(password string) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Zs, r) {
+			return ' '
+		}
+		return r
+	}, password))
+}
+
+// hash makes the hash of a password that is to be kept.
+func (s *Service) hash(ctx context.Context, password secret.String) (string, error) {
+	return s.hasher.Hash(ctx, normalPassword(password.Reveal()))
+}
+
+// checkPassword finds what is wrong with a password someone wants: its length in characters, and the account's own names.
 func (p Policy) checkPassword(field string, password secret.String, u User) []fault.Field {
-	v := password.Reveal()
+	typed := password.Reveal()
+	if len(typed) > maxPasswordBytes {
+		return []fault.Field{p.tooLongPassword(field)}
+	}
+	v := normalPassword(typed)
+	length := utf8.RuneCountInString(v)
 	switch {
 	case v == "":
 		return []fault.Field{{Field: field, Code: "REQUIRED", Detail: "a password is needed"}}
-	case len(v) < p.MinPassword:
-		return []fault.Field{{Field: field, Code: "TOO_SHORT", Detail: fmt.Sprintf("must have at least %d bytes", p.MinPassword)}}
-	case len(v) > p.MaxPassword:
-		return []fault.Field{{Field: field, Code: "TOO_LONG", Detail: fmt.Sprintf("must have at most %d bytes", p.MaxPassword)}}
-	case !utf8.ValidString(v):
+	case !utf8.ValidString(typed):
 		return []fault.Field{{Field: field, Code: "INVALID", Detail: "must be text in UTF-8"}}
+	case length < p.MinPassword:
+		return []fault.Field{{Field: field, Code: "TOO_SHORT", Detail: fmt.Sprintf("must have at least %d characters", p.MinPassword)}}
+	case length > p.MaxPassword:
+		return []fault.Field{p.tooLongPassword(field)}
 	case namesAccount(v, u):
 		return []fault.Field{{Field: field, Code: "TOO_EASY", Detail: "must not be made of the account's own names"}}
 	}
 	return nil
+}
+
+func (p Policy) tooLongPassword(field string) fault.Field {
+	return fault.Field{Field: field, Code: "TOO_LONG", Detail: fmt.Sprintf("must have at most %d characters", p.MaxPassword)}
 }
 
 // checkPassword is the policy's word, and that of the guessers' lists.
@@ -34,7 +65,7 @@ func (s *Service) checkPassword(field string, password secret.String, u User) []
 	if bad := s.policy().checkPassword(field, password, u); len(bad) > 0 {
 		return bad
 	}
-	return s.checkCommon(field, password.Reveal())
+	return s.checkCommon(field, normalPassword(password.Reveal()))
 }
 
 // minBesidesName is how much of a password must be left when a name of the account is taken out of it.
@@ -57,25 +88,34 @@ func namesAccount(password string, u User) bool {
 
 func notWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
-// verify looks at a password at the cost of exactly one hash, whatever is wrong: no account, no password set, an
-// empty guess or one too long to be right.
-func (s *Service) verify(ctx context.Context, password secret.String, encoded string) (match, outdated bool, err error) {
-	v := password.Reveal()
-	if v == "" || len(v) > maxPassword {
-		v, encoded = "-", ""
-	}
-	if encoded == "" {
-		return false, false, s.hasher.VerifyDummy(ctx, v)
-	}
-	return s.hasher.Verify(ctx, v, encoded)
-}
-
-// guarded is verify as a guess that has been judged. It notes a wrong one; the caller ends the guess.
+// guarded looks at a password as a guess that has been judged, and notes a wrong one; the caller ends the guess. The cost
+// depends on what was typed alone, whatever is wrong: no account, no password set, an empty guess or one too long to be
+// right. It is one hash, and two for what is not in normal form: hashes of before passwords were normalised are of what
+// was typed. Such a hash is outdated when it fits.
 func (s *Service) guarded(ctx context.Context, g *guess, password secret.String, encoded string) (match, outdated bool, err error) {
-	match, outdated, err = s.verify(ctx, password, encoded)
-	if err != nil {
+	typed := password.Reveal()
+	if typed == "" || len(typed) > maxPasswordBytes {
+		typed, encoded = "-", ""
+	}
+	normal := normalPassword(typed)
+	if match, outdated, err = s.verify(ctx, normal, encoded); err != nil {
 		return false, false, fmt.Errorf("verify password: %w", err)
 	}
+	g.missed = !match // from here on the guess counts, also when the second look is turned away
+	if match || normal == typed {
+		return match, outdated, nil
+	}
+	if match, _, err = s.verify(ctx, typed, encoded); err != nil {
+		return false, false, fmt.Errorf("verify password as typed: %w", err)
+	}
 	g.missed = !match
-	return match, outdated, nil
+	return match, match, nil
+}
+
+// verify is one hash, for nobody as for somebody.
+func (s *Service) verify(ctx context.Context, password, encoded string) (match, outdated bool, err error) {
+	if encoded == "" {
+		return false, false, s.hasher.VerifyDummy(ctx, password)
+	}
+	return s.hasher.Verify(ctx, password, encoded)
 }

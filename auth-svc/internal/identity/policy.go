@@ -13,8 +13,8 @@ type Policy struct {
 	MaxSessions  int           // of one person; 0 for, and at most, 1000
 	RefuseAtCap  bool          // refuse the sign-in over the cap instead of ending the oldest session
 	APIKeyTTL    time.Duration // life of a token exchanged for an API key; default 5 min, at most 1 hour
-	MinPassword  int           // bytes; default 8
-	MaxPassword  int           // bytes; default and at most 1024
+	MinPassword  int           // characters; default 8
+	MaxPassword  int           // characters; default and at most 1024
 
 	MaxFailures           int           // wrong passwords for one account within FailureWindow; default 10
 	MaxFailuresPerAddress int           // from one address; default 100

@@ -224,6 +224,8 @@ type Claims struct {
 	Permissions []principal.Permission
 	Epoch       int64
 	EpochRoles  []string // for an API key: the owner's roles, whose change makes the token stale
+	Proof       Proof    // what the person has shown in this session; empty for an API key
+	ProvedAt    time.Time
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 }

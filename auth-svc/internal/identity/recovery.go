@@ -117,7 +117,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, next secret.String, 
 	if bad := s.checkPassword("new_password", next, u); len(bad) > 0 {
 		return fault.Validation(bad...)
 	}
-	fresh, err := s.hasher.Hash(ctx, next.Reveal())
+	fresh, err := s.hash(ctx, next)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}

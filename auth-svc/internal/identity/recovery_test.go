@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/principal"
 
 	"cloakroom.dev/auth-svc/internal/identity"
 	"cloakroom.dev/auth-svc/internal/identity/identitytest"
@@ -359,4 +361,37 @@ func TestNotice_MailGoesToWhatWasTyped(t *testing.T) {
 		Client: identity.Client{Address: netip.MustParseAddr("192.0.2.77")},
 	}))
 	box.Next(t, identity.MailVerify, "Grace.Hopper@xn--bcher-kva.example")
+}
+
+func TestNotice_OfAnAddressGoesToTheOldOneWhoeverChangesIt(t *testing.T) {
+	w, box, e, _ := posted(t)
+	ada := w.Caller(e.Tokens)
+	both := func(want ...identity.MailKind) {
+		t.Helper()
+		var got []identity.MailKind
+		for range want {
+			select {
+			case mail := <-box.Got:
+				got = append(got, identity.MailKind(mail.Subject+" "+mail.To))
+			case <-time.After(10 * time.Second):
+				t.Fatalf("of %v only %v have come", want, got)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("got the mails %v, want %v", got, want)
+		}
+	}
+	must[identity.User](t)(w.Service.UpdateMe(t.Context(), ada, identity.UserChange{
+		Email: new("ada@second.example"), CurrentPassword: text(identitytest.Password), Client: identitytest.Laptop,
+	}))
+	both(identity.MailEmailChanged+" ada@example.org", identity.MailVerify+" ada@second.example")
+	must[identity.User](t)(w.Service.EditUser(identity.AsOperator(t.Context()), principal.Principal{}, e.User.ID, identity.UserEdit{
+		Email: new("ada@third.example"),
+	}))
+	both(identity.MailEmailChanged+" ada@second.example", identity.MailVerify+" ada@third.example")
+	root := w.SignUpAdmin("root")
+	box.Next(t, identity.MailVerify, "root@example.org")
+	must[identity.User](t)(w.Service.EditUser(t.Context(), w.Caller(root.Tokens), e.User.ID, identity.UserEdit{Email: new("")}))
+	box.Next(t, identity.MailEmailChanged, "ada@third.example") // also when the address goes without another
 }

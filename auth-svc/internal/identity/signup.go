@@ -31,7 +31,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 		return Entry{}, fault.Validation(bad...)
 	}
 	var err error
-	if u.PasswordHash, err = s.hasher.Hash(ctx, in.Password.Reveal()); err != nil {
+	if u.PasswordHash, err = s.hash(ctx, in.Password); err != nil {
 		return Entry{}, fmt.Errorf("hash password: %w", err)
 	}
 	u.ID = s.opts.NewID()

@@ -167,5 +167,6 @@ func (s *Service) reissue(ctx context.Context, tx Tx, e *entering, sessionID str
 	if err := tx.RotateSession(ctx, e.session); err != nil {
 		return err
 	}
+	e.session.ProvedAt, e.session.Proof = e.now, proof
 	return tx.ProveSession(ctx, sessionID, e.now, proof)
 }

@@ -80,7 +80,35 @@ type SessionPolicySpec struct {
 
 	// +kubebuilder:default={}
 	Lockout Lockout `json:"lockout,omitempty"`
+
+	// +kubebuilder:default={}
+	Cookies SessionCookies `json:"cookies,omitempty"`
 }
+
+// SessionCookies are the cookies of browser sessions. They are always HttpOnly, Secure and bound to the host.
+type SessionCookies struct {
+	// SameSite says when browsers send them along from pages of other sites: Lax for links that a person follows, Strict
+	// never.
+	// +kubebuilder:default=Lax
+	SameSite SameSite `json:"sameSite,omitempty"`
+
+	// TrustedOrigins are further origins whose pages may sign in and act by these cookies; publicBaseURL's and the
+	// gateway's own may always. A Route's cors must allow them with credentials as well.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	TrustedOrigins []OriginURL `json:"trustedOrigins,omitempty"`
+}
+
+// SameSite is the SameSite attribute of a cookie.
+// +kubebuilder:validation:Enum=Lax;Strict
+type SameSite string
+
+// The values of SameSite.
+const (
+	SameSiteLax    SameSite = "Lax"
+	SameSiteStrict SameSite = "Strict"
+)
 
 // SessionEviction is what happens to a login beyond the cap.
 // +kubebuilder:validation:Enum=EndOldest;RefuseNew
@@ -95,13 +123,13 @@ const (
 // PasswordRules are what a new password must be. Breached passwords and the account's own names are always refused.
 // +kubebuilder:validation:XValidation:rule="self.minLength <= self.maxLength",message="minLength must not be more than maxLength"
 type PasswordRules struct {
-	// MinLength in bytes of UTF-8.
+	// MinLength in characters (Unicode code points, after normalisation).
 	// +kubebuilder:default=8
 	// +kubebuilder:validation:Minimum=8
 	// +kubebuilder:validation:Maximum=128
 	MinLength int32 `json:"minLength,omitempty"`
 
-	// MaxLength in bytes of UTF-8. Longer ones are refused, never cut.
+	// MaxLength in characters. Longer ones are refused, never cut.
 	// +kubebuilder:default=256
 	// +kubebuilder:validation:Minimum=64
 	// +kubebuilder:validation:Maximum=1024

@@ -38,7 +38,8 @@ func (a *API) signup(ctx context.Context, in signupRequest) (signupResponse, err
 	if err != nil {
 		return signupResponse{}, err
 	}
-	return signupResponse{entryResponse{newUser(entry.User), newSession(entry.Tokens)}}, nil
+	session, err := deliver(ctx, entry.Tokens)
+	return signupResponse{entryResponse{newUser(entry.User), session}}, err
 }
 
 type loginRequest struct {
@@ -71,17 +72,21 @@ func (a *API) login(ctx context.Context, in loginRequest) (loginResponse, error)
 	if err != nil {
 		return loginResponse{}, err
 	}
-	return newLogin(entry), nil
+	return newLogin(ctx, entry)
 }
 
 type refreshRequest struct {
 	RefreshToken hidden `json:"refresh_token"`
+	Mode         string `header:"X-Session-Mode"`
 }
 
-// Validate asks for what is missing.
+// Validate asks for the one token there must be: in the body, or in a browser session in the cookie.
 func (in refreshRequest) Validate() []fault.Field {
-	if in.RefreshToken.IsZero() {
+	switch {
+	case in.Mode == "" && in.RefreshToken.IsZero():
 		return []fault.Field{required("refresh_token")}
+	case in.Mode != "" && in.RefreshToken.given:
+		return []fault.Field{{Field: "refresh_token", Code: "AMBIGUOUS", Detail: "is in the cookie already; leave it out"}}
 	}
 	return nil
 }
@@ -91,15 +96,27 @@ type refreshResponse struct {
 }
 
 func (a *API) refresh(ctx context.Context, in refreshRequest) (refreshResponse, error) {
-	tokens, err := a.opts.Core.Refresh(ctx, in.RefreshToken.String, client(ctx, ""))
+	presented, err := presentedRefresh(ctx, in.RefreshToken)
 	if err != nil {
 		return refreshResponse{}, err
 	}
-	return refreshResponse{newSession(tokens)}, nil
+	tokens, err := a.opts.Core.Refresh(ctx, presented, client(ctx, ""))
+	if err != nil {
+		if fault.KindOf(err) == fault.InvalidRefreshToken {
+			forget(ctx)
+		}
+		return refreshResponse{}, err
+	}
+	session, err := deliver(ctx, tokens)
+	return refreshResponse{session}, err
 }
 
 func (a *API) logout(ctx context.Context, caller principal.Principal, _ empty) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.Logout(ctx, caller)
+	err := a.opts.Core.Logout(ctx, caller)
+	if err == nil {
+		forget(ctx)
+	}
+	return web.NoContent{}, err
 }
 
 type logoutAllRequest struct {
@@ -112,5 +129,8 @@ type logoutAllResponse struct {
 
 func (a *API) logoutAll(ctx context.Context, caller principal.Principal, in logoutAllRequest) (logoutAllResponse, error) {
 	n, err := a.opts.Core.LogoutAll(ctx, caller, in.KeepCurrent)
+	if err == nil && !in.KeepCurrent {
+		forget(ctx)
+	}
 	return logoutAllResponse{n}, err
 }

@@ -35,12 +35,13 @@ type challengeBody struct {
 	ExpiresIn int64    `json:"expires_in"`
 }
 
-func newLogin(e identity.Entry) loginResponse {
+func newLogin(ctx context.Context, e identity.Entry) (loginResponse, error) {
 	if p := e.Pending; p != nil {
-		return loginResponse{Challenge: &challengeBody{p.Token.Reveal(), p.Factors, seconds(p.ExpiresIn)}}
+		return loginResponse{Challenge: &challengeBody{p.Token.Reveal(), p.Factors, seconds(p.ExpiresIn)}}, nil
 	}
-	user, session := newUser(e.User), newSession(e.Tokens)
-	return loginResponse{User: &user, Session: &session}
+	user := newUser(e.User)
+	session, err := deliver(ctx, e.Tokens)
+	return loginResponse{User: &user, Session: &session}, err
 }
 
 type loginFactorRequest struct {
@@ -66,7 +67,8 @@ func (a *API) loginFactor(ctx context.Context, in loginFactorRequest) (entryResp
 	if err != nil {
 		return entryResponse{}, err
 	}
-	return entryResponse{newUser(entry.User), newSession(entry.Tokens)}, nil
+	session, err := deliver(ctx, entry.Tokens)
+	return entryResponse{newUser(entry.User), session}, err
 }
 
 type stepUpRequest struct {
@@ -92,7 +94,8 @@ func (a *API) stepUp(ctx context.Context, caller principal.Principal, in stepUpR
 	if err != nil {
 		return refreshResponse{}, err
 	}
-	return refreshResponse{newSession(tokens)}, nil
+	session, err := deliver(ctx, tokens)
+	return refreshResponse{session}, err
 }
 
 type factorBody struct {

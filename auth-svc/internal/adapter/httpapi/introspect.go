@@ -28,6 +28,7 @@ type principalBody struct {
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
 	Epoch       int64    `json:"epoch"`
+	EpochRoles  []string `json:"epoch_roles"`
 	IssuedAt    web.Time `json:"issued_at"`
 	ExpiresAt   web.Time `json:"expires_at"`
 }
@@ -47,7 +48,7 @@ func (a *API) introspect(ctx context.Context, in introspectRequest) (principalBo
 	}
 	return principalBody{
 		UserID: p.UserID, SessionID: p.SessionID, APIKeyID: p.APIKeyID, TokenID: p.TokenID, KeyID: p.KeyID,
-		Roles: orEmpty(p.Roles), Permissions: permissions, Epoch: p.Epoch,
+		Roles: orEmpty(p.Roles), Permissions: permissions, Epoch: p.Epoch, EpochRoles: orEmpty(p.EpochRoles),
 		IssuedAt: web.Time(p.IssuedAt), ExpiresAt: web.Time(p.ExpiresAt),
 	}, nil
 }

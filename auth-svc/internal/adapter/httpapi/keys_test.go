@@ -196,3 +196,23 @@ func TestIntrospect_AsksTheStore(t *testing.T) {
 	introspect("x").want(401, "INVALID_TOKEN")
 	introspect("").want(400, "VALIDATION_ERROR")
 }
+
+// Without the owner's roles a gateway that introspects would not notice that one of them has changed.
+func TestIntrospect_TellsTheRolesWhoseChangeEndsTheTokenOfAKey(t *testing.T) {
+	h := openHouse(t)
+	ada := h.signup("ada")
+	var made struct {
+		Secret string `json:"key"`
+	}
+	h.do(ask{method: "POST", path: "/v1/api-keys", token: ada.access(), body: object{"name": "k", "permissions": []object{right("files", "read", "self")}}}).want(201, "").into(&made)
+	var exchanged struct {
+		AccessToken string `json:"access_token"`
+	}
+	h.do(ask{method: "POST", path: "/internal/v1/api-keys/exchange", internal: true, body: object{"api_key": made.Secret}}).want(200, "").into(&exchanged)
+	for token, want := range map[string]string{ada.access(): `"epoch_roles":[]`, exchanged.AccessToken: `"epoch_roles":["guest"]`} {
+		got := h.do(ask{method: "POST", path: "/internal/v1/introspect", internal: true, body: object{"access_token": token}}).want(200, "")
+		if !strings.Contains(string(got.body), want) {
+			t.Errorf("%s lacks %s", got.body, want)
+		}
+	}
+}

@@ -44,7 +44,11 @@ func (in deleteMeRequest) Validate() []fault.Field {
 }
 
 func (a *API) deleteMe(ctx context.Context, caller principal.Principal, in deleteMeRequest) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.DeleteMe(ctx, caller, client(ctx, ""), in.CurrentPassword.String)
+	err := a.opts.Core.DeleteMe(ctx, caller, client(ctx, ""), in.CurrentPassword.String)
+	if err == nil {
+		forget(ctx)
+	}
+	return web.NoContent{}, err
 }
 
 type changePasswordRequest struct {

@@ -21,7 +21,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// Options are the parts an API is made of; all but AckApplied are needed.
+// Options are the parts an API is made of; all but the last three are needed.
 type Options struct {
 	Core     *identity.Service
 	Verifier *token.Verifier
@@ -30,6 +30,10 @@ type Options struct {
 	KeySet func(keys []identity.SigningKey) ([]byte, error)
 	// Contract is openapi.yaml.
 	Contract []byte
+	// Cookies is the live policy of browser sessions; nil is the zero policy.
+	Cookies func() CookiePolicy
+	// PublicOrigin is the origin of the page people reach the gateway at; empty for none.
+	PublicOrigin string
 	// AckApplied is told what a follower has applied, for metrics.
 	AckApplied func(seq int64)
 }
@@ -42,6 +46,9 @@ func New(opts Options) *API {
 	if opts.AckApplied == nil {
 		opts.AckApplied = func(int64) {}
 	}
+	if opts.Cookies == nil {
+		opts.Cookies = func() CookiePolicy { return CookiePolicy{} }
+	}
 	return &API{opts: opts}
 }
 
@@ -49,20 +56,20 @@ func New(opts Options) *API {
 func (a *API) Public() *web.Mux {
 	m := web.NewMux()
 
-	m.Post("/v1/auth/signup", "auth.signup", open(a.signup))
-	m.Post("/v1/auth/login", "auth.login", open(a.login))
-	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a.loginFactor))
+	m.Post("/v1/auth/signup", "auth.signup", open(a, a.signup))
+	m.Post("/v1/auth/login", "auth.login", open(a, a.login))
+	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a, a.loginFactor))
 	m.Post("/v1/auth/step-up", "auth.step_up", guarded(a, a.stepUp))
-	m.Post("/v1/auth/refresh", "auth.refresh", open(a.refresh))
+	m.Post("/v1/auth/refresh", "auth.refresh", open(a, a.refresh))
 	m.Post("/v1/auth/logout", "auth.logout", guarded(a, a.logout))
 	m.Post("/v1/auth/logout-all", "auth.logout_all", guarded(a, a.logoutAll))
 
 	m.Get("/v1/auth/session", "auth.session", guarded(a, a.checkSession))
 	m.Get("/v1/auth/sessions", "sessions.list", guarded(a, a.listSessions))
 	m.Delete("/v1/auth/sessions/{id}", "sessions.delete", guarded(a, a.deleteSession))
-	m.Post("/v1/auth/password/forgot", "password.forgot", open(a.forgotPassword))
-	m.Post("/v1/auth/password/reset", "password.reset", open(a.resetPassword))
-	m.Post("/v1/auth/email/verify", "email.verify", open(a.verifyEmail))
+	m.Post("/v1/auth/password/forgot", "password.forgot", open(a, a.forgotPassword))
+	m.Post("/v1/auth/password/reset", "password.reset", open(a, a.resetPassword))
+	m.Post("/v1/auth/email/verify", "email.verify", open(a, a.verifyEmail))
 	m.Post("/v1/auth/email/verify/resend", "email.verify.resend", guarded(a, a.resendVerification))
 	m.Get("/auth/links/verify-email", "links.verify_email.show", a.verifyPage().show(a.opts.Core))
 	m.Post("/auth/links/verify-email", "links.verify_email.submit", a.verifyPage().submit())
@@ -113,15 +120,20 @@ func (a *API) Public() *web.Mux {
 func (a *API) Internal() *web.Mux {
 	m := web.NewMux()
 	m.Handle(http.MethodGet, "/internal/v1/revocations", "revocations.follow", web.Func(a.followRevocations))
-	m.Post("/internal/v1/revocations/acks", "revocations.ack", web.Quiet(open(a.ackRevocations)))
-	m.Post("/internal/v1/api-keys/exchange", "api_keys.exchange", open(a.exchangeAPIKey))
-	m.Post("/internal/v1/introspect", "tokens.introspect", open(a.introspect))
+	m.Post("/internal/v1/revocations/acks", "revocations.ack", web.Quiet(inner(a.ackRevocations)))
+	m.Post("/internal/v1/api-keys/exchange", "api_keys.exchange", inner(a.exchangeAPIKey))
+	m.Post("/internal/v1/introspect", "tokens.introspect", inner(a.introspect))
 	m.Get("/.well-known/jwks.json", "jwks", web.Quiet(web.Func(a.jwks)))
 	return m
 }
 
 // open is a route that needs no access token.
-func open[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.Handler {
+func open[In, Out any](a *API, fn func(ctx context.Context, in In) (Out, error)) http.Handler {
+	return noStore(a.inMode(web.JSON(fn)))
+}
+
+// inner is a route of the internal listener.
+func inner[In, Out any](fn func(ctx context.Context, in In) (Out, error)) http.Handler {
 	return noStore(web.JSON(fn))
 }
 
@@ -141,7 +153,7 @@ func guarded[In, Out any](a *API, fn func(ctx context.Context, caller principal.
 
 // authenticated lets in who comes with a good access token.
 func (a *API) authenticated(next http.Handler) http.Handler {
-	return noStore(web.Func(func(w http.ResponseWriter, r *http.Request) error {
+	return noStore(a.inMode(web.Func(func(w http.ResponseWriter, r *http.Request) error {
 		raw, err := token.Bearer(r)
 		if err != nil {
 			return err
@@ -152,7 +164,7 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(principal.With(r.Context(), caller)))
 		return nil
-	}))
+	})))
 }
 
 func noStore(next http.Handler) http.Handler {

@@ -48,7 +48,11 @@ func (in resetRequest) Validate() (bad []fault.Field) {
 }
 
 func (a *API) resetPassword(ctx context.Context, in resetRequest) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.ResetPassword(ctx, in.Token.String, in.NewPassword.String, client(ctx, ""))
+	err := a.opts.Core.ResetPassword(ctx, in.Token.String, in.NewPassword.String, client(ctx, ""))
+	if err == nil {
+		forget(ctx)
+	}
+	return web.NoContent{}, err
 }
 
 type verifyRequest struct {

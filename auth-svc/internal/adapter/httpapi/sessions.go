@@ -59,6 +59,9 @@ func (a *API) deleteSession(ctx context.Context, caller principal.Principal, in 
 	if err != nil {
 		return nil, err
 	}
+	if in.ID == caller.SessionID {
+		forget(ctx)
+	}
 	if !in.Wait {
 		return web.NoContent{}, nil
 	}

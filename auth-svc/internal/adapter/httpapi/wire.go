@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"cloakroom.dev/libs/secret"
@@ -65,21 +64,15 @@ type userBody = wire.User
 
 func newUser(u identity.User) userBody { return wire.NewUser(u) }
 
+// sessionBody is a session as its client gets it. Of a browser session the tokens and their type are missing: they are
+// in the cookies, where no script can read them.
 type sessionBody struct {
-	AccessToken      string `json:"access_token"`
-	TokenType        string `json:"token_type"`
+	AccessToken      string `json:"access_token,omitempty"`
+	TokenType        string `json:"token_type,omitempty"`
 	ExpiresIn        int64  `json:"expires_in"`
-	RefreshToken     string `json:"refresh_token"`
+	RefreshToken     string `json:"refresh_token,omitempty"`
 	RefreshExpiresIn int64  `json:"refresh_expires_in"`
 	SessionID        string `json:"session_id"`
-}
-
-func newSession(t identity.Tokens) sessionBody {
-	return sessionBody{
-		AccessToken: t.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: seconds(t.ExpiresIn),
-		RefreshToken: t.RefreshToken.Reveal(), RefreshExpiresIn: seconds(time.Until(t.RefreshExpiresAt)),
-		SessionID: t.SessionID,
-	}
 }
 
 // maxUserAgent bounds what is kept of a header that has no limit of its own.

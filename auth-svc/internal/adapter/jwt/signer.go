@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	golangjwt "github.com/golang-jwt/jwt/v5"
 
@@ -80,6 +81,10 @@ type claims struct {
 	Permissions []string `json:"permissions"`
 	EpochRoles  []string `json:"epoch_roles,omitempty"`
 	Epoch       int64    `json:"epoch"`
+
+	AuthTime *golangjwt.NumericDate `json:"auth_time,omitempty"` // these three as RFC 9068 has them, of sessions only
+	Methods  []string               `json:"amr,omitempty"`
+	Level    string                 `json:"acr,omitempty"`
 }
 
 func (s *Signer) claims(c identity.Claims) claims {
@@ -87,14 +92,19 @@ func (s *Signer) claims(c identity.Claims) claims {
 	for i, p := range c.Permissions {
 		permissions[i] = p.String()
 	}
-	return claims{
+	all := claims{
 		RegisteredClaims: golangjwt.RegisteredClaims{
 			Issuer: s.issuer, Audience: s.audience, Subject: c.UserID, ID: c.TokenID,
 			IssuedAt: golangjwt.NewNumericDate(c.IssuedAt), ExpiresAt: golangjwt.NewNumericDate(c.ExpiresAt),
 		},
 		SessionID: c.SessionID, APIKeyID: c.APIKeyID, Epoch: c.Epoch, EpochRoles: c.EpochRoles,
 		Roles: append([]string{}, c.Roles...), Permissions: permissions,
+		Methods: c.Proof.Methods(), Level: c.Proof.Level(),
 	}
+	if !c.ProvedAt.IsZero() {
+		all.AuthTime = golangjwt.NewNumericDate(c.ProvedAt.Truncate(time.Second))
+	}
+	return all
 }
 
 // Sign makes the token. Times are cut to whole seconds. It fails when the key can't be opened, or its halves do not

@@ -88,6 +88,26 @@ func TestSign_ClaimsAsRFC9068WantsThem(t *testing.T) {
 	}
 }
 
+func TestSign_SaysHowThePersonWasProved(t *testing.T) {
+	s := newSigner(&boxes{})
+	key := generate(t, s, "k", "EdDSA")
+	for proof, want := range map[identity.Proof]string{
+		identity.ProofPassword: `"auth_time":1700000000,"amr":["pwd"],"acr":"aal1"}`,
+		identity.ProofFactor:   `"auth_time":1700000000,"amr":["pwd","otp","mfa"],"acr":"aal2"}`,
+	} {
+		c := someone
+		c.Proof, c.ProvedAt = proof, time.Unix(1_700_000_000, 999_999_000)
+		raw, err := s.Sign(key, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
+		if !strings.HasSuffix(string(payload), want) {
+			t.Errorf("%s: claims %s, want them to end in %s", proof, payload, want)
+		}
+	}
+}
+
 func TestSign_OpensAKeyOnce(t *testing.T) {
 	b := &boxes{}
 	s := newSigner(b)

@@ -80,12 +80,19 @@ type signed struct {
 	Claims identity.Claims
 }
 
-// Caller reads a token that Signer has made, as a gateway would.
-func Caller(token string) principal.Principal {
-	var s signed
+// Claims reads a token that Signer has made.
+func Claims(token string) identity.Claims { return open(token).Claims }
+
+func open(token string) (s signed) {
 	if err := json.Unmarshal([]byte(token), &s); err != nil {
 		panic(fmt.Sprintf("not a token of identitytest.Signer: %v", err))
 	}
+	return s
+}
+
+// Caller reads a token that Signer has made, as a gateway would.
+func Caller(token string) principal.Principal {
+	s := open(token)
 	return principal.Principal{
 		UserID: s.Claims.UserID, SessionID: s.Claims.SessionID, APIKeyID: s.Claims.APIKeyID, TokenID: s.Claims.TokenID,
 		KeyID: s.KeyID, Roles: s.Claims.Roles, Permissions: s.Claims.Permissions, Epoch: s.Claims.Epoch, EpochRoles: s.Claims.EpochRoles,

@@ -2,14 +2,19 @@ package edge
 
 import (
 	"errors"
-	"net/http"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/web"
 )
 
 // authenticate finds out who is calling, or lets everybody pass where the rule says so in so many words.
 func (x *exchange) authenticate() error {
+	if x.r.Header[web.SessionModeHeader] != nil { // a login from another site would sign the person in as somebody else
+		if err := x.sameOrigin(); err != nil {
+			return err
+		}
+	}
 	if x.rule.Auth.Anonymous() {
 		return nil
 	}
@@ -24,7 +29,7 @@ func (x *exchange) authenticate() error {
 	if err != nil {
 		return err
 	}
-	if shown.cookie {
+	if x.byCookie = shown.cookie; shown.cookie {
 		if err := x.sameOrigin(); err != nil {
 			return err
 		}
@@ -79,24 +84,15 @@ func refusedToken(err error) bool {
 }
 
 // sameOrigin holds requests whose credential a browser added by itself to the cross-origin check, if they change
-// something or open a WebSocket. Unlike net/http's own check, one that says nothing of its origin is refused: every
-// browser that keeps our cookies says it. A page that the rule's CORS trusts with credentials may call.
+// something or open a WebSocket. A page that the rule's CORS trusts with credentials may call.
 func (x *exchange) sameOrigin() error {
-	switch x.r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		if len(x.r.Header["Upgrade"]) == 0 {
-			return nil
-		}
-	}
-	origin := x.r.Header.Get("Origin")
-	if c := x.rule.CORS; c != nil && c.Credentials && origin != "" && c.Admits(origin) {
+	if web.ChangesNothing(x.r) {
 		return nil
 	}
-	silent := origin == "" && x.r.Header.Get("Sec-Fetch-Site") == ""
-	unsafe := http.Request{Method: http.MethodPost, Header: x.r.Header, Host: x.r.Host, URL: x.r.URL}
-	if silent || x.edge.csrf.Check(&unsafe) != nil {
+	c := x.rule.CORS
+	err := web.CheckOrigin(x.r.Header, x.r.Host, func(origin string) bool { return c != nil && c.Credentials && c.Admits(origin) })
+	if err != nil {
 		x.edge.metrics.refused("cross_origin")
-		return fault.New(fault.Forbidden, "this call must come from a page of this site")
 	}
-	return nil
+	return err
 }

@@ -46,7 +46,8 @@ type credential struct {
 }
 
 // find looks in every place the policy names. A request that uses two is refused: which one counts would depend on who
-// reads it.
+// reads it. A page that shows as bearer the very token its browser sends in a cookie shows one: the bearer, which no
+// other site can make a browser send.
 func (p *policy) find(r *http.Request) (credential, error) {
 	var found credential
 	places := 0
@@ -63,7 +64,11 @@ func (p *policy) find(r *http.Request) (credential, error) {
 		}
 	}
 	if p.cookie != "" && len(r.Header["Cookie"]) > 0 {
-		for _, c := range r.CookiesNamed(p.cookie) {
+		cookies := r.CookiesNamed(p.cookie)
+		if len(cookies) == 1 && places == 1 && found.value == cookies[0].Value {
+			cookies = nil
+		}
+		for _, c := range cookies {
 			found, places = credential{value: c.Value, cookie: true}, places+1
 		}
 	}

@@ -82,7 +82,6 @@ type Edge struct {
 	log         *slog.Logger
 	metrics     *metrics
 	tunnels     *tunnels
-	csrf        *http.CrossOriginProtection
 	live        atomic.Pointer[live]
 }
 
@@ -90,6 +89,7 @@ type Edge struct {
 type live struct {
 	table    *routing.Table
 	policies map[string]*policy // by the digest of the TokenPolicy
+	cookies  cookieNames        // that hold credentials of ours, whatever the policy of the route
 }
 
 // New makes an Edge.
@@ -100,7 +100,7 @@ func New(opts Options) (*Edge, error) {
 	e := &Edge{
 		upstreams: opts.Upstreams, limiter: opts.Limiter, revocations: opts.Revocations, keys: opts.APIKeys,
 		trust: opts.Trust, own: opts.Own, ownPaths: map[string]bool{}, log: opts.Log,
-		metrics: newMetrics(opts.Registerer), csrf: http.NewCrossOriginProtection(),
+		metrics: newMetrics(opts.Registerer),
 	}
 	e.tunnels = newTunnels(e.metrics.tunnels)
 	for _, path := range opts.OwnPaths {
@@ -115,9 +115,10 @@ func New(opts Options) (*Edge, error) {
 // Use serves by this table from the next request on. verifiers holds one for each TokenPolicy of the table, by digest; a
 // policy without one answers 503.
 func (e *Edge) Use(table *routing.Table, verifiers map[string]Verifier) {
-	next := &live{table: table, policies: map[string]*policy{}}
+	next := &live{table: table, policies: map[string]*policy{}, cookies: cookieNames{web.AccessCookie, web.RefreshCookie}}
 	for _, p := range table.TokenPolicies() {
-		next.policies[p.Digest] = newPolicy(p.Spec, verifiers[p.Digest])
+		made := newPolicy(p.Spec, verifiers[p.Digest])
+		next.policies[p.Digest], next.cookies = made, next.cookies.with(made.cookie)
 	}
 	e.live.Store(next)
 }

@@ -32,6 +32,7 @@ type exchange struct {
 	policy   *policy             // nil for an anonymous rule
 	caller   principal.Principal // zero for an anonymous rule
 	raw      string              // the access token that services get; empty for an anonymous rule
+	byCookie bool                // it came in a cookie
 	limits   limits
 	upstream *Upstream
 	ctx      exchangeContext

@@ -186,6 +186,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	out.Trailer = nil // nothing that comes behind the body has been through hygiene
 	x.edit(h, &x.rule.Request)
 	x.identify(h)
+	x.withholdCookies(h, path)
 	x.set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
 	if x.client.IsValid() {
 		x.set(h, "X-Forwarded-For", x.client.String())
@@ -227,6 +228,10 @@ func modify(res *http.Response) error {
 	h := res.Header
 	for _, name := range gatewaysOwn {
 		delete(h, name)
+	}
+	x.withholdSetCookies(h)
+	if x.byCookie && h["Cache-Control"] == nil {
+		h["Cache-Control"] = []string{"private"} // shared caches know to leave answers to Authorization alone, not those to cookies
 	}
 	if x.rule.CORS != nil {
 		for name := range h {

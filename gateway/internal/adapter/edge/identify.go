@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cloakroom.dev/gateway/internal/routing"
+	"cloakroom.dev/libs/web"
 )
 
 // identify tells the service who is calling: the access token itself, which it verifies again, and the claim headers of
@@ -19,6 +20,9 @@ func (x *exchange) identify(h http.Header) {
 	}
 	if shown := h["Authorization"]; len(shown) != 1 || !isBearer(shown[0], x.raw) {
 		x.set(h, "Authorization", "Bearer "+x.raw)
+	}
+	if x.byCookie {
+		x.set(h, web.SessionModeHeader, web.SessionModeCookie) // the auth service must not answer with tokens a script can read
 	}
 	for _, c := range x.policy.claims {
 		if value := x.claim(c.claim); value != "" {
