@@ -28,6 +28,7 @@ test: ## run every test, with the race detector
 	go test $(RACE) -timeout 25m work
 	@test -n "$(RACE)" || echo '*** RUN WITHOUT THE RACE DETECTOR for want of a C compiler ***'
 	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser) ***'
+	@command -v chromium >/dev/null || echo '*** NOT RUN for want of chromium: a browser session in a real browser (tests/browser) ***'
 	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
 
 .PHONY: test-unit
@@ -43,7 +44,7 @@ test-hostile: ## run the hostile cases, black box over HTTP
 	go test -count=1 -v ./tests/hostile/...
 
 .PHONY: test-browser
-test-browser: ## run tus-js-client and Uppy, as npm has them, against the real gateway (needs node and npm)
+test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium against the real gateway (needs node, npm, chromium)
 	go test -count=1 -v ./tests/browser/...
 
 .PHONY: test-chaos
