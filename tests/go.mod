@@ -5,6 +5,7 @@ go 1.26.0
 replace cloakroom.dev/libs => ../libs
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/getkin/kin-openapi v0.152.0
 	go.opentelemetry.io/proto/otlp v1.11.0
 	google.golang.org/protobuf v1.36.12
