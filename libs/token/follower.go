@@ -3,6 +3,8 @@ package token
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -98,6 +100,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	acking.Go(func() { f.acks.run(ctx) })
 	defer acking.Wait()
 	var last ending
+	var goodbye time.Time // when the server last ended a stream itself
 	for wait := firstBackoff; ; {
 		began := time.Now()
 		end, err := f.follow(ctx)
@@ -113,7 +116,12 @@ func (f *Follower) Run(ctx context.Context) error {
 		if time.Since(began) > 2*f.opts.MaxBackoff { // it worked for a while: this is a new failure
 			wait, last = firstBackoff, ""
 		}
-		if end != last { // a server that is away for an hour is one line
+		switch {
+		case end == endClosed && errors.Is(err, io.EOF): // to its proper end, so the server is going away or being replaced
+			goodbye = time.Now()
+			f.opts.Log.InfoContext(ctx, "the auth service ended the revocation stream", "after", f.after)
+		case end == endRefused && time.Since(goodbye) < f.view.opts.MaxStaleness/2: // it has said so
+		case end != last: // a server that is away for an hour is one line
 			f.opts.Log.WarnContext(ctx, "revocation stream ended", "end", string(end), "error", err, "after", f.after)
 			last = end
 		}

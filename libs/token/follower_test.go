@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,7 +50,10 @@ func follow(t *testing.T, handler http.Handler, opts token.FollowerOptions) *fol
 		}
 		handler.ServeHTTP(w, r)
 	})
-	opts.Registerer, opts.Log = f.reg, slog.New(slog.DiscardHandler)
+	opts.Registerer = f.reg
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	f.Follower = token.NewFollower("http://auth.test/", name, tokentest.InProcess(recorded), f.view, opts)
 	run(t, f.Run)
 	synctest.Wait()
@@ -179,6 +183,36 @@ func TestFollower_OutlivesAServerThatIsDown(t *testing.T) {
 }
 
 // TestFollower_OutlivesAServerThatHangs, as one does that gets SIGSTOP: nothing breaks, nothing comes.
+// A server that ends its streams itself is being stopped, as it should be: only when it stays away it is worth a warning.
+func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var warnings strings.Builder
+		var gone atomic.Bool
+		leave := make(chan struct{})
+		f := follow(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if gone.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			if r.Method == http.MethodPost {
+				return
+			}
+			_, _ = io.WriteString(w, `{"heartbeat":{"seq":0,"elapsed_ms":0}}`+"\n")
+			<-leave
+		}), token.FollowerOptions{Log: slog.New(slog.NewTextHandler(&warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		gone.Store(true)
+		close(leave)
+		time.Sleep(2 * time.Second)
+		if f.ended(t, "refused") == 0 || warnings.Len() > 0 {
+			t.Errorf("warned of a goodbye: %s", warnings.String())
+		}
+		time.Sleep(10 * time.Second)
+		if n := strings.Count(warnings.String(), "revocation stream ended"); n != 1 {
+			t.Errorf("%d warnings of a server that stays away: %s", n, warnings.String())
+		}
+	})
+}
+
 func TestFollower_OutlivesAServerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := tokentest.NewOffline()
