@@ -54,6 +54,7 @@ type Service struct {
 	boot     *v1alpha1.GatewayConfig
 	ownPaths []string
 	trust    *trust.Trust
+	proxies  web.TrustedProxies
 	limiter  *limitmem.Limiter
 	edge     *edge.Edge
 	live     *liveConfig
@@ -89,7 +90,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{boot: cfg.Boot, trust: believed, limiter: limitmem.New(limitmem.Options{}, deps.Registerer), client: client}
+	s := &Service{boot: cfg.Boot, trust: believed, proxies: trusted, limiter: limitmem.New(limitmem.Options{}, deps.Registerer), client: client}
 	s.public = run.NewOps(prometheus.NewRegistry())
 	s.public.Ready("gateway", s.Ready)
 	var own http.Handler
@@ -173,11 +174,14 @@ func internalClient() *http.Client {
 // Handler serves clients. Its listener should come from Listen, and its server be set up by ConfigureServer.
 func (s *Service) Handler() http.Handler { return s.handler }
 
-// Listen wraps the public listener: it bounds the open connections and refuses, before net/http parses them, requests
+// Listen wraps the public listener: it bounds the open connections, all and of each address, and refuses, before net/http parses them, requests
 // that two parsers could read differently.
 func (s *Service) Listen(l net.Listener) net.Listener {
 	limits := s.boot.Spec.Limits
-	return wire.Listen(l, wire.Limits{Connections: int(limits.MaxConnections), HeaderBytes: int(limits.MaxHeaderBytes.Bytes())})
+	return wire.Listen(l, wire.Limits{
+		Connections: int(limits.MaxConnections), HeaderBytes: int(limits.MaxHeaderBytes.Bytes()),
+		PerAddress: int(limits.MaxConnectionsPerAddress), Proxy: s.proxies.Trusts, Refused: s.edge.Crowded,
+	})
 }
 
 // ConfigureServer sets the limits of GatewayConfig on the public server.

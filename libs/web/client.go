@@ -36,6 +36,9 @@ func (t TrustedProxies) Client(r *http.Request) netip.Addr {
 	}
 }
 
+// Trusts reports whether a direct peer may be a proxy, which speaks for many clients.
+func (t TrustedProxies) Trusts(peer netip.Addr) bool { return t.trusts(peer.Unmap().WithZone(""), 1) }
+
 func (t TrustedProxies) trusts(addr netip.Addr, hop int) bool {
 	if t.Hops > 0 {
 		return hop <= t.Hops

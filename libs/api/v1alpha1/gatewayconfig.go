@@ -184,6 +184,14 @@ type GatewayLimits struct {
 	// +kubebuilder:validation:Maximum=1000000
 	MaxConnections int32 `json:"maxConnections"`
 
+	// MaxConnectionsPerAddress bounds the open connections of one client address (IPv6: its /64); further ones are closed
+	// at once. Trusted proxies, which speak for many, are not counted. 0 is no bound.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MaxConnectionsPerAddress int32 `json:"maxConnectionsPerAddress"`
+
 	// ReadHeaderTimeout is how long a client may take to send a request's header.
 	// +kubebuilder:default="10s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('60s')",message="between 100ms and 60s"

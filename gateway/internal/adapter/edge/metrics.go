@@ -10,6 +10,7 @@ import (
 // metrics of the edge, beside the rate, errors and duration by route that web.Edge keeps.
 type metrics struct {
 	refusals *prometheus.CounterVec
+	crowded  prometheus.Counter
 	tunnels  prometheus.Gauge
 	errors   *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -22,6 +23,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "cloakroom_gateway_malformed_requests_total",
 			Help: "Requests refused before they were routed, by what was wrong with them.",
 		}, []string{"reason"}),
+		crowded: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_gateway_connections_refused_total",
+			Help: "Connections closed at once because their address had as many as it may.",
+		}),
 		tunnels: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_gateway_tunnels", Help: "Upgraded connections that are open.",
 		}),
@@ -37,6 +42,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"upstream"}),
 	}
 }
+
+// Crowded counts a connection that was one too many of its address.
+func (e *Edge) Crowded() { e.metrics.crowded.Inc() }
 
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -11,6 +12,11 @@ import (
 // Limits of a listener.
 type Limits struct {
 	Connections int // open at once; further ones wait in the system's queue; 0 is no bound
+	// PerAddress is how many one client address (IPv6: its /64) may have open; further ones are closed at once. 0 is no
+	// bound.
+	PerAddress int
+	Proxy      func(netip.Addr) bool // tells addresses that speak for many clients and are not counted; may be nil
+	Refused    func()                // told of each connection that was one too many; may be nil
 	// HeaderBytes is the server's MaxHeaderBytes: heads beyond it are let through for net/http to answer 431. 0 means
 	// 64 KiB.
 	HeaderBytes int
@@ -18,7 +24,10 @@ type Limits struct {
 
 // Listen wraps l, so that the connections it accepts are watched.
 func Listen(l net.Listener, limits Limits) net.Listener {
-	w := &listener{Listener: l, done: make(chan struct{}), maxHead: cmp.Or(limits.HeaderBytes, 64<<10) + headSlack}
+	w := &listener{
+		Listener: l, done: make(chan struct{}), maxHead: cmp.Or(limits.HeaderBytes, 64<<10) + headSlack,
+		crowd: crowd{most: limits.PerAddress, proxy: limits.Proxy}, refused: limits.Refused,
+	}
 	if limits.Connections > 0 {
 		w.slots = make(chan struct{}, limits.Connections)
 	}
@@ -31,12 +40,14 @@ const headSlack = 8 << 10
 type listener struct {
 	net.Listener
 	maxHead int
+	crowd   crowd
+	refused func()
 	slots   chan struct{} // nil: no bound
 	once    sync.Once
 	done    chan struct{}
 }
 
-// Accept waits for a free slot and for the next connection of the wrapped listener.
+// Accept waits for a free slot and for the next connection of the wrapped listener whose address has not too many.
 func (l *listener) Accept() (net.Conn, error) {
 	if l.slots != nil {
 		select {
@@ -45,13 +56,21 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
-	release := sync.OnceFunc(l.release)
-	c, err := l.Listener.Accept()
-	if err != nil {
-		release()
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			l.release()
+			return nil, err
+		}
+		leave, ok := l.crowd.enter(c)
+		if ok {
+			return &Conn{Conn: c, release: sync.OnceFunc(func() { leave(); l.release() }), maxHead: l.maxHead}, nil
+		}
+		_ = c.Close() // nothing was read or written
+		if l.refused != nil {
+			l.refused()
+		}
 	}
-	return &Conn{Conn: c, release: release, maxHead: l.maxHead}, nil
 }
 
 func (l *listener) release() {
