@@ -19,6 +19,7 @@ import (
 // person is what the clients of one person share: the tokens that any of them has been given.
 type person struct {
 	id, name string
+	calm     bool // no block and no change of password ends sessions before a window can close
 
 	mu       sync.Mutex
 	password string // the last one that was asked for; it may not have come to be
@@ -62,11 +63,11 @@ func (c *client) work(stop <-chan struct{}) {
 			c.simple(opCheck, s, "GET", "/v1/auth/session", nil)
 		case k < 180:
 			c.simple(opLogout, s, "POST", "/v1/auth/logout", nil)
-		case k < 186:
+		case k < 186 && !c.person.calm:
 			c.changePassword(s)
-		case k < 188:
+		case k < 189 && !c.person.calm:
 			c.block(opBlock, "blocked")
-		case k < 190:
+		case k < 192:
 			c.block(opUnblock, "active")
 		default:
 			c.slide(stop)
@@ -150,7 +151,7 @@ func (c *client) refresh(s *known, token string) {
 	case out.ok && !slices.Contains(s.tokens, out.token):
 		s.tokens = append(s.tokens, out.token)
 		s.access = body.Session.AccessToken
-	case !out.ok && !out.lost && c.rng.IntN(3) == 0: // mostly it is tried once more: dead must stay dead
+	case !out.ok && !out.lost && c.rng.IntN(6) == 0: // mostly it is tried again: dead must stay dead
 		c.person.sessions = slices.DeleteFunc(c.person.sessions, func(k *known) bool { return k == s })
 	}
 }
