@@ -70,6 +70,9 @@ func TestHistory_SessionsUnderKillsAndCuts(t *testing.T) {
 		h.settle(killed)
 		h.stack.Run()
 	}
+	for _, p := range h.people {
+		(&client{history: h, person: p, rng: rng}).finish(t)
+	}
 	h.check(t, kills)
 }
 
