@@ -15,6 +15,7 @@ type Export struct {
 	Rights   Rights
 	Sessions []Session
 	APIKeys  []APIKey
+	CameFrom []ForeignID
 }
 
 // Export gives head what is held about a person, and then each every row of the audit trail that is about them, newest
@@ -73,7 +74,10 @@ func (s *Service) exportHead(ctx context.Context, caller principal.Principal, us
 		if e.Sessions, err = tx.SessionsOf(ctx, userID, Cursor{}, maxSessions+1); err != nil {
 			return err
 		}
-		e.APIKeys, err = tx.APIKeysOf(ctx, userID, Cursor{}, maxAPIKeys+1)
+		if e.APIKeys, err = tx.APIKeysOf(ctx, userID, Cursor{}, maxAPIKeys+1); err != nil {
+			return err
+		}
+		e.CameFrom, err = tx.ForeignIDsOf(ctx, userID)
 		return err
 	})
 	return e, err

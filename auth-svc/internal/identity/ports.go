@@ -51,6 +51,7 @@ type Tx interface {
 	RecoveryCodes
 	Challenges
 	SessionProofs
+	Imports
 }
 
 // Users keeps people. Email keys, phones and username keys are each unique.
@@ -183,6 +184,12 @@ type Hasher interface {
 	Verify(ctx context.Context, password, encoded string) (match, outdated bool, err error)
 	// VerifyDummy costs what Verify costs, against a hash that no password made.
 	VerifyDummy(ctx context.Context, password string) error
+	// Adopt brings a hash of another system into a form that Verify reads. It returns fault.Invalid for one that is
+	// damaged, unknown, or dearer than a check may be.
+	Adopt(foreign ForeignHash) (encoded string, err error)
+	// Expect is told which kinds of hashes (HashKind) there are, so that a refusal takes the same time whichever of them
+	// a password was held against.
+	Expect(ctx context.Context, kinds []string) error
 }
 
 // Signer makes signing keys and signs with them. Private halves leave it only sealed, bound to the key's id.

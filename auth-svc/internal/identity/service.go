@@ -113,23 +113,23 @@ func (s *Service) Run(ctx context.Context) error {
 	sign, look := time.NewTicker(s.opts.CheckpointEvery), time.NewTicker(logTick)
 	defer sign.Stop()
 	defer look.Stop()
-	others := foreign{service: s}
+	others, level := foreign{service: s}, leveller{service: s}
+	err := level.keep(ctx)
 	for {
-		var err error
+		if err != nil && ctx.Err() == nil {
+			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-keys.C:
-			err = s.keepKeys(ctx)
+			err = errors.Join(s.keepKeys(ctx), level.keep(ctx))
 		case <-sweep.C:
 			err = s.sweep(ctx)
 		case <-sign.C:
 			err = s.checkpoint(ctx)
 		case <-look.C:
 			err = others.notice(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())
 		}
 	}
 }

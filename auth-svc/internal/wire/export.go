@@ -20,7 +20,14 @@ type export struct {
 	Permissions []principal.Permission `json:"effective_permissions"`
 	Sessions    []Device               `json:"sessions"`
 	APIKeys     []APIKey               `json:"api_keys"`
+	CameFrom    []cameFrom             `json:"came_from"`
 	Elsewhere   []elsewhere            `json:"elsewhere"`
+}
+
+// cameFrom says who the person was in a system that people were imported from.
+type cameFrom struct {
+	Source string `json:"source"`
+	ID     string `json:"id"`
 }
 
 // elsewhere points at what another service holds: each answers for its own data, under the same token.
@@ -60,7 +67,7 @@ func WriteExport(ctx context.Context, core *identity.Service, caller principal.P
 func newExport(e identity.Export, current string) export {
 	out := export{
 		ExportedAt: web.Time(e.At), User: NewUser(e.User), LastLoginAt: TimeOrNull(e.User.LastLoginAt),
-		Permissions: OrEmpty(e.Rights.Permissions), Sessions: []Device{}, APIKeys: []APIKey{},
+		Permissions: OrEmpty(e.Rights.Permissions), Sessions: []Device{}, APIKeys: []APIKey{}, CameFrom: []cameFrom{},
 		Elsewhere: []elsewhere{{"files", "/v1/files"}},
 	}
 	for _, s := range e.Sessions {
@@ -68,6 +75,9 @@ func newExport(e identity.Export, current string) export {
 	}
 	for _, k := range e.APIKeys {
 		out.APIKeys = append(out.APIKeys, NewAPIKey(k))
+	}
+	for _, f := range e.CameFrom {
+		out.CameFrom = append(out.CameFrom, cameFrom{f.Source, f.ID})
 	}
 	return out
 }

@@ -5,13 +5,15 @@
 // refreshes. Parameters come from policy and may change while the service runs; Verify reports a hash that was
 // made with cheaper ones, so the core can make a new one while it has the password. Parameters inside a stored
 // hash are checked against caps before they are used: a row must not be able to ask for gigabytes.
+//
+// Hashes that other systems made (package foreignhash) pass the same gate and are always reported as outdated. They take
+// other times than ours, so while the store has any, a refusal is held back until the dearest would have been checked.
 package argon2
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -50,6 +52,7 @@ type Hasher struct {
 	gate    *gate.Gate
 	params  atomic.Pointer[Params]
 	dummy   atomic.Pointer[string]
+	level   level
 	metrics *metrics
 	began   atomic.Int64 // hashes so far
 	free    func()       // gives memory back to the machine
@@ -125,24 +128,32 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return encoded, nil
 }
 
-// Verify reports whether password made the encoded hash, and whether that hash is due for a new one. It returns
-// fault.Overloaded when the gate is full and an internal error for a damaged or hostile hash.
+// Verify reports whether password made the encoded hash, and whether that hash is due for a new one. A mismatch is told
+// no sooner than one against any other hash in the store (Expect). It returns fault.Overloaded when the gate is full and
+// an internal error for a damaged or hostile hash.
 func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, outdated bool, err error) {
-	p, err := stored(encoded)
+	c, err := h.read(encoded)
 	if err != nil {
 		return false, false, err
 	}
-	leave, err := h.gate.Enter(ctx, p.weight())
+	began, match, err := h.run(ctx, c, password)
+	if err != nil || match {
+		return match, match && c.outdated, err
+	}
+	return false, false, h.level.hold(ctx, began, c.foreign)
+}
+
+// run checks a password behind the gate and says when it was let in.
+func (h *Hasher) run(ctx context.Context, c checkable, password string) (began time.Time, match bool, err error) {
+	leave, err := h.gate.Enter(ctx, c.weight)
 	if err != nil {
-		return false, false, err
+		return began, false, err
 	}
 	defer leave()
-	defer h.observe(h.begin())
-	match, _, err = argon2id.CheckHash(password, encoded)
-	if err != nil {
-		return false, false, errors.New("check password: the stored hash can't be read")
-	}
-	return match, match && p.cheaper(*h.params.Load()), nil
+	began = h.begin()
+	defer h.observe(began)
+	match, err = c.check(password)
+	return began, match, err
 }
 
 // VerifyDummy does the work of Verify against a hash nobody's password made, so that an unknown person costs what a

@@ -87,8 +87,11 @@ func TestHasher_RefusesHostileStoredHashes(t *testing.T) {
 	for name, encoded := range map[string]string{
 		"empty":           "",
 		"not a hash":      "hunter2",
-		"argon2i":         "$argon2i$v=19$m=7168,t=1,p=1" + salt + key,
-		"bcrypt":          "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+		"bcrypt 31":       "$2a$31$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+		"argon2i, 4 GiB":  "$argon2i$v=19$m=4194304,t=1,p=1" + salt + key,
+		"argon2d":         "$argon2d$v=19$m=7168,t=1,p=1" + salt + key,
+		"scrypt 2^40":     "$scrypt$ln=40,r=8,p=1" + salt + key,
+		"many iterations": "$pbkdf2-sha256$i=4294967296" + salt + key,
 		"4 GiB":           "$argon2id$v=19$m=4194304,t=1,p=1" + salt + key,
 		"memory overflow": "$argon2id$v=19$m=99999999999,t=1,p=1" + salt + key,
 		"a million turns": "$argon2id$v=19$m=7168,t=1000000,p=1" + salt + key,

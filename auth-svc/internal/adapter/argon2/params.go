@@ -107,5 +107,5 @@ func stored(encoded string) (Params, error) {
 // stays out of the message.
 func errStored(format string, args ...any) error {
 	return fault.Wrap(fault.Internal, "the stored password can't be checked",
-		fmt.Errorf("stored argon2 hash "+format, args...))
+		fmt.Errorf("stored hash "+format, args...))
 }

@@ -46,13 +46,14 @@ func (t *transaction) UserByIdentifier(ctx context.Context, i identity.Identifie
 
 const insertUser = `
 	INSERT INTO users (id, name, email, email_key, phone, username, username_key, password_hash, status, permissions,
-		epoch, version, created_at, updated_at, last_login_at, email_verified_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		epoch, version, created_at, updated_at, last_login_at, email_verified_at, hash_kind)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
 	_, err := t.tx.Exec(ctx, insertUser, u.ID, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
 		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch, u.Version,
-		micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt))
+		micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt),
+		identity.HashKind(u.PasswordHash))
 	if err != nil {
 		return taken("insert user", err)
 	}
@@ -61,13 +62,15 @@ func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
 
 const updateUser = `
 	UPDATE users SET name = ?, email = ?, email_key = ?, phone = ?, username = ?, username_key = ?, password_hash = ?,
-		status = ?, permissions = ?, epoch = ?, updated_at = ?, last_login_at = ?, email_verified_at = ?, version = version + 1
+		status = ?, permissions = ?, epoch = ?, updated_at = ?, last_login_at = ?, email_verified_at = ?, hash_kind = ?,
+		version = version + 1
 	WHERE id = ? AND version = ?`
 
 func (t *transaction) UpdateUser(ctx context.Context, u identity.User) error {
 	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
 		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch,
-		micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt), u.ID, u.Version)
+		micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt),
+		identity.HashKind(u.PasswordHash), u.ID, u.Version)
 	return taken("update user", err)
 }
 

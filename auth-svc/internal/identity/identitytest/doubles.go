@@ -10,10 +10,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
 )
 
@@ -21,7 +23,8 @@ import (
 // a test may search a store for passwords.
 type Hasher struct {
 	Calls  atomic.Int64
-	During func() // runs while a password is verified; may be nil
+	Kinds  atomic.Pointer[[]string] // the last that Expect was told
+	During func()                   // runs while a password is verified; may be nil
 }
 
 var _ identity.Hasher = (*Hasher)(nil)
@@ -50,6 +53,26 @@ func (h *Hasher) Verify(ctx context.Context, password, encoded string) (match, o
 func (h *Hasher) VerifyDummy(context.Context, string) error {
 	h.Calls.Add(1)
 	return nil
+}
+
+// Adopt takes encoded hashes that begin with $old$.
+func (h *Hasher) Adopt(f identity.ForeignHash) (string, error) {
+	if !strings.HasPrefix(f.Encoded, "$old$") {
+		return "", fault.Validation(fault.Field{Field: "password", Code: "INVALID", Detail: "not a hash of the test's"})
+	}
+	return f.Encoded, nil
+}
+
+// Expect remembers what it was told.
+func (h *Hasher) Expect(_ context.Context, kinds []string) error {
+	h.Kinds.Store(&kinds)
+	return nil
+}
+
+// OldHash is a hash of a password as another system would have made it.
+func OldHash(password string) string {
+	sum := sha256.Sum256([]byte("test hash " + password))
+	return "$old$" + hex.EncodeToString(sum[:])
 }
 
 // Signer writes claims as plain JSON. Private halves are random bytes, "sealed" by hashing, so that a test may

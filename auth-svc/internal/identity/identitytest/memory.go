@@ -17,7 +17,7 @@ func Memory(now func() time.Time) identity.Store {
 	return &memory{
 		now: now, users: map[string]identity.User{}, roles: map[string]identity.Role{},
 		sessions: map[string]identity.Session{}, apiKeys: map[string]identity.APIKey{},
-		bootstrap: map[[32]byte]bool{}, personKeys: map[string][32]byte{}, mailbox: newMailbox(), factorBox: newFactorBox(),
+		bootstrap: map[[32]byte]bool{}, personKeys: map[string][32]byte{}, mailbox: newMailbox(), factorBox: newFactorBox(), importBox: newImportBox(),
 	}
 }
 
@@ -43,6 +43,7 @@ type memory struct {
 	bootstrap   map[[32]byte]bool // hash of the token -> unused
 	mailbox
 	factorBox
+	importBox
 }
 
 func (m *memory) InTx(ctx context.Context, fn func(identity.Tx) error) (err error) {

@@ -86,6 +86,7 @@ func (tx *memoryTx) DeleteUser(_ context.Context, id string) error {
 		}
 	}
 	tx.dropPerson(id)
+	tx.dropForeignIDs(id)
 	_ = remove(tx, tx.personKeys, id)
 	return remove(tx, tx.users, id)
 }

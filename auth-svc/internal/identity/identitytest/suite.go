@@ -52,6 +52,9 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"challenges":        checkChallenges,
 		"parallel attempts": checkParallelAttempts,
 		"session proofs":    checkSessionProofs,
+		"foreign ids":       checkForeignIDs,
+		"import states":     checkImportStates,
+		"hash kinds":        checkHashKinds,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
