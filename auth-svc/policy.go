@@ -112,6 +112,7 @@ func compile(spec v1alpha1.SessionPolicySpec) identity.Policy {
 		RefuseAtCap:  spec.Eviction == v1alpha1.RefuseNew,
 		MinPassword:  int(spec.Password.MinLength),
 		MaxPassword:  int(spec.Password.MaxLength),
+		Require:      classesOf(spec.Password.Require),
 
 		MaxFailures:           int(spec.Lockout.MaxFailures),
 		MaxFailuresPerAddress: int(spec.Lockout.MaxFailuresPerAddress),
@@ -126,4 +127,14 @@ func compileCookies(spec v1alpha1.SessionCookies) httpapi.CookiePolicy {
 		p.TrustedOrigins = append(p.TrustedOrigins, originOf(string(origin)))
 	}
 	return p
+}
+
+func classesOf(names []v1alpha1.PasswordClass) (set identity.Classes) {
+	for _, name := range names {
+		set |= map[v1alpha1.PasswordClass]identity.Classes{
+			v1alpha1.PasswordUpper: identity.ClassUpper, v1alpha1.PasswordLower: identity.ClassLower,
+			v1alpha1.PasswordDigit: identity.ClassDigit, v1alpha1.PasswordSpecial: identity.ClassSpecial,
+		}[name]
+	}
+	return set
 }

@@ -18,6 +18,7 @@ const (
 	ExitOK      = 0
 	ExitFailure = 1 // the command ran and the answer is no, or something broke
 	ExitUsage   = 2 // the command line makes no sense
+	ExitPartial = 3 // the command ran to its end, and left out some of what it was given
 )
 
 // IO is where a command reads and writes.
@@ -39,6 +40,9 @@ var ErrUsage = errors.New("usage")
 
 // ErrSilent ends a command with ExitFailure when it has already said why.
 var ErrSilent = errors.New("failed")
+
+// ErrPartial ends a command with ExitPartial when it has already said what it left out.
+var ErrPartial = errors.New("some were left out")
 
 // Main runs the command that the process was called with and exits.
 func Main(program, about string, commands ...Command) {
@@ -79,6 +83,8 @@ func exitCode(stderr io.Writer, name string, err error) int {
 		return ExitOK
 	case errors.Is(err, ErrSilent):
 		return ExitFailure
+	case errors.Is(err, ErrPartial):
+		return ExitPartial
 	case errors.Is(err, ErrUsage):
 		fmt.Fprintf(stderr, "%s: %v; see `%s --help`\n", name, err, name)
 		return ExitUsage

@@ -74,7 +74,7 @@ func (s *Service) firstAdmin(ctx context.Context, in BootstrapInput) (firstAdmin
 		in.Username = "admin"
 	}
 	if in.Password.IsZero() {
-		in.Password = secret.NewString(randomText(bootstrapPasswordChars))
+		in.Password = s.NewPassword()
 	}
 	bad := f.user.fill(SignupInput{Username: in.Username})
 	if bad = append(bad, s.checkPassword("password", in.Password, f.user)...); len(bad) > 0 {
@@ -113,8 +113,18 @@ func (f firstAdmin) write(ctx context.Context, tx Tx) error {
 	})
 }
 
-// NewPassword draws a password for somebody who will change it.
-func NewPassword() secret.String { return secret.NewString(randomText(bootstrapPasswordChars)) }
+// NewPassword draws a password for somebody who will change it. It keeps the policy's rules, whatever they are.
+func (s *Service) NewPassword() secret.String {
+	n := max(bootstrapPasswordChars, s.policy().MinPassword)
+	for {
+		// A dash in the middle is the special character that some rules want.
+		text := randomText(n)
+		text = text[:n/2] + "-" + text[n/2+1:]
+		if len(missingClasses(text, AllClasses)) == 0 {
+			return secret.NewString(text)
+		}
+	}
+}
 
 // randomText draws n characters that survive being copied by hand: no 0 or O, no 1, l or I.
 func randomText(n int) string {

@@ -146,7 +146,7 @@ func (s *Service) Import(ctx context.Context, caller principal.Principal, b Impo
 	}
 	lines := s.readLines(b)
 	for range maxImportTries {
-		var run *importing
+		run := &importing{}
 		err = s.store.InTx(ctx, func(tx Tx) error {
 			run = &importing{tx: tx, batch: b, state: b.From, roles: map[string]bool{}}
 			if err := run.claim(ctx); err != nil {
@@ -158,8 +158,11 @@ func (s *Service) Import(ctx context.Context, caller principal.Principal, b Impo
 			return run.finish(ctx, caller)
 		})
 		// An identifier that was free when we looked and taken when we wrote: somebody signed up in between. Look again.
+		if err == nil {
+			return run.state, run.stopped, nil
+		}
 		if !errors.Is(err, fault.Of(fault.UserExists)) {
-			return run.state, run.stopped, err
+			return state, false, err
 		}
 	}
 	return state, false, fmt.Errorf("import: identifiers are being taken meanwhile: %w", err)

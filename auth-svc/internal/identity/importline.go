@@ -167,8 +167,12 @@ const clockSkew = 5 * time.Minute
 // known reports whether this person has come from this source before. An id that belongs to somebody else, who has changed
 // nothing since, was given twice.
 func (r *importing) known(ctx context.Context, l line) (known bool, bad []fault.Field, err error) {
-	if r.preview != nil && r.preview.knows(r.state.Source, l) {
-		return true, nil, nil
+	givenTwice := []fault.Field{{Field: "id", Code: "DUPLICATE", Detail: "another person came from this source under this id"}}
+	if r.preview != nil && r.preview.met(r.state.Source, l) {
+		if r.preview.knows(r.state.Source, l) {
+			return true, nil, nil
+		}
+		return false, givenTwice, nil
 	}
 	id, err := r.tx.ForeignPerson(ctx, r.state.Source, l.foreignID)
 	if errors.Is(err, fault.Of(fault.NotFound)) {
@@ -184,7 +188,7 @@ func (r *importing) known(ctx context.Context, l line) (known bool, bad []fault.
 	if u.Version > 1 || slices.ContainsFunc(u.identifiers(), func(i Identifier) bool { return slices.Contains(l.user.identifiers(), i) }) {
 		return true, nil, nil
 	}
-	return false, []fault.Field{{Field: "id", Code: "DUPLICATE", Detail: "another person came from this source under this id"}}, nil
+	return false, givenTwice, nil
 }
 
 // taken lists the identifiers that belong to somebody else.

@@ -69,11 +69,13 @@ func (p *ImportPreview) has(id Identifier) bool {
 	return ok
 }
 
-// knows reports whether the same line, or one that shares id and identifier with it, has passed.
+// met reports whether a line with this id has passed, and knows whether it had one of the identifiers too.
+func (p *ImportPreview) met(source string, l line) bool {
+	_, ok := p.seen[foreignMark(source, l)]
+	return ok
+}
+
 func (p *ImportPreview) knows(source string, l line) bool {
-	if _, ok := p.seen[foreignMark(source, l)]; !ok {
-		return false
-	}
 	for _, id := range l.user.identifiers() {
 		if _, ok := p.seen[pairMark(source, l, id)]; ok {
 			return true

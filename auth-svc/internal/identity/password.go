@@ -33,27 +33,35 @@ func (s *Service) hash(ctx context.Context, password secret.String) (string, err
 	return s.hasher.Hash(ctx, normalPassword(password.Reveal()))
 }
 
-// checkPassword finds what is wrong with a password someone wants: its length in characters, and the account's own names.
-func (p Policy) checkPassword(field string, password secret.String, u User) []fault.Field {
+// checkPassword finds all that is missing from a password someone wants: length in characters, classes of characters, and
+// something besides the account's own names.
+func (p Policy) checkPassword(field string, password secret.String, u User) (bad []fault.Field) {
 	typed := password.Reveal()
 	if len(typed) > maxPasswordBytes {
 		return []fault.Field{p.tooLongPassword(field)}
 	}
 	v := normalPassword(typed)
+	refuse := func(code, detail string) { bad = append(bad, fault.Field{Field: field, Code: code, Detail: detail}) }
 	length := utf8.RuneCountInString(v)
 	switch {
 	case v == "":
-		return []fault.Field{{Field: field, Code: "REQUIRED", Detail: "a password is needed"}}
+		refuse("REQUIRED", "a password is needed")
+		return bad
 	case !utf8.ValidString(typed):
-		return []fault.Field{{Field: field, Code: "INVALID", Detail: "must be text in UTF-8"}}
-	case length < p.MinPassword:
-		return []fault.Field{{Field: field, Code: "TOO_SHORT", Detail: fmt.Sprintf("must have at least %d characters", p.MinPassword)}}
+		refuse("INVALID", "must be text in UTF-8")
+		return bad
 	case length > p.MaxPassword:
-		return []fault.Field{p.tooLongPassword(field)}
-	case namesAccount(v, u):
-		return []fault.Field{{Field: field, Code: "TOO_EASY", Detail: "must not be made of the account's own names"}}
+		return []fault.Field{p.tooLongPassword(field)} // nothing of that size is looked at further
+	case length < p.MinPassword:
+		refuse("TOO_SHORT", fmt.Sprintf("must have at least %d characters", p.MinPassword))
 	}
-	return nil
+	for _, class := range missingClasses(v, p.Require) {
+		refuse("NEEDS_"+class.code, "must have at least one "+class.words)
+	}
+	if namesAccount(v, u) {
+		refuse("TOO_EASY", "must not be made of the account's own names")
+	}
+	return bad
 }
 
 func (p Policy) tooLongPassword(field string) fault.Field {

@@ -15,6 +15,7 @@ type Policy struct {
 	APIKeyTTL    time.Duration // life of a token exchanged for an API key; default 5 min, at most 1 hour
 	MinPassword  int           // characters; default 8
 	MaxPassword  int           // characters; default and at most 1024
+	Require      Classes       // what a new password must hold; default nothing in particular
 
 	MaxFailures           int           // wrong passwords for one account within FailureWindow; default 10
 	MaxFailuresPerAddress int           // from one address; default 100

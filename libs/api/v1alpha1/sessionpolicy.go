@@ -134,7 +134,26 @@ type PasswordRules struct {
 	// +kubebuilder:validation:Minimum=64
 	// +kubebuilder:validation:Maximum=1024
 	MaxLength int32 `json:"maxLength,omitempty"`
+
+	// Require names sorts of characters of which a new password must hold at least one each. Length does more against
+	// guessing than any of them; they are for clients that expect such rules.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	// +optional
+	Require []PasswordClass `json:"require,omitempty"`
 }
+
+// PasswordClass is a sort of characters. Special is what is neither letter nor digit, a blank too.
+// +kubebuilder:validation:Enum=Upper;Lower;Digit;Special
+type PasswordClass string
+
+// The sorts.
+const (
+	PasswordUpper   PasswordClass = "Upper"
+	PasswordLower   PasswordClass = "Lower"
+	PasswordDigit   PasswordClass = "Digit"
+	PasswordSpecial PasswordClass = "Special"
+)
 
 // Lockout stops guessing. Devices that have logged in before are never locked out by somebody else's guesses.
 type Lockout struct {

@@ -5,7 +5,7 @@
 // the service, so every rule holds and every change has its row in the audit trail; a service that runs beside it
 // notices what was revoked within a second. Results go to stdout, as text for people or as one JSON object a line for
 // programs; everything else goes to stderr. Exit codes are those of package run: 0, 1 when the answer is no, 2 for a
-// command line that makes no sense.
+// command line that makes no sense, 3 when an import has left lines out.
 package console
 
 import (
@@ -31,7 +31,7 @@ type Open func(ctx context.Context, config, base string, to run.IO) (core *ident
 func Commands(program string, open Open) []run.Command {
 	c := &console{program: program, open: open}
 	return []run.Command{
-		c.command("user", "people: create, list, block, unblock, export", userVerbs),
+		c.command("user", "people: create, list, block, unblock, delete, export, import", userVerbs),
 		c.command("keys", "signing keys: list, rotate, kill", keyVerbs),
 		c.command("api-key", "keys for programs: create, list, revoke", apiKeyVerbs),
 		c.command("audit", "the audit trail: verify, export", auditVerbs),
@@ -48,6 +48,7 @@ type verb struct {
 	name     string
 	operands string // as in the usage line; each is one argument and is needed
 	summary  string
+	details  string                 // what --help says besides: a few sentences and an example; may be empty
 	flags    func(fs *flag.FlagSet) // may be nil
 	do       func(ctx context.Context, c *call) error
 }
@@ -107,7 +108,7 @@ func (c *console) help(name string, verbs []verb, to run.IO) error {
 }
 
 func (c *console) run(ctx context.Context, command string, v verb, args []string, to run.IO) (err error) {
-	fs := run.Flags(command+" "+v.name, v.summary, to)
+	fs := run.Flags(command+" "+v.name, c.usage(command, v), to)
 	config := fs.String("config", "", "folder of resources, as for serve")
 	base := fs.String("base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
 	output := fs.String("output", "text", "text, or json: one object a line")
@@ -138,6 +139,15 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 		return line
 	}
 	return explain(v.do(identity.AsOperator(ctx), &call{core: core, operands: fs.Args(), to: to, print: newPrinter(to.Stdout), hint: hint}), hint)
+}
+
+// usage is what the help of a verb begins with.
+func (c *console) usage(command string, v verb) string {
+	text := fmt.Sprintf("%s\n\nUsage:\n  %s", v.summary, strings.Join(strings.Fields(c.program+" "+command+" "+v.name+" --config DIR [flags] "+v.operands), " "))
+	if v.details != "" {
+		text += "\n\n" + strings.TrimSpace(v.details)
+	}
+	return text
 }
 
 // flagsFirst lets flags stand after operands too, as people write them.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/secret"
 
 	"cloakroom.dev/auth-svc/internal/identity"
@@ -20,16 +21,54 @@ func userVerbs() []verb {
 		createUser(), listUsers(),
 		setStatus("block", identity.Blocked, "Blocks a person: every session ends, every token is refused, everywhere."),
 		setStatus("unblock", identity.Active, "Lets a blocked person come in again."),
-		{
-			name: "export", operands: "WHO", summary: "Writes everything held about a person to stdout, as one JSON document.",
-			do: func(ctx context.Context, c *call) error {
-				u, err := c.find(ctx, c.operands[0])
-				if err != nil {
-					return err
-				}
-				out := bufio.NewWriter(c.to.Stdout)
-				return errors.Join(wire.WriteExport(ctx, c.core, nobody, u.ID, out, func() {}), out.Flush())
-			},
+		deleteUser(), exportUser(), importUsers(),
+	}
+}
+
+func exportUser() verb {
+	return verb{
+		name: "export", operands: "WHO", summary: "Writes everything held about a person to stdout, as one JSON document.",
+		details: `
+The document is what the person gets from GET /v1/users/me/export, and the same row goes into the audit trail. Hashes and
+secrets are not in it. WHO is an id, an email, a phone number or a username.
+
+  auth-svc user export --config DIR ada@example.org > ada.json`,
+		do: func(ctx context.Context, c *call) error {
+			u, err := c.find(ctx, c.operands[0])
+			if err != nil {
+				return err
+			}
+			told := c.progress("bytes written", 0)
+			defer told.end()
+			out := bufio.NewWriter(io.MultiWriter(c.to.Stdout, told))
+			return errors.Join(wire.WriteExport(ctx, c.core, nobody, u.ID, out, func() {}), out.Flush())
+		},
+	}
+}
+
+func deleteUser() verb {
+	sure := false
+	return verb{
+		name: "delete", operands: "WHO",
+		summary: "Erases a person for good: sessions, keys, factors, and by way of the revocation log their files. WHO is an id, an email, a phone number or a username.",
+		details: `
+What the audit trail says of the person is forgotten, and its chain stays whole. Running services refuse their tokens within a
+second. The last administrator stays. It can't be undone, so it wants --yes.
+
+  auth-svc user delete --config DIR ada@example.org --yes`,
+		flags: func(fs *flag.FlagSet) { fs.BoolVar(&sure, "yes", false, "yes, for good") },
+		do: func(ctx context.Context, c *call) error {
+			u, err := c.find(ctx, c.operands[0])
+			if err != nil {
+				return err
+			}
+			if !sure {
+				return fmt.Errorf("%w: this erases %s for good; say --yes", run.ErrUsage, userLine(u))
+			}
+			if err := c.core.DeleteUser(ctx, nobody, u.ID); err != nil {
+				return err
+			}
+			return c.print(map[string]string{"deleted": u.ID}, "deleted "+userLine(u))
 		},
 	}
 }
@@ -41,6 +80,12 @@ func createUser() verb {
 	return verb{
 		name:    "create",
 		summary: "Makes a person. Without --password-stdin a password is made and printed, this once.",
+		details: `
+At least one of --email, --phone and --username is needed; they are held to the same rules as at a signup, and so is the
+password.
+
+  auth-svc user create --config DIR --username ada --role admin
+  pass show ada | auth-svc user create --config DIR --email ada@example.org --password-stdin`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&in.Email, "email", "", "mail address")
 			fs.StringVar(&in.Phone, "phone", "", "phone number in international form")
@@ -51,7 +96,7 @@ func createUser() verb {
 		},
 		do: func(ctx context.Context, c *call) (err error) {
 			in.Roles = roles
-			in.Password = identity.NewPassword()
+			in.Password = c.core.NewPassword()
 			if fromStdin {
 				if in.Password, err = readPassword(c.to.Stdin); err != nil {
 					return err
@@ -95,6 +140,11 @@ func listUsers() verb {
 	limit := 0
 	return verb{
 		name: "list", summary: "Lists people, newest first.",
+		details: `
+Filters narrow the list together. With --output json each line is one person, fit for jq.
+
+  auth-svc user list --config DIR --role admin
+  auth-svc user list --config DIR --limit 0 --output json > people.ndjson`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&f.Text, "q", "", "part of an identifier or a name")
 			fs.StringVar(&status, "status", "", "active or blocked")
@@ -106,7 +156,12 @@ func listUsers() verb {
 			list := func(after identity.Cursor, n int) (identity.Page[identity.User], error) {
 				return c.core.ListUsers(ctx, nobody, f, after, n)
 			}
-			return pages(list, limit, func(u identity.User) error { return c.print(wire.NewUser(u), userLine(u)) })
+			told := c.progress("people", 0)
+			defer told.end()
+			return pages(list, limit, func(u identity.User) error {
+				told.add(1)
+				return c.print(wire.NewUser(u), userLine(u))
+			})
 		},
 	}
 }
@@ -138,6 +193,10 @@ func pages[T any](list func(after identity.Cursor, n int) (identity.Page[T], err
 func setStatus(name string, status identity.Status, summary string) verb {
 	return verb{
 		name: name, operands: "WHO", summary: summary + " WHO is an id, an email, a phone number or a username.",
+		details: `
+It takes effect in the same transaction, and a service that runs beside knows it within a second. Safe to repeat.
+
+  auth-svc user ` + name + ` --config DIR ada@example.org`,
 		do: func(ctx context.Context, c *call) error {
 			u, err := c.find(ctx, c.operands[0])
 			if err != nil {

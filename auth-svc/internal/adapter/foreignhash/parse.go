@@ -174,7 +174,7 @@ func numbers(text string, names ...string) (n [3]int64, err error) {
 func number(text string) (int64, error) {
 	n, err := strconv.ParseUint(text, 10, 40)
 	if err != nil {
-		return 0, fmt.Errorf("has a parameter %.24q that is no number in range", text)
+		return 0, errors.New("has a parameter that is no number in range")
 	}
 	return int64(n), nil
 }
