@@ -23,7 +23,8 @@ func Commands() []run.Command {
 		},
 		Open: open,
 	}
-	return append(process.Commands(program), process.MigrateCommand(program, migrate), scrubCommand(program), verifyBackupCommand(program))
+	return append(process.Commands(program), process.MigrateCommand(program, migrate), scrubCommand(program), verifyBackupCommand(program),
+		webhookCommand(program))
 }
 
 // CheckRules finds what the schemas of the files service's resources can't.

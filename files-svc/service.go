@@ -2,7 +2,7 @@
 //
 // New reads top to bottom as the whole service: who is believed (keys and the revocation log of the auth service), where
 // rows and bytes live, the core over both, what the operator allows, and the HTTP edge in front. Run keeps all of it going:
-// keys and revocations are followed, what nobody needs any more is reaped, deleted people are erased. Nothing is started
+// keys and revocations are followed, what nobody needs any more is reaped, deleted people are erased, webhooks are told. Nothing is started
 // by New, and nothing is kept only in memory that a client was told of.
 package filessvc
 
@@ -24,6 +24,7 @@ import (
 
 	"cloakroom.dev/files-svc/internal/adapter/httpapi"
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/webhook"
 )
 
 //go:embed openapi.yaml
@@ -40,7 +41,8 @@ type Config struct {
 	// PublicBaseURL overrides the boot object's: where people reach the gateway.
 	PublicBaseURL string
 
-	pace httpapi.Pace // for tests
+	pace  httpapi.Pace    // for tests
+	hooks webhook.Options // for tests
 }
 
 // Deps are what the service shares with its process. All are needed; Registerer must be the service's own.
@@ -52,6 +54,7 @@ type Service struct {
 	auth    *authority
 	policy  *livePolicy
 	eraser  *eraser
+	hooks   *hooks
 	handler http.Handler
 	close   func() error
 }
@@ -78,6 +81,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)
 	}
+	hooks, err := newHooks(ctx, cfg, stores.catalog.Webhooks(), deps)
+	if err != nil {
+		return nil, err
+	}
 	eraser := newEraser(core, deps.Log, deps.Registerer)
 	auth := newAuthority(cfg, deps, eraser.hear)
 
@@ -88,7 +95,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 			PublicBaseURL: cfg.publicBaseURL(),
 		})
 	return &Service{
-		core: core, auth: auth, policy: policy, eraser: eraser, close: stores.close,
+		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, close: stores.close,
 		handler: web.Edge(mux, web.EdgeOptions{
 			Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
@@ -112,12 +119,14 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.core.Run(ctx) })
 	group.Go(func() error { return s.eraser.run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })
+	group.Go(func() error { return s.hooks.run(ctx) })
 	return group.Wait()
 }
 
 // Close closes the stores. Call it when Run has returned and no request runs.
 func (s *Service) Close() error {
 	s.auth.close()
+	s.hooks.close()
 	return s.close()
 }
 

@@ -16,7 +16,7 @@ import (
 
 // stores are where rows and bytes live.
 type stores struct {
-	catalog   files.Catalog
+	catalog   *catalog.Catalog
 	blobs     files.Blobs
 	cursorKey [32]byte
 	close     func() error

@@ -64,6 +64,13 @@ type FilesConfigSpec struct {
 	// +optional
 	Scanner *FileScanner `json:"scanner,omitempty"`
 
+	// Webhooks are the endpoints that hear of what happens to files.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Webhooks []Webhook `json:"webhooks,omitempty"`
+
 	// +kubebuilder:default={}
 	Thumbnails Thumbnails `json:"thumbnails,omitempty"`
 

@@ -32,6 +32,8 @@ func TestPlans(t *testing.T) {
 		selectBlobsIn: "blobs_dying", selectPendingBlobs: "blobs_pending", selectEpochHasBlobs: "PRIMARY KEY",
 		selectVersions: "PRIMARY KEY", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash", selectTrash: "files_in_trash",
 		selectLinkByHash: "links", selectLinks: "links_of_file", trimLinks: "links_expiring", selectOwnerEvents: "events_of_owner",
+		selectFresh: "webhook_deliveries_due", selectDue: "webhook_deliveries_due", selectPending: "PRIMARY KEY", selectParked: "webhook_deliveries_parked",
+		selectBacklog: "webhook_deliveries_due", selectGivenUp: "webhook_deliveries_parked", trimParked: "webhook_deliveries_parked",
 		selectReceipt: "PRIMARY KEY", keepReceipts: "receipts_of_owner", trimReceipts: "receipts_by_age",
 	}
 	for sort, index := range map[files.Sort]string{

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/webhook"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/sqlite"
 )
@@ -52,7 +53,10 @@ func (c *Catalog) Read(ctx context.Context, fn func(files.ReadTx) error) error {
 // tx is a files.Tx on a transaction of libs/sqlite.
 type tx struct{ *sqlite.Tx }
 
-var _ files.Tx = tx{}
+var (
+	_ files.Tx   = tx{}
+	_ webhook.Tx = tx{}
+)
 
 // change runs a statement that must change exactly one row.
 func (t tx) change(ctx context.Context, none error, query string, args ...any) error {

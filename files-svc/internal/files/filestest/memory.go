@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/webhook"
 	"cloakroom.dev/libs/fault"
 )
 
@@ -28,12 +29,16 @@ func NewCatalog() *Catalog {
 		files: map[files.FileID]files.File{}, versions: map[files.FileID][]files.Version{}, blobs: map[files.BlobID]files.Blob{},
 		owners: map[files.OwnerID]files.Owner{}, epochs: map[files.EpochID]files.Epoch{},
 		uploads: map[files.UploadID]files.Upload{}, links: map[files.LinkID]files.Link{},
-		receipts: map[receiptKey]files.Receipt{},
+		receipts: map[receiptKey]files.Receipt{}, webhooks: map[string]webhook.State{}, deliveries: map[deliveryKey]webhook.Delivery{},
 	}}
 }
 
 // Write implements files.Catalog. It runs fn twice, as a store may that has met a conflict: the first run is thrown away.
 func (c *Catalog) Write(ctx context.Context, fn func(files.Tx) error) error {
+	return c.write(ctx, func(s *state) error { return fn(s) })
+}
+
+func (c *Catalog) write(ctx context.Context, fn func(*state) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -52,6 +57,10 @@ func (c *Catalog) Write(ctx context.Context, fn func(files.Tx) error) error {
 
 // Read implements files.Catalog.
 func (c *Catalog) Read(ctx context.Context, fn func(files.ReadTx) error) error {
+	return c.read(ctx, func(s *state) error { return fn(s) })
+}
+
+func (c *Catalog) read(ctx context.Context, fn func(*state) error) error {
 	c.mu.Lock()
 	now := c.now // never changed once it is here
 	c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/files-svc/internal/files/filestest"
+	"cloakroom.dev/files-svc/internal/webhook"
 )
 
 func TestMemoryCatalog(t *testing.T) {
@@ -18,4 +19,8 @@ func TestMemoryBlobs(t *testing.T) {
 
 func TestMemoryService(t *testing.T) {
 	filestest.RunService(t, func(*testing.T) filestest.Stores { return filestest.Memory() })
+}
+
+func TestMemoryWebhooks(t *testing.T) {
+	filestest.RunWebhooks(t, func(*testing.T) webhook.Store { return filestest.NewCatalog().Webhooks() })
 }

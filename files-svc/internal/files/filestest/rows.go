@@ -9,32 +9,38 @@ import (
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/webhook"
 	"cloakroom.dev/libs/fault"
 )
 
 // state is one state of the catalog. It is a files.Tx on itself.
 type state struct {
-	files    map[files.FileID]files.File
-	versions map[files.FileID][]files.Version // newest first
-	blobs    map[files.BlobID]files.Blob
-	owners   map[files.OwnerID]files.Owner
-	epochs   map[files.EpochID]files.Epoch
-	uploads  map[files.UploadID]files.Upload
-	links    map[files.LinkID]files.Link
-	receipts map[receiptKey]files.Receipt
-	events   []files.Event
-	lastSeq  int64
-	position int64
+	files      map[files.FileID]files.File
+	versions   map[files.FileID][]files.Version // newest first
+	blobs      map[files.BlobID]files.Blob
+	owners     map[files.OwnerID]files.Owner
+	epochs     map[files.EpochID]files.Epoch
+	uploads    map[files.UploadID]files.Upload
+	links      map[files.LinkID]files.Link
+	receipts   map[receiptKey]files.Receipt
+	webhooks   map[string]webhook.State
+	deliveries map[deliveryKey]webhook.Delivery
+	events     []files.Event
+	lastSeq    int64
+	position   int64
 }
 
-var _ files.Tx = (*state)(nil)
+var (
+	_ files.Tx   = (*state)(nil)
+	_ webhook.Tx = (*state)(nil)
+)
 
 func (s *state) clone() *state {
 	next := *s
 	next.files, next.versions, next.blobs = maps.Clone(s.files), maps.Clone(s.versions), maps.Clone(s.blobs)
 	next.owners, next.epochs, next.events = maps.Clone(s.owners), maps.Clone(s.epochs), slices.Clip(s.events)
 	next.uploads, next.links = maps.Clone(s.uploads), maps.Clone(s.links)
-	next.receipts = maps.Clone(s.receipts)
+	next.receipts, next.webhooks, next.deliveries = maps.Clone(s.receipts), maps.Clone(s.webhooks), maps.Clone(s.deliveries)
 	return &next
 }
 

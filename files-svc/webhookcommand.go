@@ -1,0 +1,219 @@
+package filessvc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/adapter/hookhttp"
+	"cloakroom.dev/files-svc/internal/webhook"
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/telemetry"
+)
+
+// listedDeliveries is how many deliveries of an endpoint a list shows.
+const listedDeliveries = 1000
+
+const webhookUsage = "webhook list|redeliver|resume --config DIR …, or webhook new-secret"
+
+// webhookCommand is an operator's hand on the webhooks. It works while the service runs.
+func webhookCommand(p program) run.Command {
+	return run.Command{
+		Name: "webhook", Summary: "see and retry what webhooks were not told: " + webhookUsage,
+		Run: func(ctx context.Context, args []string, to run.IO) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%w: %s", run.ErrUsage, webhookUsage)
+			}
+			c := hookCommand{program: p}
+			fs := run.Flags("webhook "+args[0], "", to)
+			switch args[0] {
+			case "new-secret":
+				return newSecret(to.Stdout)
+			case "list":
+				return c.list(ctx, fs, args[1:], to)
+			case "redeliver":
+				return c.redeliver(ctx, fs, args[1:], to)
+			case "resume":
+				return c.resume(ctx, fs, args[1:], to)
+			default:
+				return fmt.Errorf("%w: %s", run.ErrUsage, webhookUsage)
+			}
+		},
+	}
+}
+
+func newSecret(to io.Writer) error {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	_, err := fmt.Fprintln(to, hookhttp.NewSecret(random[:]))
+	return err
+}
+
+type hookCommand struct {
+	program  program
+	config   string
+	endpoint string
+	output   string
+	sequence int64
+	all      bool
+}
+
+// open parses the flags and opens a database that must be there already.
+func (c *hookCommand) open(ctx context.Context, fs *flag.FlagSet, args []string, to run.IO) (*webhook.Manager, func(), error) {
+	fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig")
+	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
+		return nil, nil, err
+	}
+	if c.config == "" {
+		return nil, nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
+	}
+	log := telemetry.NewLogger(to.Stderr, slog.LevelInfo, c.program.Name)
+	boot, deps, err := c.program.Load(ctx, c.config, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if boot.Spec.Store.SQLite == nil {
+		return nil, nil, errNoStore
+	}
+	path := Config{Boot: boot}.path(boot.Spec.Store.SQLite.Path)
+	if _, err := os.Stat(path); err != nil {
+		return nil, nil, fmt.Errorf("open the catalogue: %w", err)
+	}
+	rows, db, err := openCatalog(ctx, path, deps)
+	if err != nil {
+		return nil, nil, err
+	}
+	return webhook.NewManager(rows.Webhooks()), func() { _ = db.Close() }, nil
+}
+
+// deliveryJSON is a delivery as scripts read it. Names are stable.
+type deliveryJSON struct {
+	Endpoint string     `json:"endpoint"`
+	ID       string     `json:"id"`
+	Sequence int64      `json:"sequence"`
+	Type     string     `json:"type"`
+	OwnerID  string     `json:"owner_id"`
+	FileID   string     `json:"file_id,omitempty"`
+	At       time.Time  `json:"at"`
+	Attempts int        `json:"attempts"`
+	Result   string     `json:"result,omitempty"`
+	Status   int        `json:"status,omitempty"`
+	NextAt   *time.Time `json:"next_at,omitempty"`
+	ParkedAt *time.Time `json:"parked_at,omitempty"`
+}
+
+func deliveryOf(d webhook.Delivery) deliveryJSON {
+	when := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	return deliveryJSON{
+		Endpoint: d.Endpoint, ID: d.ID, Sequence: d.Event.Seq, Type: string(d.Event.Kind), OwnerID: string(d.Event.Owner),
+		FileID: string(d.Event.File), At: d.Event.At, Attempts: d.Attempts, Result: string(d.Result), Status: d.Status,
+		NextAt: when(d.NextAt), ParkedAt: when(d.ParkedAt),
+	}
+}
+
+func (c hookCommand) list(ctx context.Context, fs *flag.FlagSet, args []string, to run.IO) error {
+	fs.StringVar(&c.endpoint, "endpoint", "", "only this one")
+	fs.StringVar(&c.output, "output", "text", "text, or json: one delivery a line")
+	m, shut, err := c.open(ctx, fs, args, to)
+	if err != nil {
+		return err
+	}
+	defer shut()
+	if c.output != "text" && c.output != "json" {
+		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
+	}
+	all, err := m.Standings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if c.endpoint != "" && s.Endpoint != c.endpoint {
+			continue
+		}
+		if err := c.show(ctx, m, s, to.Stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c hookCommand) show(ctx context.Context, m *webhook.Manager, s webhook.Standing, to io.Writer) error {
+	parked, err := m.Deliveries(ctx, s.Endpoint, true, listedDeliveries)
+	if err != nil {
+		return err
+	}
+	waiting, err := m.Deliveries(ctx, s.Endpoint, false, listedDeliveries)
+	if err != nil {
+		return err
+	}
+	if c.output == "text" {
+		stopped := ""
+		if !s.StoppedAt.IsZero() {
+			stopped = ", stopped by its 410 at " + s.StoppedAt.Format(time.RFC3339)
+		}
+		if _, err := fmt.Fprintf(to, "%s: %d pending, %d parked, %d events behind%s\n", s.Endpoint, s.Pending, s.Backlog.Parked, s.Behind, stopped); err != nil {
+			return err
+		}
+	}
+	lines := json.NewEncoder(to)
+	for _, d := range append(parked, waiting...) {
+		j := deliveryOf(d)
+		if c.output == "json" {
+			err = lines.Encode(j)
+		} else {
+			state := "pending"
+			if j.ParkedAt != nil {
+				state = "parked"
+			}
+			_, err = fmt.Fprintf(to, "  %-7s %d %s %s attempts=%d last=%s/%d\n", state, j.Sequence, j.Type, j.ID, j.Attempts, j.Result, j.Status)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c hookCommand) redeliver(ctx context.Context, fs *flag.FlagSet, args []string, to run.IO) error {
+	fs.StringVar(&c.endpoint, "endpoint", "", "the webhook")
+	fs.Int64Var(&c.sequence, "sequence", 0, "of the delivery, as list shows it")
+	fs.BoolVar(&c.all, "all", false, "all that are parked")
+	m, shut, err := c.open(ctx, fs, args, to)
+	if err != nil {
+		return err
+	}
+	defer shut()
+	if c.endpoint == "" || c.all == (c.sequence > 0) {
+		return fmt.Errorf("%w: --endpoint NAME and one of --sequence N, --all are needed", run.ErrUsage)
+	}
+	n, err := m.Redeliver(ctx, c.endpoint, c.sequence)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(to.Stdout, "%d deliveries are tried again\n", n)
+	return err
+}
+
+func (c hookCommand) resume(ctx context.Context, fs *flag.FlagSet, args []string, to run.IO) error {
+	fs.StringVar(&c.endpoint, "endpoint", "", "the webhook")
+	m, shut, err := c.open(ctx, fs, args, to)
+	if err != nil {
+		return err
+	}
+	defer shut()
+	if c.endpoint == "" {
+		return fmt.Errorf("%w: --endpoint NAME is needed", run.ErrUsage)
+	}
+	return m.Resume(ctx, c.endpoint)
+}
