@@ -17,6 +17,8 @@ type observer struct {
 	mails     *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	followers prometheus.Gauge
+	signIns   *prometheus.CounterVec
+	openTrips *prometheus.GaugeVec
 }
 
 var _ identity.Observer = observer{}
@@ -38,6 +40,14 @@ func newObserver(reg prometheus.Registerer) observer {
 		swept: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
 		}, []string{"what"}),
+		signIns: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_provider_sign_ins_total",
+			Help: "Steps of sign-ins with identity providers: started, returned, denied, over_bound (too many under way), failed.",
+		}, []string{"provider", "result"}),
+		openTrips: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "cloakroom_auth_provider_sign_ins_open",
+			Help: "Sign-ins with identity providers under way when the last one began, by what is awaited: state (the browser), code (the client). 10000 is the bound.",
+		}, []string{"awaits"}),
 		followers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_auth_revocation_followers", Help: "Gateways and services that follow the revocation log now.",
 		}),
@@ -49,6 +59,14 @@ func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcom
 func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
 func (o observer) Mail(outcome string)      { o.mails.WithLabelValues(outcome).Inc() }
 func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
+
+func (o observer) SignIn(provider, outcome string) {
+	o.signIns.WithLabelValues(provider, outcome).Inc()
+}
+
+func (o observer) OpenSignIns(kind identity.HandoffKind, n int) {
+	o.openTrips.WithLabelValues(string(kind)).Set(float64(n))
+}
 
 // observeKeys tells how old the signing keys are, read from memory at each scrape, by state.
 func observeKeys(core *identity.Service, reg prometheus.Registerer) {

@@ -41,12 +41,16 @@ func openParts(ctx context.Context, cfg Config, deps Deps) (p parts, err error) 
 	if p.hasher, err = argon2.New(hashing(spec.Hashing), deps.Registerer); err != nil {
 		return p, fmt.Errorf("password hashing: %w", err)
 	}
+	providers, err := openProviders(cfg, deps)
+	if err != nil {
+		return p, err
+	}
 	p.signer = jwt.NewSigner(p.keys.seal, string(spec.Issuer), audiences(spec))
 	p.options = identity.Options{
 		NewID: newID, Policy: p.policy.get, MAC: p.keys.mac, Notary: p.keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
 		Mailer: p.mailing.mailer, Letters: p.mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
-		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor,
+		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor, Providers: providers,
 	}
 	return p, nil
 }

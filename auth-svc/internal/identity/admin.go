@@ -211,8 +211,8 @@ func reach(ctx context.Context, tx Tx, caller principal.Principal, userID string
 
 func (e UserEdit) apply(ctx context.Context, tx Tx, caller principal.Principal, u *User) (err error) {
 	e.names().apply(u)
-	if bad := u.checkReachable(); len(bad) > 0 {
-		return fault.Validation(bad...)
+	if err := reachable(ctx, tx, *u); err != nil {
+		return err
 	}
 	if e.Status == nil && !e.touchesRights() {
 		return nil

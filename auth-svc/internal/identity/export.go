@@ -16,6 +16,8 @@ type Export struct {
 	Sessions []Session
 	APIKeys  []APIKey
 	CameFrom []ForeignID
+
+	Identities []ExternalIdentity // where else the person can sign in
 }
 
 // Export gives head what is held about a person, and then each every row of the audit trail that is about them, newest
@@ -77,7 +79,10 @@ func (s *Service) exportHead(ctx context.Context, caller principal.Principal, us
 		if e.APIKeys, err = tx.APIKeysOf(ctx, userID, Cursor{}, maxAPIKeys+1); err != nil {
 			return err
 		}
-		e.CameFrom, err = tx.ForeignIDsOf(ctx, userID)
+		if e.CameFrom, err = tx.ForeignIDsOf(ctx, userID); err != nil {
+			return err
+		}
+		e.Identities, err = tx.ExternalIdentitiesOf(ctx, userID)
 		return err
 	})
 	return e, err

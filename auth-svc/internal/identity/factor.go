@@ -48,6 +48,7 @@ type Proof string
 const (
 	ProofPassword Proof = "password"
 	ProofFactor   Proof = "factor"
+	ProofProvider Proof = "provider" // an identity provider's word
 )
 
 // Methods are the proof in the words of RFC 8176, for the amr of tokens. A factor is shown on top of the password.

@@ -109,7 +109,6 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 	var e entering
 	var pending *PendingLogin
 	err := s.change(ctx, func(tx Tx) error {
-		pending = nil
 		u, err := tx.User(ctx, userID)
 		switch {
 		case errors.Is(err, fault.Of(fault.NotFound)):
@@ -121,21 +120,14 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 		case u.Status != Active:
 			return errDeactivated
 		}
-		u.PasswordHash = renewed
-		holds, err := holdsFactor(ctx, tx, u.ID)
-		if err != nil {
-			return err
-		}
-		if !holds {
-			e, err = s.admitted(ctx, tx, u, client, ProofPassword)
-			return err
-		}
 		if renewed != proved {
+			u.PasswordHash = renewed
 			if err := tx.UpdateUser(ctx, u); err != nil {
 				return err
 			}
+			u.Version++
 		}
-		pending, err = s.challenge(ctx, tx, u, client)
+		e, pending, err = s.letIn(ctx, tx, u, client, ProofPassword)
 		return err
 	})
 	if err != nil {
@@ -146,6 +138,21 @@ func (s *Service) enter(ctx context.Context, userID, proved, renewed string, cli
 	}
 	s.post.wake()
 	return s.entered(e)
+}
+
+// letIn opens the session of somebody who has proved to be the person, or asks for the second factor they have. It is the one
+// way from any proof to a session.
+func (s *Service) letIn(ctx context.Context, tx Tx, u User, client Client, proof Proof) (e entering, pending *PendingLogin, err error) {
+	holds, err := holdsFactor(ctx, tx, u.ID)
+	switch {
+	case err != nil:
+		return e, nil, err
+	case holds:
+		pending, err = s.challenge(ctx, tx, u, client)
+		return e, pending, err
+	}
+	e, err = s.admitted(ctx, tx, u, client, proof)
+	return e, nil, err
 }
 
 // admitted opens the session of somebody who has shown all there is to show.

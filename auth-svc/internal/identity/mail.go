@@ -19,6 +19,9 @@ const (
 	MailTheft           MailKind = "session_theft"    // a copied refresh token was used, the session has ended
 	MailPasswordChanged MailKind = "password_changed" // by the person or by a reset link
 	MailEmailChanged    MailKind = "email_changed"    // goes to the address that was
+
+	MailIdentityLinked   MailKind = "identity_linked" // somebody at a provider can sign in from now on
+	MailIdentityUnlinked MailKind = "identity_unlinked"
 )
 
 // OutMail is a mail on its way. It is written in the transaction of what it tells of, and sent after the commit.

@@ -82,8 +82,8 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 		}
 		before := u
 		change.apply(&u)
-		if bad := u.checkReachable(); len(bad) > 0 {
-			return fault.Validation(bad...)
+		if err := reachable(ctx, tx, u); err != nil {
+			return err
 		}
 		u.UpdatedAt = tx.Now()
 		if err := tx.UpdateUser(ctx, u); err != nil {
@@ -158,7 +158,7 @@ func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, clie
 	})
 }
 
-// confirm asks for the caller's password again, before the transaction. Whoever writes then compares the hash with the
+// confirm asks for the caller's password again, before the transaction; who has none must have come in lately. Whoever writes then compares the hash with the
 // one that was proved: the password may have changed in between.
 func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, client Client, password secret.String) (u User, err error) {
 	if caller.SessionID == "" {
@@ -169,13 +169,18 @@ func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act
 		if err = check(ctx, tx, caller, a); err != nil {
 			return false, err
 		}
-		u, err = tx.User(ctx, caller.UserID)
-		return true, err
+		if u, err = tx.User(ctx, caller.UserID); err != nil || u.PasswordHash != "" {
+			return true, err
+		}
+		return true, recentlyProved(ctx, tx, caller)
 	})
 	if err != nil {
 		return User{}, err
 	}
 	defer g.end(ctx)
+	if u.PasswordHash == "" {
+		return u, nil
+	}
 	match, _, err := s.guarded(ctx, g, password, u.PasswordHash)
 	if err != nil {
 		return User{}, err

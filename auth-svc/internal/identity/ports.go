@@ -52,6 +52,8 @@ type Tx interface {
 	Challenges
 	SessionProofs
 	Imports
+	ExternalIdentities
+	Handoffs
 }
 
 // Users keeps people. Email keys, phones and username keys are each unique.
@@ -217,6 +219,10 @@ type Observer interface {
 	Followers(n int)
 	// Mail is told sent, retried, refused (by the next server) or dropped (too old, too many, or over its bound).
 	Mail(outcome string)
+	// SignIn is told how one step of a sign-in with a provider went: started, returned, denied, over_bound or failed.
+	SignIn(provider, outcome string)
+	// OpenSignIns is told how many sign-ins with providers are under way, by how far they have come.
+	OpenSignIns(kind HandoffKind, n int)
 	// Swept is told how many sessions or revocations a sweep has removed.
 	Swept(what string, n int)
 }

@@ -94,8 +94,17 @@ func (s *Service) askToVerify(ctx context.Context, tx Tx, u User, client Client)
 	return s.enqueue(ctx, tx, OutMail{Kind: MailVerify, UserID: u.ID, To: u.mailbox(), UserAgent: client.UserAgent, Address: client.Address})
 }
 
-// spend takes one off a budget of most in an hour, and reports whether there was one left.
+// spend takes one mail off a budget of most in an hour, and reports whether there was one left.
 func (s *Service) spend(ctx context.Context, tx Tx, key [32]byte, most int) (bool, error) {
+	ok, err := budget(ctx, tx, key, most)
+	if err == nil && !ok {
+		s.opts.Observer.Mail("dropped")
+	}
+	return ok, err
+}
+
+// budget takes one off what may happen most times in an hour, and reports whether there was one left.
+func budget(ctx context.Context, tx Tx, key [32]byte, most int) (bool, error) {
 	c, err := tx.Counter(ctx, key)
 	if err != nil {
 		return false, err
@@ -105,7 +114,6 @@ func (s *Service) spend(ctx context.Context, tx Tx, key [32]byte, most int) (boo
 		c = Counter{Key: key, Since: tx.Now()}
 	}
 	if n >= most {
-		s.opts.Observer.Mail("dropped")
 		return false, nil
 	}
 	c.Count++

@@ -134,6 +134,10 @@ func (s *Service) reset(ctx context.Context, tx Tx, t mailToken, hash string, cl
 	u.PasswordHash, u.UpdatedAt = hash, tx.Now()
 	if u.EmailVerifiedAt.IsZero() {
 		u.EmailVerifiedAt = tx.Now() // the link has come from there
+		// Whoever made the account need not have owned the address: a sign-in they linked must not outlive the reset.
+		if err := forgetIdentities(ctx, tx, u.ID); err != nil {
+			return err
+		}
 	}
 	if err := tx.UpdateUser(ctx, u); err != nil {
 		return err

@@ -24,6 +24,8 @@ type Options struct {
 	OTP      OTP          // makes codes of second factors; default: none, and then nobody can have one
 	Sealer   Sealer       // needed with an OTP: keeps their secrets
 
+	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
+
 	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min
 	RotateKeysEvery time.Duration // default 0: only when asked
 	AckTimeout      time.Duration // how long WaitAcked waits; default 2 s
@@ -64,8 +66,8 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	if (opts.Mailer == nil) != (opts.Letters == nil) {
 		return nil, errors.New("a Mailer needs Letters, and Letters a Mailer")
 	}
-	if (opts.OTP == nil) != (opts.Sealer == nil) {
-		return nil, errors.New("an OTP needs a Sealer, and a Sealer an OTP")
+	if (opts.OTP != nil || opts.Providers != nil) && opts.Sealer == nil {
+		return nil, errors.New("an OTP needs a Sealer, and so do Providers")
 	}
 	if opts.Breached == nil {
 		opts.Breached = noneBreached{}
@@ -150,6 +152,9 @@ func (noObserver) Refresh(string)    {}
 func (noObserver) Followers(int)     {}
 func (noObserver) Mail(string)       {}
 func (noObserver) Swept(string, int) {}
+
+func (noObserver) SignIn(string, string)        {}
+func (noObserver) OpenSignIns(HandoffKind, int) {}
 
 type noneBreached struct{}
 

@@ -21,6 +21,7 @@ func (s *Service) sweep(ctx context.Context) error {
 		{"sessions", func(tx Tx) (int, error) { return tx.SweepSessions(ctx, sweepBatch) }},
 		{"mail links", func(tx Tx) (int, error) { return tx.SweepMailTokens(ctx, sweepBatch) }},
 		{"login challenges", func(tx Tx) (int, error) { return tx.SweepChallenges(ctx, sweepBatch) }},
+		{"sign-ins", func(tx Tx) (int, error) { return tx.SweepHandoffs(ctx, sweepBatch) }},
 		{"counters", func(tx Tx) (int, error) { return tx.SweepCounters(ctx, sweepBatch) }},
 		{"revocations", func(tx Tx) (int, error) { return tx.SweepRevocations(ctx, sweepBatch) }},
 	} {

@@ -21,6 +21,7 @@ type export struct {
 	Sessions    []Device               `json:"sessions"`
 	APIKeys     []APIKey               `json:"api_keys"`
 	CameFrom    []cameFrom             `json:"came_from"`
+	Identities  []ExternalIdentity     `json:"identities"`
 	Elsewhere   []elsewhere            `json:"elsewhere"`
 }
 
@@ -68,7 +69,8 @@ func newExport(e identity.Export, current string) export {
 	out := export{
 		ExportedAt: web.Time(e.At), User: NewUser(e.User), LastLoginAt: TimeOrNull(e.User.LastLoginAt),
 		Permissions: OrEmpty(e.Rights.Permissions), Sessions: []Device{}, APIKeys: []APIKey{}, CameFrom: []cameFrom{},
-		Elsewhere: []elsewhere{{"files", "/v1/files"}},
+		Identities: NewExternalIdentities(e.Identities),
+		Elsewhere:  []elsewhere{{"files", "/v1/files"}},
 	}
 	for _, s := range e.Sessions {
 		out.Sessions = append(out.Sessions, NewDevice(s, current))

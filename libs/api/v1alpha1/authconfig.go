@@ -77,6 +77,14 @@ type AuthConfigSpec struct {
 	// +optional
 	Mailer *Mailer `json:"mailer,omitempty"`
 
+	// IdentityProviders are where else people can sign in.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, b.issuer == a.issuer))",message="each issuer can be there once"
+	IdentityProviders []IdentityProvider `json:"identityProviders,omitempty"`
+
 	// SessionPolicyRef names the SessionPolicy that new and refreshed sessions follow.
 	// +kubebuilder:default={name: "default"}
 	SessionPolicyRef LocalRef `json:"sessionPolicyRef,omitempty"`

@@ -34,6 +34,10 @@ func route(rule string) string {
 	return "rules: [{" + b.String() + rule + "}]"
 }
 
+func provider(name, issuer, more string) string {
+	return fmt.Sprintf("{name: %s, displayName: A, issuer: '%s', clientID: c, returnURLs: ['https://x.example/']%s}", name, issuer, more)
+}
+
 var rules = []rule{
 	// GatewayConfig
 	{kind: "GatewayConfig", field: "spec.trustedProxies", says: "exactly one of cidrs, hops, none is needed",
@@ -73,6 +77,15 @@ var rules = []rule{
 		accept: "keyEncryption: {env: KEY}", refuse: "keyEncryption: {env: KEY, file: key}"},
 	{kind: "AuthConfig", field: "spec.macKeys", says: "exactly one of file, env is needed",
 		accept: "macKeys: {file: mac}", refuse: "macKeys: {}"},
+	{kind: "AuthConfig", field: "spec.identityProviders", says: "each issuer can be there once",
+		accept: "identityProviders: [" + provider("a", "https://a.example", "") + ", " + provider("b", "https://b.example", "") + "]",
+		refuse: "identityProviders: [" + provider("a", "https://a.example", "") + ", " + provider("b", "https://a.example", "") + "]"},
+	{kind: "AuthConfig", field: "spec.identityProviders[0]", says: "issuer must be https",
+		accept: "identityProviders: [" + provider("a", "http://a.example", ", allowPrivateAddresses: true") + "]",
+		refuse: "identityProviders: [" + provider("a", "http://a.example", "") + "]"},
+	{kind: "AuthConfig", field: "spec.identityProviders[0].clientSecret", says: "exactly one of file, env is needed",
+		accept: "identityProviders: [" + provider("a", "https://a.example", ", clientSecret: {env: S}") + "]",
+		refuse: "identityProviders: [" + provider("a", "https://a.example", ", clientSecret: {}") + "]"},
 	{kind: "AuthConfig", field: "spec.mailer", says: "exactly one of log, smtp, brevo is needed",
 		accept: "mailer: {log: {}}", refuse: "mailer: {log: {}, smtp: {host: mail.example.org}}"},
 	{kind: "AuthConfig", field: "spec.mailer.smtp", says: "username and password go together",

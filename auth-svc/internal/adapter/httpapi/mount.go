@@ -83,6 +83,14 @@ func (a *API) Public() *web.Mux {
 	m.Post("/v1/auth/factors/{id}/confirm", "factors.confirm", guarded(a, a.confirmFactor))
 	m.Delete("/v1/auth/factors/{id}", "factors.delete", guarded(a, a.removeFactor))
 
+	m.Get("/v1/auth/providers", "providers.list", open(a, a.listProviders))
+	m.Post("/v1/auth/providers/exchange", "providers.exchange", open(a, a.exchangeSignIn))
+	m.Handle(http.MethodGet, "/v1/auth/providers/{name}/start", "providers.start", noStore(web.Func(a.startSignIn)))
+	m.Handle(http.MethodGet, "/v1/auth/providers/{name}/callback", "providers.callback", noStore(web.Func(a.finishSignIn)))
+	m.Get("/v1/auth/identities", "identities.list", guarded(a, a.listIdentities))
+	m.Post("/v1/auth/identities", "identities.link", guarded(a, a.linkIdentity))
+	m.Delete("/v1/auth/identities/{id}", "identities.unlink", guarded(a, a.unlinkIdentity))
+
 	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
 	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))
 	m.Delete("/v1/users/me", "users.me.delete", guarded(a, a.deleteMe))

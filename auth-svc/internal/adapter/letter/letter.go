@@ -34,6 +34,9 @@ var subjects = map[identity.MailKind]string{
 	identity.MailTheft:           "A session was ended for your safety",
 	identity.MailPasswordChanged: "Your password was changed",
 	identity.MailEmailChanged:    "Your address was changed",
+
+	identity.MailIdentityLinked:   "A new way to sign in was added",
+	identity.MailIdentityUnlinked: "A way to sign in was removed",
 }
 
 // linkPaths are the pages that links open.

@@ -18,6 +18,7 @@ func Memory(now func() time.Time) identity.Store {
 		now: now, users: map[string]identity.User{}, roles: map[string]identity.Role{},
 		sessions: map[string]identity.Session{}, apiKeys: map[string]identity.APIKey{},
 		bootstrap: map[[32]byte]bool{}, personKeys: map[string][32]byte{}, mailbox: newMailbox(), factorBox: newFactorBox(), importBox: newImportBox(),
+		elsewhereBox: newElsewhereBox(),
 	}
 }
 
@@ -44,6 +45,7 @@ type memory struct {
 	mailbox
 	factorBox
 	importBox
+	elsewhereBox
 }
 
 func (m *memory) InTx(ctx context.Context, fn func(identity.Tx) error) (err error) {

@@ -33,6 +33,7 @@ func newMailbox() mailbox {
 // dropPerson is what ON DELETE CASCADE does.
 func (tx *memoryTx) dropPerson(id string) {
 	tx.dropFactors(id)
+	tx.dropExternal(id)
 	for k, m := range tx.outbox {
 		if m.UserID == id {
 			_ = remove(tx, tx.outbox, k)

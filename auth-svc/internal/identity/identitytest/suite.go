@@ -55,6 +55,10 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"foreign ids":       checkForeignIDs,
 		"import states":     checkImportStates,
 		"hash kinds":        checkHashKinds,
+
+		"external identities": checkExternalIdentities,
+		"handoffs":            checkHandoffs,
+		"parallel handoffs":   checkParallelHandoffs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
