@@ -19,6 +19,8 @@ type meter struct {
 	passSeconds   prometheus.Histogram
 	blobs         *prometheus.GaugeVec
 	blobBytes     *prometheus.GaugeVec
+	openUploads   prometheus.Gauge
+	reserved      prometheus.Gauge
 	corrupt       prometheus.Counter
 	integrity     *integrityMeter
 }
@@ -57,6 +59,12 @@ func newMeter(reg prometheus.Registerer) *meter {
 		blobBytes: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cloakroom_files_blob_bytes", Help: "Bytes of blobs by state, as of the last pass of the reaper.",
 		}, []string{"state"}),
+		openUploads: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_open_uploads", Help: "Resumable uploads that wait for more bytes, as of the last pass of the reaper.",
+		}),
+		reserved: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_open_upload_reserved_bytes", Help: "Quota that open uploads hold, as of the last pass of the reaper.",
+		}),
 		corrupt: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_files_corrupt_blobs_total", Help: "Blobs found missing or damaged. Anything above zero is an alert.",
 		}),
@@ -94,6 +102,12 @@ func (m *meter) Blobs(stats map[files.BlobState]files.BlobStat) {
 		m.blobs.WithLabelValues(string(state)).Set(float64(s.Blobs))
 		m.blobBytes.WithLabelValues(string(state)).Set(float64(s.Bytes))
 	}
+}
+
+// OpenUploads implements files.Meter.
+func (m *meter) OpenUploads(stats files.UploadStats) {
+	m.openUploads.Set(float64(stats.Open))
+	m.reserved.Set(float64(stats.Reserved))
 }
 
 // Corrupt implements files.Meter.

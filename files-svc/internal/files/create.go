@@ -140,7 +140,7 @@ func (u *upload) firstVersion(f File) File {
 }
 
 func (u *upload) newContent(f File, at time.Time) File {
-	f.Size, f.SHA256, f.Blob, f.ContentAt = u.size, u.digest, u.id, at
+	f.Size, f.SHA256, f.Blob, f.Flaw, f.ContentAt = u.size, u.digest, u.id, u.flaw, at
 	f.Version++
 	f.Revision++
 	return f

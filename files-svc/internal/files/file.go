@@ -32,6 +32,7 @@ type File struct {
 	DeletedAt   time.Time // when it went to the trash; zero: it is not there
 
 	Blob     BlobID // the newest version's bytes
+	Flaw     Flaw   // what is wrong with them; read with the row, never written by it
 	Revision int64  // counts the changes of the row: a write compares it
 	Fold     string // Name as searches and sorts see it: without case
 }

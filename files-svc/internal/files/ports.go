@@ -50,7 +50,6 @@ type ReadTx interface {
 type FileReader interface {
 	// File finds a file, in the trash or not. It returns fault.NotFound when there is none of this id.
 	File(ctx context.Context, id FileID) (File, error)
-	// FileNamed reports whether owner has a file of exactly this name that is visible at now.
 	// FileNamed reports whether owner has a file of exactly this name that is visible at now. fold is the folded name.
 	FileNamed(ctx context.Context, owner OwnerID, name, fold string, now time.Time) (bool, error)
 	// Files lists what is visible at w.Now in the order of q.Sort, from q.After or w.Skip on. q.Query is folded.
@@ -283,6 +282,8 @@ type Meter interface {
 	PassEnded(took time.Duration, err error)
 	// Blobs is told how many blobs and bytes stand in each state, once a pass.
 	Blobs(stats map[BlobState]BlobStat)
+	// OpenUploads is told what resumable uploads are open, once a pass.
+	OpenUploads(stats UploadStats)
 	// Corrupt is told of each blob that was missing or not what its row says: an alert.
 	Corrupt()
 	// Scrubbed is told of each blob the scrub has looked at: "verified", "corrupt", "missing" or "unreadable", and the bytes it read.

@@ -94,7 +94,7 @@ func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content
 // openFailed tells a store that is away for a moment from a blob that is not what its row says.
 func (s *Service) openFailed(ctx context.Context, blob BlobID, err error) error {
 	if fault.KindOf(err) == fault.Internal && ctx.Err() == nil {
-		s.corrupt(ctx, blob, err)
+		s.suspect(ctx, blob, err)
 	}
 	return fmt.Errorf("open content: %w", err)
 }
@@ -178,7 +178,7 @@ func (v *verified) finish() error {
 }
 
 func (v *verified) fail(err error) error {
-	v.content.service.corrupt(v.ctx, v.content.File.Blob, err)
+	v.content.service.suspect(v.ctx, v.content.File.Blob, err)
 	return err
 }
 

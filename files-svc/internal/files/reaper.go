@@ -247,13 +247,17 @@ func (s *Service) trim(ctx context.Context) error {
 // report tells the meter where the blobs stand.
 func (s *Service) report(ctx context.Context) error {
 	var stats map[BlobState]BlobStat
+	var uploads UploadStats
 	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
-		stats, err = tx.BlobStats(ctx)
+		if stats, err = tx.BlobStats(ctx); err == nil {
+			uploads, err = tx.UploadStats(ctx)
+		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("count blobs: %w", err)
+		return fmt.Errorf("count blobs and uploads: %w", err)
 	}
 	s.opts.Meter.Blobs(stats)
+	s.opts.Meter.OpenUploads(uploads)
 	return nil
 }

@@ -67,7 +67,12 @@ type UploadReader interface {
 	DueUploads(ctx context.Context, q DueUploads) ([]Upload, error)
 	// OpenUploads counts an owner's open uploads.
 	OpenUploads(ctx context.Context, owner OwnerID) (int64, error)
+	// UploadStats counts all open uploads and the bytes they reserve.
+	UploadStats(ctx context.Context) (UploadStats, error)
 }
+
+// UploadStats are the open uploads of everybody.
+type UploadStats struct{ Open, Reserved int64 }
 
 // DueUploads asks for uploads behind an id: an owner's, or else all that expired by a moment.
 type DueUploads struct {

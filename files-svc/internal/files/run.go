@@ -17,6 +17,7 @@ func (s *Service) Run(ctx context.Context) error {
 	behind.Go(func() { s.every(ctx, s.opts.ReapEvery, "reaper's pass failed", s.Reap) })
 	behind.Go(func() { s.every(ctx, linkLookEvery, "downloads by link could not be looked after", s.lookAtLinks) })
 	behind.Go(func() { s.keepScrubbing(ctx) })
+	behind.Go(func() { s.lookAtSuspects(ctx) })
 	s.every(ctx, s.opts.LeaseTTL/beatsPerLease, "writer's lease could not be renewed", s.beat)
 	behind.Wait()
 

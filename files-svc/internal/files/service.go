@@ -90,6 +90,7 @@ type Service struct {
 	stretching chan struct{} // holds one for each password that is being hashed
 
 	scrubbing *buffers
+	suspects  chan BlobID
 	reading   atomic.Int64 // contents that are open: the scrub steps back for them
 
 	writing sync.Mutex // guards writer
@@ -107,7 +108,7 @@ func New(catalog Catalog, blobs Blobs, newID func() string, nfc func(string) str
 	return &Service{
 		catalog: catalog, blobs: blobs, newID: newID, nfc: nfc, log: log, opts: opts.withDefaults(),
 		inbound: newBuffers(), outward: newBuffers(), sights: newSights(), uploads: newUploadLocks(), once: newUnderWay(),
-		scrubbing: newBuffers(), links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
+		scrubbing: newBuffers(), suspects: make(chan BlobID, maxSuspects), links: newLinkWatch(), stretching: make(chan struct{}, linkPasswordsAtATime),
 	}, nil
 }
 
@@ -152,4 +153,5 @@ func (deaf) Uploaded(string, int64, time.Duration) {}
 func (deaf) Reaped(string, int)                    {}
 func (deaf) PassEnded(time.Duration, error)        {}
 func (deaf) Blobs(map[BlobState]BlobStat)          {}
+func (deaf) OpenUploads(UploadStats)               {}
 func (deaf) Corrupt()                              {}

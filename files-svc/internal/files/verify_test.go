@@ -22,6 +22,7 @@ type ear struct {
 	bytes   int64
 	corrupt int
 	states  map[files.BlobState]files.BlobStat
+	open    files.UploadStats
 	reaped  map[string]int
 	passes  int
 
@@ -37,6 +38,7 @@ func (e *ear) Uploaded(result string, n int64, _ time.Duration) {
 func (e *ear) Reaped(step string, n int)                      { e.reaped[step] += n }
 func (e *ear) PassEnded(time.Duration, error)                 { e.passes++ }
 func (e *ear) Blobs(stats map[files.BlobState]files.BlobStat) { e.states = stats }
+func (e *ear) OpenUploads(stats files.UploadStats)            { e.open = stats }
 func (e *ear) Corrupt()                                       { e.corrupt++ }
 func (e *ear) Scrubbed(result string, _ int64)                { e.scrubbed = append(e.scrubbed, result) }
 func (e *ear) Scanned(result string)                          { e.scanned = append(e.scanned, result) }

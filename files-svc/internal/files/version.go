@@ -109,8 +109,12 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 		return File{}, err
 	}
 	now := s.now()
+	row, err := tx.Blob(ctx, v.Blob)
+	if err != nil {
+		return File{}, err
+	}
 	f := old.at(v)
-	f.Version, f.Revision, f.ContentAt, f.UpdatedAt = old.Version+1, old.Revision+1, now, now
+	f.Flaw, f.Version, f.Revision, f.ContentAt, f.UpdatedAt = row.Flaw, old.Version+1, old.Revision+1, now, now
 	newest := Version{
 		File: f.ID, Number: f.Version, Blob: v.Blob, Size: v.Size, SHA256: v.SHA256, ContentType: v.ContentType, CreatedAt: now,
 	}

@@ -54,11 +54,8 @@ func errNoPartial() error { return fault.New(fault.NotFound, "no such bytes") }
 
 // partialSink writes one upload's bytes.
 type partialSink struct {
-	store   *Blobs
-	file    *os.File
-	size    int64
-	flushed int64
-	broken  bool
+	growing
+	broken bool
 }
 
 // AppendPartial implements files.Partials. The lock on the file is the kernel's: it holds between processes, and ends
@@ -83,7 +80,7 @@ func (b *Blobs) AppendPartial(_ context.Context, id files.UploadID, offset int64
 	if err != nil {
 		return nil, fmt.Errorf("open upload: %w", ioFault(err))
 	}
-	s := &partialSink{store: b, file: f, size: offset, flushed: offset}
+	s := &partialSink{growing: growing{store: b, file: f, size: offset, flushed: offset}}
 	if err := s.begin(offset); err != nil {
 		_ = f.Close() // nothing has been written
 		return nil, err
@@ -125,21 +122,6 @@ func (b *Blobs) syncPartialNames() error {
 		return fmt.Errorf("sync the folder of uploads: %w", ioFault(err))
 	}
 	return nil
-}
-
-// Write implements io.Writer.
-func (s *partialSink) Write(p []byte) (int, error) {
-	n, err := s.file.Write(p)
-	s.size += int64(n)
-	if err != nil {
-		return n, ioFault(err)
-	}
-	if s.size-s.flushed >= flushEvery {
-		beginWriteOut(s.file, s.flushed, s.size-s.flushed)
-		s.flushed = s.size
-		return n, s.store.room()
-	}
-	return n, nil
 }
 
 // Sync implements files.PartialSink. After a failed fsync the kernel may call the next one a success: there is none.

@@ -9,20 +9,13 @@ import (
 	"cloakroom.dev/files-svc/internal/files"
 )
 
-// flushEvery is how much a blob grows before the kernel is asked to begin writing it out, so that the fsync at the end
-// of a large one does not do it all.
-const flushEvery = 8 << 20
-
 // sink is one blob being written.
 type sink struct {
-	store   *Blobs
-	place   place
-	dir     *dir
-	file    *os.File
-	named   bool // under its name already
-	written int64
-	flushed int64
-	ended   bool
+	place place
+	dir   *dir
+	growing
+	named bool // under its name already
+	ended bool
 }
 
 // Create implements files.Blobs.
@@ -38,7 +31,7 @@ func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{store: b, place: p, dir: d}
+	s := &sink{growing: growing{store: b}, place: p, dir: d}
 	if err := s.open(); err != nil {
 		d.done()
 		return nil, fmt.Errorf("create blob: %w", ioFault(err))
@@ -56,21 +49,6 @@ func (s *sink) open() (err error) {
 	s.named = true
 	s.file, err = s.store.root.OpenFile(s.place.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	return err
-}
-
-// Write implements io.Writer.
-func (s *sink) Write(p []byte) (int, error) {
-	n, err := s.file.Write(p)
-	s.written += int64(n)
-	if err != nil {
-		return n, ioFault(err)
-	}
-	if s.written-s.flushed >= flushEvery {
-		beginWriteOut(s.file, s.flushed, s.written-s.flushed)
-		s.flushed = s.written
-		return n, s.store.room()
-	}
-	return n, nil
 }
 
 // Commit implements files.BlobSink.

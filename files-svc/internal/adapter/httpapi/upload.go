@@ -74,7 +74,8 @@ func (a *api) take(w http.ResponseWriter, r *http.Request,
 	defer release()
 	body := &pacedBody{ctx: r.Context(), src: r.Body, leash: l, pace: a.pace, now: a.now}
 	f, err := store(r.Context(), body)
-	if !body.whole() && r.ContentLength != 0 {
+	release() // from here on the end of the request can't cut the connection; if it has, nothing more can be read from it
+	if !body.whole() && r.ContentLength != 0 || r.Context().Err() != nil {
 		w.Header().Set("Connection", "close")
 	}
 	if err != nil {

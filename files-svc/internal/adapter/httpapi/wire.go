@@ -24,6 +24,7 @@ type fileBody struct {
 	CreatedAt   web.Time       `json:"created_at"`
 	UpdatedAt   web.Time       `json:"updated_at"`
 	ExpiresAt   *web.Time      `json:"expires_at"`
+	Flaw        *files.Flaw    `json:"flaw"`
 }
 
 func bodyOf(f files.File) fileBody {
@@ -38,6 +39,9 @@ func bodyOf(f files.File) fileBody {
 	if !f.ExpiresAt.IsZero() {
 		at := web.Time(f.ExpiresAt)
 		b.ExpiresAt = &at
+	}
+	if f.Flaw != files.FlawNone {
+		b.Flaw = &f.Flaw
 	}
 	return b
 }

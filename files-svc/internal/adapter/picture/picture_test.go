@@ -263,7 +263,7 @@ func TestMake_HostilePictures(t *testing.T) {
 // Of ten thousand frames one is read.
 func TestMake_ManyFrames(t *testing.T) {
 	all := &gif.GIF{}
-	frame := image.NewPaletted(image.Rect(0, 0, 200, 200), color.Palette{color.Black, color.White})
+	frame := image.NewPaletted(image.Rect(0, 0, 32, 32), color.Palette{color.Black, color.White})
 	for range 10_000 {
 		all.Image, all.Delay = append(all.Image, frame), append(all.Delay, 1)
 	}

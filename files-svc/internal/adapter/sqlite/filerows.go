@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -13,17 +14,21 @@ import (
 const fileColumns = `id, owner, name, fold, content_type, size, sha256, version, blob, metadata,
 	created_at, content_at, updated_at, expires_at, deleted_at, revision`
 
+// fileRow is what is read of a file: its columns, and what is wrong with its bytes.
+const fileRow = fileColumns + `, (SELECT flaw FROM blobs WHERE blobs.id = files.blob)`
+
 func scanFile(row scanner) (files.File, error) {
 	var f files.File
 	var digest, metadata []byte
 	var created, content, updated, expires, deleted int64
+	var flaw sql.NullString // a file in the middle of a change may have no blob yet
 	err := row.Scan(&f.ID, &f.Owner, &f.Name, &f.Fold, &f.ContentType, &f.Size, &digest, &f.Version, &f.Blob, &metadata,
-		&created, &content, &updated, &expires, &deleted, &f.Revision)
+		&created, &content, &updated, &expires, &deleted, &f.Revision, &flaw)
 	if err != nil {
 		return files.File{}, err
 	}
 	f.CreatedAt, f.ContentAt, f.UpdatedAt = timeOf(created), timeOf(content), timeOf(updated)
-	f.ExpiresAt, f.DeletedAt = timeOf(expires), timeOf(deleted)
+	f.ExpiresAt, f.DeletedAt, f.Flaw = timeOf(expires), timeOf(deleted), files.Flaw(flaw.String)
 	if err := json.Unmarshal(metadata, &f.Metadata); err != nil {
 		return files.File{}, fmt.Errorf("metadata of file %s: %w", f.ID, err)
 	}
@@ -40,7 +45,7 @@ func metadataText(m files.Metadata) (string, error) {
 	return string(b), err
 }
 
-const selectFile = `SELECT ` + fileColumns + ` FROM files WHERE id = ?`
+const selectFile = `SELECT ` + fileRow + ` FROM files WHERE id = ?`
 
 // File implements files.FileReader.
 func (t tx) File(ctx context.Context, id files.FileID) (files.File, error) {
@@ -58,16 +63,16 @@ func (t tx) FileNamed(ctx context.Context, owner files.OwnerID, name, fold strin
 	return found, err
 }
 
-const selectExpired = `SELECT ` + fileColumns + ` FROM files
+const selectExpired = `SELECT ` + fileRow + ` FROM files
 	WHERE deleted_at = 0 AND expires_at <> 0 AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2`
 
-const selectTrashed = `SELECT ` + fileColumns + ` FROM files
+const selectTrashed = `SELECT ` + fileRow + ` FROM files
 	WHERE deleted_at <> 0 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2`
 
 // The halves are apart because each has its own index.
-const selectOwned = `SELECT * FROM (SELECT ` + fileColumns + ` FROM files WHERE owner = ?1 AND deleted_at = 0 LIMIT ?2)
+const selectOwned = `SELECT * FROM (SELECT ` + fileRow + ` FROM files WHERE owner = ?1 AND deleted_at = 0 LIMIT ?2)
 	UNION ALL
-	SELECT * FROM (SELECT ` + fileColumns + ` FROM files WHERE owner = ?1 AND deleted_at <> 0 LIMIT ?2) LIMIT ?2`
+	SELECT * FROM (SELECT ` + fileRow + ` FROM files WHERE owner = ?1 AND deleted_at <> 0 LIMIT ?2) LIMIT ?2`
 
 // DueFiles implements files.FileReader.
 func (t tx) DueFiles(ctx context.Context, q files.DueQuery) ([]files.File, error) {
@@ -83,7 +88,7 @@ func (t tx) DueFiles(ctx context.Context, q files.DueQuery) ([]files.File, error
 }
 
 // A place that is after everything begins the list.
-const selectTrash = `SELECT ` + fileColumns + ` FROM files INDEXED BY files_in_trash
+const selectTrash = `SELECT ` + fileRow + ` FROM files INDEXED BY files_in_trash
 	WHERE owner = ?1 AND deleted_at <> 0 AND (deleted_at, id) < (?2, ?3) ORDER BY deleted_at DESC, id DESC LIMIT ?4`
 
 // TrashedFiles implements files.TrashReader.

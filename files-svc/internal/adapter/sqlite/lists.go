@@ -37,8 +37,8 @@ func listingBy(column, direction string) listing {
 	beyond := map[string]string{"ASC": ">", "DESC": "<"}[direction]
 	order := ` ORDER BY ` + column + ` ` + direction + `, id ` + direction
 	return listing{
-		first: `SELECT ` + fileColumns + matching + order + ` LIMIT ?8 OFFSET ?9`,
-		after: `SELECT ` + fileColumns + matching + ` AND (` + column + `, id) ` + beyond + ` (?9, ?10)` + order + ` LIMIT ?8`,
+		first: `SELECT ` + fileRow + matching + order + ` LIMIT ?8 OFFSET ?9`,
+		after: `SELECT ` + fileRow + matching + ` AND (` + column + `, id) ` + beyond + ` (?9, ?10)` + order + ` LIMIT ?8`,
 	}
 }
 

@@ -80,6 +80,14 @@ func (t tx) OpenUploads(ctx context.Context, owner files.OwnerID) (n int64, err 
 	return n, err
 }
 
+const selectUploadStats = `SELECT count(*), coalesce(sum(reserved), 0) FROM uploads WHERE state = 'open'`
+
+// UploadStats implements files.UploadReader.
+func (t tx) UploadStats(ctx context.Context) (s files.UploadStats, err error) {
+	err = t.QueryRow(ctx, selectUploadStats).Scan(&s.Open, &s.Reserved)
+	return s, err
+}
+
 const insertUpload = `INSERT INTO uploads (` + uploadColumns + `)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 

@@ -66,7 +66,13 @@ func insert[K comparable, V any](rows map[K]V, id K, row V) error {
 func (s *state) File(_ context.Context, id files.FileID) (files.File, error) {
 	f, err := get(s.files, id)
 	f.Metadata = maps.Clone(f.Metadata)
-	return f, err
+	return s.judged(f), err
+}
+
+// judged is a file with what is wrong with its bytes, which its own row does not hold.
+func (s *state) judged(f files.File) files.File {
+	f.Flaw = s.blobs[f.Blob].Flaw
+	return f
 }
 
 func (s *state) FileNamed(_ context.Context, owner files.OwnerID, name, _ string, now time.Time) (bool, error) {
@@ -111,7 +117,7 @@ func (s *state) matching(owner files.OwnerID, q files.ListQuery, now time.Time) 
 			!q.CreatedAfter.IsZero() && !f.CreatedAt.After(q.CreatedAfter),
 			!q.CreatedBefore.IsZero() && !f.CreatedAt.Before(q.CreatedBefore):
 		default:
-			found = append(found, f)
+			found = append(found, s.judged(f))
 		}
 	}
 	return found
@@ -144,7 +150,7 @@ func (s *state) DueFiles(_ context.Context, q files.DueQuery) ([]files.File, err
 			!q.TrashedBefore.IsZero() && trashed && !f.DeletedAt.After(q.TrashedBefore) ||
 			!q.ExpiredBefore.IsZero() && !trashed && !f.ExpiresAt.IsZero() && !f.ExpiresAt.After(q.ExpiredBefore)
 		if due && len(found) < q.Limit {
-			found = append(found, f)
+			found = append(found, s.judged(f))
 		}
 	}
 	return found, nil
@@ -158,7 +164,7 @@ func (s *state) TrashedFiles(_ context.Context, owner files.OwnerID, after *file
 	for _, f := range s.files {
 		behind := after == nil || order(files.File{ID: after.ID, DeletedAt: time.UnixMicro(after.Deleted)}, f) < 0
 		if f.Owner == owner && !f.DeletedAt.IsZero() && behind {
-			found = append(found, f)
+			found = append(found, s.judged(f))
 		}
 	}
 	slices.SortFunc(found, order)

@@ -2,6 +2,7 @@ package filestest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -12,7 +13,33 @@ import (
 
 // RunScrub holds a catalog to the scrub's part of its port.
 func RunScrub(t *testing.T, open func(t *testing.T) files.Catalog) {
+	t.Run("a file is read with what is wrong with its bytes", func(t *testing.T) { checkFlawOfFile(t, catalogTest{open(t)}) })
 	t.Run("live blobs come by their verification, flaws are counted", func(t *testing.T) { checkLiveBlobs(t, catalogTest{open(t)}) })
+}
+
+func checkFlawOfFile(t *testing.T, c catalogTest) {
+	blob := files.Blob{ID: files.NewBlobID(EpochA, 1), Owner: "ann", State: files.BlobLive, Size: 1, ChangedAt: Noon, Flaw: files.FlawInfected}
+	f := files.File{ID: "f", Owner: "ann", Name: "a", Fold: "a", Version: 1, Blob: blob.ID, Size: 1, CreatedAt: Noon, ContentAt: Noon, UpdatedAt: Noon, Revision: 1}
+	judge := func(want files.Flaw) {
+		t.Helper()
+		c.read(t, func(ctx context.Context, tx files.ReadTx) error {
+			got, err := tx.File(ctx, "f")
+			list, listErr := tx.Files(ctx, "ann", files.ListQuery{Sort: files.SortName}, files.Window{Now: Noon, Limit: 10})
+			if got.Flaw != want || len(list) != 1 || list[0].Flaw != want {
+				t.Errorf("got %q, in the list %+v, want %q", got.Flaw, list, want)
+			}
+			return errors.Join(err, listErr)
+		})
+	}
+	c.write(t, func(ctx context.Context, tx files.Tx) error {
+		return errors.Join(tx.InsertBlob(ctx, blob), tx.InsertFile(ctx, f))
+	})
+	judge(files.FlawInfected)
+	c.write(t, func(ctx context.Context, tx files.Tx) error {
+		blob.Flaw = files.FlawNone
+		return tx.UpdateBlob(ctx, blob, files.BlobLive)
+	})
+	judge(files.FlawNone)
 }
 
 func checkLiveBlobs(t *testing.T, c catalogTest) {

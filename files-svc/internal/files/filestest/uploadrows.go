@@ -41,6 +41,16 @@ func (s *state) OpenUploads(_ context.Context, owner files.OwnerID) (n int64, er
 	return n, nil
 }
 
+func (s *state) UploadStats(context.Context) (stats files.UploadStats, err error) {
+	for _, u := range s.uploads {
+		if u.State == files.UploadOpen {
+			stats.Open++
+			stats.Reserved += u.Reserved
+		}
+	}
+	return stats, nil
+}
+
 func (s *state) InsertUpload(_ context.Context, u files.Upload) error {
 	return insert(s.uploads, u.ID, cloneUpload(u))
 }

@@ -106,6 +106,25 @@ func checkDueUploads(t *testing.T, c catalogTest) {
 		if n != 2 {
 			t.Errorf("ann has %d open uploads", n)
 		}
+		if err != nil {
+			return err
+		}
+		want := files.UploadStats{}
+		for _, owner := range []files.OwnerID{"ann", "bob"} {
+			all, err := tx.DueUploads(ctx, files.DueUploads{Owner: owner, Limit: 100})
+			if err != nil {
+				return err
+			}
+			for _, u := range all {
+				if u.State == files.UploadOpen {
+					want.Open++
+					want.Reserved += u.Reserved
+				}
+			}
+		}
+		if got, err := tx.UploadStats(ctx); got != want || want.Open < 2 {
+			t.Errorf("open uploads: %+v, want %+v, %v", got, want, err)
+		}
 		return err
 	})
 }
