@@ -257,7 +257,7 @@ func TestCookie_TokensInTheWrongPlace(t *testing.T) {
 	who("__Host-access=" + access).Is(200)
 	who("__Host-access="+refresh).Refused(401, "INVALID_TOKEN")
 	who("__Host-refresh="+access).Refused(401, "AUTH_ERROR")
-	for _, name := range []string{"access", "Host-access", "__host-access", "__Secure-access", " __Host-accesss", "access_token"} {
+	for _, name := range []string{"access", "Host-access", "__host-access", "__Secure-access", "__Host-access2", "access_token"} {
 		who(name+"="+access).Refused(401, "AUTH_ERROR")
 	}
 	// Tossed by another host of the site, where a browser without prefixes might let it.

@@ -58,7 +58,8 @@ type TokenPolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('60s')",message="at most 60s"
 	Leeway Duration `json:"leeway,omitempty"`
 
-	// ExtractFrom says where a token may be. One that is given names every place; a request that uses two is refused.
+	// ExtractFrom says where a token may be. One that is given names every place; a request that shows
+	// two is refused.
 	// +kubebuilder:default={header: {name: "Authorization", scheme: "Bearer"}, apiKeyHeader: "X-API-Key"}
 	ExtractFrom ExtractFrom `json:"extractFrom,omitempty"`
 
@@ -110,7 +111,8 @@ type ExtractFrom struct {
 	// +optional
 	Header *TokenHeader `json:"header,omitempty"`
 
-	// Cookie that holds the token. Requests that change something must then pass the cross-origin check.
+	// Cookie that holds the token; the auth service's is __Host-access. Requests that change something must then pass the
+	// cross-origin check.
 	// +optional
 	Cookie *TokenCookie `json:"cookie,omitempty"`
 

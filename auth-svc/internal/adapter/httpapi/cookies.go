@@ -123,6 +123,7 @@ func (j *jar) set(name, value string, maxAge int) {
 	if j.policy.Strict {
 		sameSite = http.SameSiteStrictMode
 	}
+	//nolint:gosec // G124 wants to see a constant: it is Lax or Strict, two lines up
 	c := http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: sameSite}
 	j.answer.Add("Set-Cookie", c.String())
 }
