@@ -100,7 +100,7 @@ func TestConsole_SaysWhatToDoNext(t *testing.T) {
 		code int
 		says string
 	}{
-		{"user", run.ExitUsage, "say what to do: create, list, block, unblock, delete, export, import"},
+		{"user", run.ExitUsage, "say what to do: create, list, block, unblock, delete, export, import, reset-factors"},
 		{"user destroy", run.ExitUsage, `there is no "destroy"`},
 		{"user block", run.ExitUsage, "got 0 arguments, want 1"},
 		{"user block a b", run.ExitUsage, "got 2 arguments, want 1"},

@@ -15,6 +15,7 @@ type observer struct {
 	logins    *prometheus.CounterVec
 	refreshes *prometheus.CounterVec
 	mails     *prometheus.CounterVec
+	passkeys  *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	followers prometheus.Gauge
 	signIns   *prometheus.CounterVec
@@ -37,6 +38,10 @@ func newObserver(reg prometheus.Registerer) observer {
 			Name: "cloakroom_auth_mails_total",
 			Help: "Mails: sent, retried, refused (by the next server, for good), dropped (over a bound, or too old).",
 		}, []string{"result"}),
+		passkeys: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_passkeys_total",
+			Help: "Passkeys: challenged (asked for one), registered, accepted, refused, regressed (the counter went back), full (too many factors).",
+		}, []string{"result"}),
 		swept: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
 		}, []string{"what"}),
@@ -58,6 +63,7 @@ func (o observer) Login(outcome string)     { o.logins.WithLabelValues(outcome).
 func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcome).Inc() }
 func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
 func (o observer) Mail(outcome string)      { o.mails.WithLabelValues(outcome).Inc() }
+func (o observer) Passkey(outcome string)   { o.passkeys.WithLabelValues(outcome).Inc() }
 func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
 
 func (o observer) SignIn(provider, outcome string) {

@@ -38,6 +38,10 @@ func openParts(ctx context.Context, cfg Config, deps Deps) (p parts, err error) 
 	if p.mailing, err = openMailing(cfg); err != nil {
 		return p, err
 	}
+	passkeys, err := openPasskeys(ctx, cfg, deps)
+	if err != nil {
+		return p, err
+	}
 	if p.hasher, err = argon2.New(hashing(spec.Hashing), deps.Registerer); err != nil {
 		return p, fmt.Errorf("password hashing: %w", err)
 	}
@@ -50,7 +54,7 @@ func openParts(ctx context.Context, cfg Config, deps Deps) (p parts, err error) 
 		NewID: newID, Policy: p.policy.get, MAC: p.keys.mac, Notary: p.keys.notary,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
 		Mailer: p.mailing.mailer, Letters: p.mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
-		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor, Providers: providers,
+		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor, Providers: providers, WebAuthn: passkeys,
 	}
 	return p, nil
 }

@@ -16,6 +16,7 @@ type Export struct {
 	Sessions []Session
 	APIKeys  []APIKey
 	CameFrom []ForeignID
+	Factors  FactorList
 
 	Identities []ExternalIdentity // where else the person can sign in
 }
@@ -82,7 +83,10 @@ func (s *Service) exportHead(ctx context.Context, caller principal.Principal, us
 		if e.CameFrom, err = tx.ForeignIDsOf(ctx, userID); err != nil {
 			return err
 		}
-		e.Identities, err = tx.ExternalIdentitiesOf(ctx, userID)
+		if e.Identities, err = tx.ExternalIdentitiesOf(ctx, userID); err != nil {
+			return err
+		}
+		e.Factors, err = factorList(ctx, tx, userID)
 		return err
 	})
 	return e, err

@@ -7,22 +7,38 @@ import (
 	"cloakroom.dev/libs/secret"
 )
 
-// Factor is something a person has besides the password: an app that makes codes.
+// FactorKind says what a factor is.
+type FactorKind string
+
+// The kinds. A recovery code is no factor: it stands in for one.
+const (
+	FactorTOTP    FactorKind = "totp"    // an app that makes codes
+	FactorPasskey FactorKind = "passkey" // a key pair of WebAuthn
+)
+
+// Factor is something a person has besides the password.
 type Factor struct {
 	ID          string
 	UserID      string
+	Kind        FactorKind
 	Name        string // what the person calls it
-	Sealed      []byte // the shared secret, sealed for this very row
 	CreatedAt   time.Time
-	ConfirmedAt time.Time // zero while nobody has shown a code of it; it guards nothing until then
-	LastStep    int64     // the newest time step whose code was taken; that code and older ones are spent
+	ConfirmedAt time.Time // zero while nobody has shown it; it guards nothing until then
+
+	Sealed   []byte // of an app: the shared secret, sealed for this very row
+	LastStep int64  // of an app: the newest time step whose code was taken; that code and older ones are spent
+
+	Passkey Passkey // of a passkey: zero until it is confirmed
 }
 
 // Confirmed reports whether the factor guards its owner.
 func (f Factor) Confirmed() bool { return !f.ConfirmedAt.IsZero() }
 
-// UsedAt is about when a code of it was last taken, zero for never.
+// UsedAt is when it was last shown, zero for never; of an app, to the half minute.
 func (f Factor) UsedAt() time.Time {
+	if f.Kind == FactorPasskey {
+		return f.Passkey.UsedAt
+	}
 	if f.LastStep == 0 {
 		return time.Time{}
 	}
@@ -77,11 +93,14 @@ func (p Proof) Level() string {
 type Factors interface {
 	// Factors lists a person's factors, oldest first. For a writer it locks them until the end of the transaction.
 	Factors(ctx context.Context, userID string) ([]Factor, error)
+	// InsertFactor adds a factor that is not confirmed.
 	InsertFactor(ctx context.Context, f Factor) error
 	// ConfirmFactor writes ConfirmedAt. It returns fault.NotFound.
 	ConfirmFactor(ctx context.Context, id string, at time.Time) error
 	// SpendStep takes a time step where it is newer than the stored LastStep, and reports whether it was.
 	SpendStep(ctx context.Context, id string, step int64) (bool, error)
+	// NameFactor changes the name of one factor of that person. It returns fault.NotFound.
+	NameFactor(ctx context.Context, userID, id, name string) error
 	// DeleteFactor forgets one factor of that person. It returns fault.NotFound.
 	DeleteFactor(ctx context.Context, userID, id string) error
 }

@@ -47,16 +47,16 @@ const (
 
 // takeCode judges a code against a person's confirmed factors and recovery codes, and spends it. A wrong one is counted:
 // the transaction must commit all the same. locked is how long no code is looked at.
-func (s *Service) takeCode(ctx context.Context, tx Tx, userID string, count codeCount, code secret.String) (right bool, locked time.Duration, err error) {
+func (s *Service) takeCode(ctx context.Context, tx Tx, u User, count codeCount, code secret.String, client Client) (right bool, locked time.Duration, err error) {
 	now, p := tx.Now(), s.policy()
-	c, err := tx.Counter(ctx, s.counterKey(string(count), userID))
+	c, err := tx.Counter(ctx, s.counterKey(string(count), u.ID))
 	if err != nil {
 		return false, 0, err
 	}
 	if now.Before(c.LockedUntil) {
 		return false, c.LockedUntil.Sub(now), nil
 	}
-	if right, err = s.spendCode(ctx, tx, userID, tidyCode(code)); err != nil {
+	if right, err = s.spendCode(ctx, tx, u, tidyCode(code), client); err != nil {
 		return false, 0, err
 	}
 	if right {
@@ -74,16 +74,20 @@ func (s *Service) takeCode(ctx context.Context, tx Tx, userID string, count code
 	return false, 0, tx.PutCounter(ctx, c)
 }
 
-func (s *Service) spendCode(ctx context.Context, tx Tx, userID, code string) (bool, error) {
+func (s *Service) spendCode(ctx context.Context, tx Tx, u User, code string, client Client) (bool, error) {
 	if len(code) != codeDigits {
-		return tx.SpendRecoveryCode(ctx, userID, hashRecoveryCode(userID, code))
+		spent, err := tx.SpendRecoveryCode(ctx, u.ID, hashRecoveryCode(u.ID, code))
+		if err != nil || !spent {
+			return false, err
+		}
+		return true, s.notify(ctx, tx, u, MailRecoveryCodeSpent, client)
 	}
-	factors, err := tx.Factors(ctx, userID)
+	factors, err := tx.Factors(ctx, u.ID)
 	if err != nil {
 		return false, err
 	}
 	for _, f := range factors {
-		if !f.Confirmed() {
+		if f.Kind != FactorTOTP || !f.Confirmed() {
 			continue
 		}
 		if taken, err := s.spendStep(ctx, tx, f, code); taken || err != nil {

@@ -44,50 +44,70 @@ func (s *Service) ListFactors(ctx context.Context, caller principal.Principal) (
 		if err := check(ctx, tx, caller, act{resource: resUsers, verb: actRead, owner: caller.UserID}); err != nil {
 			return err
 		}
-		if l.Factors, err = tx.Factors(ctx, caller.UserID); err != nil {
-			return err
-		}
-		l.RecoveryCodesLeft, err = tx.CountRecoveryCodes(ctx, caller.UserID)
+		l, err = factorList(ctx, tx, caller.UserID)
 		return err
 	})
 	return l, err
 }
 
-// EnrolFactor begins a factor of the caller; it guards nothing until ConfirmFactor. It needs a recent proof, or whoever
+func factorList(ctx context.Context, tx Tx, userID string) (l FactorList, err error) {
+	if l.Factors, err = tx.Factors(ctx, userID); err != nil {
+		return l, err
+	}
+	l.RecoveryCodesLeft, err = tx.CountRecoveryCodes(ctx, userID)
+	return l, err
+}
+
+// EnrolFactor begins an app that makes codes, a factor of the caller; it guards nothing until ConfirmFactor. It needs a recent proof, or whoever
 // finds a session open could lock its owner out. Faults: Invalid, Forbidden, Conflict for too many.
 func (s *Service) EnrolFactor(ctx context.Context, caller principal.Principal, name string) (EnrolledFactor, error) {
 	if s.opts.OTP == nil {
 		return EnrolledFactor{}, errNoFactors
 	}
-	name = strings.TrimSpace(name)
-	if name == "" || len([]rune(name)) > maxFactorNameRunes || !isShowable(name) {
-		return EnrolledFactor{}, fault.Validation(fault.Field{
-			Field: "name", Code: "INVALID", Detail: "must have 1 to 100 characters, without control characters",
-		})
+	name, err := factorName(name)
+	if err != nil {
+		return EnrolledFactor{}, err
 	}
-	e := EnrolledFactor{Factor: Factor{ID: s.opts.NewID(), UserID: caller.UserID, Name: name}}
-	err := s.store.InTx(ctx, func(tx Tx) (err error) {
-		if err := ownFactors(ctx, tx, caller, "factor.enrol", e.Factor.ID); err != nil {
-			return err
-		}
-		if err := recentlyProved(ctx, tx, caller); err != nil {
-			return err
-		}
-		if err := makeRoomForFactor(ctx, tx, caller.UserID); err != nil {
-			return err
-		}
-		u, err := tx.User(ctx, caller.UserID)
+	e := EnrolledFactor{Factor: Factor{ID: s.opts.NewID(), UserID: caller.UserID, Kind: FactorTOTP, Name: name}}
+	err = s.store.InTx(ctx, func(tx Tx) (err error) {
+		u, _, err := s.beginFactor(ctx, tx, caller, &e.Factor)
 		if err != nil {
 			return err
 		}
 		if e.Secret, e.URI, err = s.opts.OTP.Generate(u.shownAs()); err != nil {
 			return fmt.Errorf("make a factor's secret: %w", err)
 		}
-		e.Factor.CreatedAt = tx.Now()
 		e.Factor.Sealed = s.opts.Sealer.Seal(factorLabel(e.Factor), []byte(e.Secret.Reveal()))
 		return tx.InsertFactor(ctx, e.Factor)
 	})
 	return e, err
+}
+
+// factorName tidies what somebody calls a factor.
+func factorName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" || len([]rune(name)) > maxFactorNameRunes || !isShowable(name) {
+		return "", fault.Validation(fault.Field{
+			Field: "name", Code: "INVALID", Detail: "must have 1 to 100 characters, without control characters",
+		})
+	}
+	return name, nil
+}
+
+// beginFactor passes the door to a new factor and makes room for it. have is what the person holds besides.
+func (s *Service) beginFactor(ctx context.Context, tx Tx, caller principal.Principal, f *Factor) (u User, have []Factor, err error) {
+	if err := ownFactors(ctx, tx, caller, "factor.enrol", f.ID); err != nil {
+		return u, nil, err
+	}
+	if err := recentlyProved(ctx, tx, caller); err != nil {
+		return u, nil, err
+	}
+	if have, err = s.makeRoomForFactor(ctx, tx, caller.UserID); err != nil {
+		return u, nil, err
+	}
+	f.CreatedAt = tx.Now()
+	u, err = tx.User(ctx, caller.UserID)
+	return u, have, err
 }
 
 // shownAs is how an app tells one account from another.
@@ -100,45 +120,37 @@ func (u User) shownAs() string {
 	return u.ID
 }
 
-// makeRoomForFactor forgets an enrolment that was never finished, so that there is at most one.
-func makeRoomForFactor(ctx context.Context, tx Tx, userID string) error {
+// makeRoomForFactor forgets an enrolment that was never finished, so that there is at most one, and lists the others.
+func (s *Service) makeRoomForFactor(ctx context.Context, tx Tx, userID string) (have []Factor, err error) {
 	factors, err := tx.Factors(ctx, userID)
 	if err != nil {
-		return err
-	}
-	if len(factors) >= maxFactors && !slices.ContainsFunc(factors, func(f Factor) bool { return !f.Confirmed() }) {
-		return errTooManyFactors
+		return nil, err
 	}
 	for _, f := range factors {
-		if !f.Confirmed() {
-			if err := tx.DeleteFactor(ctx, userID, f.ID); err != nil {
-				return err
-			}
+		if f.Confirmed() {
+			have = append(have, f)
+		} else if err := tx.DeleteFactor(ctx, userID, f.ID); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	if len(have) >= maxFactors {
+		s.opts.Observer.Passkey("full")
+		return nil, errTooManyFactors
+	}
+	return have, nil
 }
 
-// ConfirmFactor lets a factor guard its owner from now on, on the proof of a code. With the first one come recovery
+// ConfirmFactor lets an app guard its owner from now on, on the proof of a code. With the first factor come recovery
 // codes, told this once; other factors bring none. Faults: NotFound, InvalidCredentials.
-func (s *Service) ConfirmFactor(ctx context.Context, caller principal.Principal, id string, code secret.String) (codes []secret.String, err error) {
+func (s *Service) ConfirmFactor(ctx context.Context, caller principal.Principal, client Client, id string, code secret.String) (codes []secret.String, err error) {
 	made, hashes := newRecoveryCodes(caller.UserID)
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		codes = nil
-		if err := ownFactors(ctx, tx, caller, "factor.confirm", id); err != nil {
-			return err
-		}
-		if err := recentlyProved(ctx, tx, caller); err != nil {
-			return err
-		}
-		factors, err := tx.Factors(ctx, caller.UserID)
+		u, factors, err := enrolling(ctx, tx, caller, id, FactorTOTP)
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(factors, func(f Factor) bool { return f.ID == id && !f.Confirmed() })
-		if at < 0 || tx.Now().Sub(factors[at].CreatedAt).Abs() >= enrolLife {
-			return errNoFactor
-		}
+		at := slices.IndexFunc(factors, func(f Factor) bool { return f.ID == id })
 		// Wrong codes need no count here: whoever enrols has just been told the secret.
 		taken, err := s.spendStep(ctx, tx, factors[at], tidyCode(code))
 		if err != nil {
@@ -153,51 +165,118 @@ func (s *Service) ConfirmFactor(ctx context.Context, caller principal.Principal,
 				return err
 			}
 		}
-		return s.guardedFromNow(ctx, tx, caller, id)
+		if err := tx.ConfirmFactor(ctx, id, tx.Now()); err != nil {
+			return err
+		}
+		return s.guardedFromNow(ctx, tx, caller, u, client)
 	})
+	s.post.wake()
 	return codes, err
 }
 
-// guardedFromNow makes the factor count, also for the session that has just shown it.
-func (s *Service) guardedFromNow(ctx context.Context, tx Tx, caller principal.Principal, id string) error {
-	if err := tx.ConfirmFactor(ctx, id, tx.Now()); err != nil {
-		return err
+// enrolling passes the door to a factor that waits to be confirmed, and returns all that its owner holds. The factor is
+// among them.
+func enrolling(ctx context.Context, tx Tx, caller principal.Principal, id string, kind FactorKind) (u User, factors []Factor, err error) {
+	if err := ownFactors(ctx, tx, caller, "factor.confirm", id); err != nil {
+		return u, nil, err
 	}
+	return waiting(ctx, tx, caller, id, kind)
+}
+
+// waiting is enrolling behind the door.
+func waiting(ctx context.Context, tx Tx, caller principal.Principal, id string, kind FactorKind) (u User, factors []Factor, err error) {
+	if err := recentlyProved(ctx, tx, caller); err != nil {
+		return u, nil, err
+	}
+	if factors, err = tx.Factors(ctx, caller.UserID); err != nil {
+		return u, nil, err
+	}
+	at := slices.IndexFunc(factors, func(f Factor) bool { return f.ID == id && f.Kind == kind && !f.Confirmed() })
+	if at < 0 || tx.Now().Sub(factors[at].CreatedAt).Abs() >= enrolLife {
+		return u, nil, errNoFactor
+	}
+	u, err = tx.User(ctx, caller.UserID)
+	return u, factors, err
+}
+
+// guardedFromNow makes a new factor count for the session that has just shown it, and tells its owner.
+func (s *Service) guardedFromNow(ctx context.Context, tx Tx, caller principal.Principal, u User, client Client) error {
 	sess, err := tx.Session(ctx, caller.SessionID)
 	if err != nil {
 		return err
 	}
-	return tx.ProveSession(ctx, sess.ID, sess.ProvedAt, ProofFactor)
+	if err := tx.ProveSession(ctx, sess.ID, sess.ProvedAt, ProofFactor); err != nil {
+		return err
+	}
+	return s.notify(ctx, tx, u, MailFactorAdded, client.cleaned())
+}
+
+// RenameFactor changes what the caller calls a factor. Faults: Invalid, NotFound.
+func (s *Service) RenameFactor(ctx context.Context, caller principal.Principal, id, name string) (f Factor, err error) {
+	if name, err = factorName(name); err != nil {
+		return f, err
+	}
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		if err := ownFactors(ctx, tx, caller, "factor.rename", id); err != nil {
+			return err
+		}
+		factors, err := tx.Factors(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(factors, func(f Factor) bool { return f.ID == id })
+		if at < 0 {
+			return errNoFactor
+		}
+		f = factors[at]
+		f.Name = name
+		return tx.NameFactor(ctx, caller.UserID, id, name)
+	})
+	return f, err
 }
 
 // RemoveFactor forgets a factor of the caller, and with the last one the recovery codes. Faults: NotFound, Forbidden
 // without a recent step-up.
-func (s *Service) RemoveFactor(ctx context.Context, caller principal.Principal, id string) error {
-	return s.store.InTx(ctx, func(tx Tx) error {
+func (s *Service) RemoveFactor(ctx context.Context, caller principal.Principal, client Client, id string) error {
+	err := s.store.InTx(ctx, func(tx Tx) error {
 		if err := ownFactors(ctx, tx, caller, "factor.remove", id); err != nil {
 			return err
 		}
 		if err := recentlyProved(ctx, tx, caller); err != nil {
 			return err
 		}
-		err := tx.DeleteFactor(ctx, caller.UserID, id)
-		if errors.Is(err, fault.Of(fault.NotFound)) {
-			return errNoFactor
+		if err := dropFactor(ctx, tx, caller.UserID, id); err != nil {
+			return err
 		}
+		u, err := tx.User(ctx, caller.UserID)
 		if err != nil {
 			return err
 		}
-		holds, err := holdsFactor(ctx, tx, caller.UserID)
-		if err != nil || holds {
-			return err
-		}
-		return tx.PutRecoveryCodes(ctx, caller.UserID, nil)
+		return s.notify(ctx, tx, u, MailFactorRemoved, client.cleaned())
 	})
+	s.post.wake()
+	return err
+}
+
+// dropFactor forgets a factor, and with the last one the recovery codes. It returns errNoFactor.
+func dropFactor(ctx context.Context, tx Tx, userID, id string) error {
+	err := tx.DeleteFactor(ctx, userID, id)
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		return errNoFactor
+	}
+	if err != nil {
+		return err
+	}
+	holds, err := holdsFactor(ctx, tx, userID)
+	if err != nil || holds {
+		return err
+	}
+	return tx.PutRecoveryCodes(ctx, userID, nil)
 }
 
 // NewRecoveryCodes gives the caller ten new recovery codes, told this once; those before are worth nothing from then
 // on. Faults: Conflict without a factor, Forbidden without a recent step-up.
-func (s *Service) NewRecoveryCodes(ctx context.Context, caller principal.Principal) ([]secret.String, error) {
+func (s *Service) NewRecoveryCodes(ctx context.Context, caller principal.Principal, client Client) ([]secret.String, error) {
 	codes, hashes := newRecoveryCodes(caller.UserID)
 	err := s.store.InTx(ctx, func(tx Tx) error {
 		if err := ownFactors(ctx, tx, caller, "recovery_codes.make", ""); err != nil {
@@ -213,11 +292,19 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, caller principal.Princip
 		if err := recentlyProved(ctx, tx, caller); err != nil {
 			return err
 		}
-		return tx.PutRecoveryCodes(ctx, caller.UserID, hashes)
+		if err := tx.PutRecoveryCodes(ctx, caller.UserID, hashes); err != nil {
+			return err
+		}
+		u, err := tx.User(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		return s.notify(ctx, tx, u, MailRecoveryCodes, client.cleaned())
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.post.wake()
 	return codes, nil
 }
 
@@ -233,4 +320,16 @@ func ownFactors(ctx context.Context, tx Tx, caller principal.Principal, name, fa
 func holdsFactor(ctx context.Context, tx Tx, userID string) (bool, error) {
 	factors, err := tx.Factors(ctx, userID)
 	return slices.ContainsFunc(factors, Factor.Confirmed), err
+}
+
+// kindsHeld lists the kinds of a person's confirmed factors, each once, sorted.
+func kindsHeld(ctx context.Context, tx Tx, userID string) (kinds []FactorKind, err error) {
+	factors, err := tx.Factors(ctx, userID)
+	for _, f := range factors {
+		if f.Confirmed() {
+			kinds = append(kinds, f.Kind)
+		}
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds), err
 }

@@ -28,9 +28,9 @@ func TestFactor_GuardsLoginFromItsFirstCodeOn(t *testing.T) {
 	if w.MustLogin("ada", identitytest.Password).Pending != nil {
 		t.Error("a factor that nobody has confirmed guards already")
 	}
-	_, err := w.Service.ConfirmFactor(t.Context(), caller, enrolled.Factor.ID, secret.NewString("12345"))
+	_, err := w.Service.ConfirmFactor(t.Context(), caller, identitytest.Laptop, enrolled.Factor.ID, secret.NewString("12345"))
 	wantFault(t, err, fault.InvalidCredentials)
-	codes := must[[]secret.String](t)(w.Service.ConfirmFactor(t.Context(), caller, enrolled.Factor.ID, w.Code(enrolled.Secret, 0)))
+	codes := must[[]secret.String](t)(w.Service.ConfirmFactor(t.Context(), caller, identitytest.Laptop, enrolled.Factor.ID, w.Code(enrolled.Secret, 0)))
 	if len(codes) != 10 {
 		t.Errorf("%d recovery codes", len(codes))
 	}
@@ -170,7 +170,7 @@ func TestStepUp_OpensDangerousCallsForFiveMinutes(t *testing.T) {
 			return err
 		},
 		"recovery codes": func(c principal.Principal) error {
-			made, err := w.Service.NewRecoveryCodes(t.Context(), c)
+			made, err := w.Service.NewRecoveryCodes(t.Context(), c, identitytest.Laptop)
 			if err == nil {
 				codes, next = made, 0
 			}
@@ -245,7 +245,7 @@ func TestStepUp_AsksForWhatThereIs(t *testing.T) {
 	_, err = stepUp(w, tokens, identity.StepUpInput{Password: password})
 	wantFields(t, err, "code")
 	// A session that has only ever shown the password can't act for somebody who has a factor.
-	_, err = w.Service.NewRecoveryCodes(t.Context(), w.Caller(other.Tokens))
+	_, err = w.Service.NewRecoveryCodes(t.Context(), w.Caller(other.Tokens), identitytest.Laptop)
 	wantFault(t, err, fault.Forbidden)
 	must[identity.Tokens](t)(stepUp(w, other.Tokens, identity.StepUpInput{Code: w.Code(shared, 0)}))
 	_, err = stepUp(w, tokens, identity.StepUpInput{Code: w.Code(shared, 0)}) // spent
@@ -263,9 +263,9 @@ func TestFactor_TheLastOneTakesTheRecoveryCodesAlong(t *testing.T) {
 	bob := w.SignUp("bob")
 	l := must[identity.FactorList](t)(w.Service.ListFactors(t.Context(), w.Caller(e.Tokens)))
 	id := l.Factors[0].ID
-	wantFault(t, w.Service.RemoveFactor(t.Context(), w.Caller(bob.Tokens), id), fault.NotFound)
+	wantFault(t, w.Service.RemoveFactor(t.Context(), w.Caller(bob.Tokens), identitytest.Laptop, id), fault.NotFound)
 	in := must[identity.Entry](t)(w.ShowFactor(w.Pending("ada"), w.Code(shared, 0)))
-	if err := w.Service.RemoveFactor(t.Context(), w.Caller(in.Tokens), id); err != nil {
+	if err := w.Service.RemoveFactor(t.Context(), w.Caller(in.Tokens), identitytest.Laptop, id); err != nil {
 		t.Fatal(err)
 	}
 	l = must[identity.FactorList](t)(w.Service.ListFactors(t.Context(), w.Caller(in.Tokens)))
@@ -275,7 +275,7 @@ func TestFactor_TheLastOneTakesTheRecoveryCodesAlong(t *testing.T) {
 	if w.MustLogin("ada", identitytest.Password).Pending != nil {
 		t.Error("a removed factor still guards")
 	}
-	_, err := w.Service.NewRecoveryCodes(t.Context(), w.Caller(in.Tokens))
+	_, err := w.Service.NewRecoveryCodes(t.Context(), w.Caller(in.Tokens), identitytest.Laptop)
 	wantFault(t, err, fault.Conflict)
 }
 
@@ -289,20 +289,20 @@ func TestFactor_EnrolmentIsBounded(t *testing.T) {
 	}
 	first := must[identity.EnrolledFactor](t)(w.Service.EnrolFactor(t.Context(), caller, "one"))
 	second := must[identity.EnrolledFactor](t)(w.Service.EnrolFactor(t.Context(), caller, "two"))
-	_, err := w.Service.ConfirmFactor(t.Context(), caller, first.Factor.ID, w.Code(first.Secret, 0)) // replaced
+	_, err := w.Service.ConfirmFactor(t.Context(), caller, identitytest.Laptop, first.Factor.ID, w.Code(first.Secret, 0)) // replaced
 	wantFault(t, err, fault.NotFound)
 	w.Clock.Advance(4 * time.Minute)
 	tokens := must[identity.Tokens](t)(stepUp(w, e.Tokens, identity.StepUpInput{Password: secret.NewString(identitytest.Password)}))
 	for n := range 10 {
 		f := must[identity.EnrolledFactor](t)(w.Service.EnrolFactor(t.Context(), w.Caller(tokens), "more"))
-		codes := must[[]secret.String](t)(w.Service.ConfirmFactor(t.Context(), w.Caller(tokens), f.Factor.ID, w.Code(f.Secret, 0)))
+		codes := must[[]secret.String](t)(w.Service.ConfirmFactor(t.Context(), w.Caller(tokens), identitytest.Laptop, f.Factor.ID, w.Code(f.Secret, 0)))
 		if (len(codes) > 0) != (n == 0) {
 			t.Errorf("factor %d brought %d recovery codes", n, len(codes))
 		}
 	}
 	_, err = w.Service.EnrolFactor(t.Context(), w.Caller(tokens), "one too many")
 	wantFault(t, err, fault.Conflict)
-	_, err = w.Service.ConfirmFactor(t.Context(), w.Caller(tokens), second.Factor.ID, w.Code(second.Secret, 0))
+	_, err = w.Service.ConfirmFactor(t.Context(), w.Caller(tokens), identitytest.Laptop, second.Factor.ID, w.Code(second.Secret, 0))
 	wantFault(t, err, fault.NotFound)
 }
 

@@ -20,8 +20,14 @@ const (
 	MailPasswordChanged MailKind = "password_changed" // by the person or by a reset link
 	MailEmailChanged    MailKind = "email_changed"    // goes to the address that was
 
-	MailIdentityLinked   MailKind = "identity_linked" // somebody at a provider can sign in from now on
-	MailIdentityUnlinked MailKind = "identity_unlinked"
+	MailIdentityLinked    MailKind = "identity_linked" // somebody at a provider can sign in from now on
+	MailIdentityUnlinked  MailKind = "identity_unlinked"
+	MailFactorAdded       MailKind = "factor_added"        // a second factor counts from now on
+	MailFactorRemoved     MailKind = "factor_removed"      // by the person
+	MailFactorsReset      MailKind = "factors_reset"       // by an administrator; every session has ended
+	MailRecoveryCodes     MailKind = "recovery_codes_made" // those before are worth nothing
+	MailRecoveryCodeSpent MailKind = "recovery_code_used"
+	MailPasskeyCopied     MailKind = "passkey_copied" // its counter went back: there may be two of it
 )
 
 // OutMail is a mail on its way. It is written in the transaction of what it tells of, and sent after the commit.

@@ -48,6 +48,7 @@ type Tx interface {
 	MailTokens
 	Outbox
 	Factors
+	Passkeys
 	RecoveryCodes
 	Challenges
 	SessionProofs
@@ -223,6 +224,9 @@ type Observer interface {
 	SignIn(provider, outcome string)
 	// OpenSignIns is told how many sign-ins with providers are under way, by how far they have come.
 	OpenSignIns(kind HandoffKind, n int)
+	// Passkey is told challenged (asked for one), registered, accepted, refused, regressed (its counter went back) or
+	// full (somebody has as many factors as they may).
+	Passkey(outcome string)
 	// Swept is told how many sessions or revocations a sweep has removed.
 	Swept(what string, n int)
 }

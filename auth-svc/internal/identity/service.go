@@ -23,6 +23,7 @@ type Options struct {
 	OwnNames []string     // words that stand for this very service: no password is made of them
 	OTP      OTP          // makes codes of second factors; default: none, and then nobody can have one
 	Sealer   Sealer       // needed with an OTP: keeps their secrets
+	WebAuthn WebAuthn     // reads and judges passkeys; default: none, and then nobody can have one
 
 	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
 
@@ -151,6 +152,7 @@ func (noObserver) Login(string)      {}
 func (noObserver) Refresh(string)    {}
 func (noObserver) Followers(int)     {}
 func (noObserver) Mail(string)       {}
+func (noObserver) Passkey(string)    {}
 func (noObserver) Swept(string, int) {}
 
 func (noObserver) SignIn(string, string)        {}

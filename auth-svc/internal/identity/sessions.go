@@ -50,6 +50,10 @@ type SessionCheck struct {
 	User      User
 	SessionID string    // empty for an API key
 	ExpiresAt time.Time // of the access token
+
+	Factors  []FactorKind // the kinds that guard the person, each once
+	Proof    Proof        // what the session has shown; empty for an API key
+	ProvedAt time.Time
 }
 
 // CheckSession says who the caller is, from the store. Faults: InvalidToken, TokenStale.
@@ -59,7 +63,14 @@ func (s *Service) CheckSession(ctx context.Context, caller principal.Principal) 
 		if err = check(ctx, tx, caller, act{}); err != nil {
 			return err
 		}
-		out.User, err = tx.User(ctx, caller.UserID)
+		if out.User, err = tx.User(ctx, caller.UserID); err != nil {
+			return err
+		}
+		if out.Factors, err = kindsHeld(ctx, tx, caller.UserID); err != nil || caller.SessionID == "" {
+			return err
+		}
+		sess, err := tx.Session(ctx, caller.SessionID)
+		out.Proof, out.ProvedAt = sess.Proof, sess.ProvedAt
 		return err
 	})
 	return out, err

@@ -19,9 +19,10 @@ import (
 const stepUpLife = 5 * time.Minute
 
 var (
-	errStepUp = fault.New(fault.Forbidden, "confirm that it is you: call POST /v1/auth/step-up, then repeat this with the tokens it returns")
-	errGive   = fault.Validation(fault.Field{Field: "code", Code: "REQUIRED", Detail: "this account has a second factor: give a code of it"})
-	errNoCode = fault.Validation(fault.Field{Field: "password", Code: "REQUIRED", Detail: "this account has no second factor: give the password"})
+	errStepUp       = fault.New(fault.Forbidden, "confirm that it is you: call POST /v1/auth/step-up, then repeat this with the tokens it returns")
+	errGive         = fault.Validation(fault.Field{Field: "code", Code: "REQUIRED", Detail: "this account has a second factor: give a code of it, or a passkey"})
+	errHasNoPasskey = fault.New(fault.Conflict, "this account has no passkey")
+	errNoCode       = fault.Validation(fault.Field{Field: "password", Code: "REQUIRED", Detail: "this account has no second factor: give the password"})
 )
 
 // recentlyProved refuses whoever has not shown lately to be the person: by a code when they have a factor, by the
@@ -62,11 +63,42 @@ func guardedByFactor(ctx context.Context, tx Tx, caller principal.Principal) err
 	return recentlyProved(ctx, tx, caller)
 }
 
-// StepUpInput is what the caller shows: a code where there is a factor, the password otherwise.
+// StepUpInput is what the caller shows: a code or a passkey where there is a factor, the password otherwise.
 type StepUpInput struct {
 	Password secret.String
 	Code     secret.String
+	Passkey  []byte // what a passkey has answered to AskStepUp
 	Client   Client
+}
+
+// AskStepUp is what to ask one of the caller's passkeys for, as JSON. Faults: Conflict without a passkey.
+func (s *Service) AskStepUp(ctx context.Context, caller principal.Principal) (options []byte, err error) {
+	if s.opts.WebAuthn == nil {
+		return nil, errNoPasskeys
+	}
+	if caller.SessionID == "" {
+		return nil, errNeedsSession
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		a := act{resource: resSessions, verb: actUpdate, owner: caller.UserID}
+		if err := check(ctx, tx, caller, a); err != nil {
+			return err
+		}
+		factors, err := tx.Factors(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
+		if len(passkeysOf(factors)) == 0 {
+			return errHasNoPasskey
+		}
+		options, err = s.askPasskey(tx, stepUpAsk(caller), factors, false)
+		return err
+	})
+	return options, err
+}
+
+func stepUpAsk(caller principal.Principal) passkeyAsk {
+	return newPasskeyAsk(passkeyStepUp, caller.UserID, caller.SessionID)
 }
 
 // StepUp proves the caller anew and rotates the session. Whoever loses the answer steps up once more with the access token
@@ -82,7 +114,14 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 		target: sessionTarget(caller.SessionID), subject: caller.UserID, client: in.Client,
 	}
 	var confirmed *User
-	if in.Code.IsZero() {
+	var shown *shownPasskey
+	switch {
+	case in.Passkey != nil:
+		var err error
+		if shown, err = s.lookAs(ctx, stepUpAsk(caller), in.Passkey); err != nil {
+			return Tokens{}, err
+		}
+	case in.Code.IsZero():
 		u, err := s.confirm(ctx, caller, a, in.Client, in.Password)
 		if err != nil {
 			return Tokens{}, err
@@ -100,7 +139,7 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 		if err != nil {
 			return err
 		}
-		proof, wrong, err := s.prove(ctx, tx, u, confirmed, in.Code)
+		proof, wrong, err := s.prove(ctx, tx, u, confirmed, in, shown)
 		if err != nil {
 			return err
 		}
@@ -120,11 +159,12 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 	if err != nil {
 		return Tokens{}, err
 	}
+	s.post.wake()
 	return s.issue(e.policy, e.session, e.rights, e.live, e.now)
 }
 
 // prove judges what was shown. wrong is a refusal whose count must be committed.
-func (s *Service) prove(ctx context.Context, tx Tx, u User, confirmed *User, code secret.String) (proof Proof, wrong, err error) {
+func (s *Service) prove(ctx context.Context, tx Tx, u User, confirmed *User, in StepUpInput, shown *shownPasskey) (proof Proof, wrong, err error) {
 	holds, err := holdsFactor(ctx, tx, u.ID)
 	switch {
 	case err != nil:
@@ -138,16 +178,8 @@ func (s *Service) prove(ctx context.Context, tx Tx, u User, confirmed *User, cod
 	case confirmed != nil:
 		return ProofPassword, nil, nil
 	}
-	right, locked, err := s.takeCode(ctx, tx, u.ID, countStepUp, code)
-	switch {
-	case err != nil:
-		return "", nil, err
-	case locked > 0:
-		return "", tooManyGuesses(locked), nil
-	case !right:
-		return "", errCode, nil
-	}
-	return ProofFactor, nil, nil
+	wrong, err = s.takeFactor(ctx, tx, u, countStepUp, in.Code, shown, in.Client)
+	return ProofFactor, wrong, err
 }
 
 // reissue rotates the session past every refresh token there is. Nothing is sealed for the one before: only who has

@@ -22,6 +22,7 @@ func (s *Service) sweep(ctx context.Context) error {
 		{"mail links", func(tx Tx) (int, error) { return tx.SweepMailTokens(ctx, sweepBatch) }},
 		{"login challenges", func(tx Tx) (int, error) { return tx.SweepChallenges(ctx, sweepBatch) }},
 		{"sign-ins", func(tx Tx) (int, error) { return tx.SweepHandoffs(ctx, sweepBatch) }},
+		{"spent passkey challenges", func(tx Tx) (int, error) { return tx.SweepPasskeyChallenges(ctx, sweepBatch) }},
 		{"counters", func(tx Tx) (int, error) { return tx.SweepCounters(ctx, sweepBatch) }},
 		{"revocations", func(tx Tx) (int, error) { return tx.SweepRevocations(ctx, sweepBatch) }},
 	} {

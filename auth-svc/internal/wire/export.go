@@ -22,6 +22,8 @@ type export struct {
 	APIKeys     []APIKey               `json:"api_keys"`
 	CameFrom    []cameFrom             `json:"came_from"`
 	Identities  []ExternalIdentity     `json:"identities"`
+	Factors     []Factor               `json:"factors"`
+	CodesLeft   int                    `json:"recovery_codes_left"`
 	Elsewhere   []elsewhere            `json:"elsewhere"`
 }
 
@@ -69,6 +71,7 @@ func newExport(e identity.Export, current string) export {
 	out := export{
 		ExportedAt: web.Time(e.At), User: NewUser(e.User), LastLoginAt: TimeOrNull(e.User.LastLoginAt),
 		Permissions: OrEmpty(e.Rights.Permissions), Sessions: []Device{}, APIKeys: []APIKey{}, CameFrom: []cameFrom{},
+		Factors: []Factor{}, CodesLeft: e.Factors.RecoveryCodesLeft,
 		Identities: NewExternalIdentities(e.Identities),
 		Elsewhere:  []elsewhere{{"files", "/v1/files"}},
 	}
@@ -80,6 +83,9 @@ func newExport(e identity.Export, current string) export {
 	}
 	for _, f := range e.CameFrom {
 		out.CameFrom = append(out.CameFrom, cameFrom{f.Source, f.ID})
+	}
+	for _, f := range e.Factors.Factors {
+		out.Factors = append(out.Factors, NewFactor(f))
 	}
 	return out
 }

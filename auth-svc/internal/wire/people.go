@@ -57,6 +57,24 @@ func NewDevice(s identity.Session, current string) Device {
 	return d
 }
 
+// Factor is what a person shows besides the password, without what it shows.
+type Factor struct {
+	ID         string              `json:"id"`
+	Type       identity.FactorKind `json:"type"`
+	Name       string              `json:"name"`
+	Confirmed  bool                `json:"confirmed"`
+	CreatedAt  web.Time            `json:"created_at"`
+	LastUsedAt *web.Time           `json:"last_used_at"`
+}
+
+// NewFactor renders a factor.
+func NewFactor(f identity.Factor) Factor {
+	return Factor{
+		ID: f.ID, Type: f.Kind, Name: f.Name, Confirmed: f.Confirmed(), CreatedAt: web.Time(f.CreatedAt),
+		LastUsedAt: TimeOrNull(f.UsedAt()),
+	}
+}
+
 // APIKey is a key without its secret.
 type APIKey struct {
 	ID          string                 `json:"id"`

@@ -73,6 +73,10 @@ type AuthConfigSpec struct {
 	// +kubebuilder:default="http://localhost:8080"
 	PublicBaseURL OriginURL `json:"publicBaseURL,omitempty"`
 
+	// Passkeys says which pages may ask for passkeys, where PublicBaseURL alone does not say it.
+	// +optional
+	Passkeys *Passkeys `json:"passkeys,omitempty"`
+
 	// Mailer sends links and notices. Without one no mail is written, and nobody can recover a password.
 	// +optional
 	Mailer *Mailer `json:"mailer,omitempty"`
@@ -98,6 +102,20 @@ type AuthConfigSpec struct {
 	// StateDir is where status files are written, below status/. Without one there are none.
 	// +optional
 	StateDir FilePath `json:"stateDir,omitempty"`
+}
+
+// Passkeys belong to a domain: browsers offer them on its pages and on those of the domains below it.
+type Passkeys struct {
+	// Site is that domain, by default the host of PublicBaseURL. With auth.example.org and app.example.org it is
+	// example.org. A passkey is worth nothing on another site: to change it is to lose all there are.
+	// +optional
+	Site HostName `json:"site,omitempty"`
+
+	// Origins are pages besides PublicBaseURL that may ask for passkeys, on the site or below it, by https.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Origins []OriginURL `json:"origins,omitempty"`
 }
 
 // AuthListeners are the addresses the auth service binds.

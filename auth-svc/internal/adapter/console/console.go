@@ -31,7 +31,7 @@ type Open func(ctx context.Context, config, base string, to run.IO) (core *ident
 func Commands(program string, open Open) []run.Command {
 	c := &console{program: program, open: open}
 	return []run.Command{
-		c.command("user", "people: create, list, block, unblock, delete, export, import", userVerbs),
+		c.command("user", "people: create, list, block, unblock, delete, export, import, reset-factors", userVerbs),
 		c.command("keys", "signing keys: list, rotate, kill", keyVerbs),
 		c.command("api-key", "keys for programs: create, list, revoke", apiKeyVerbs),
 		c.command("audit", "the audit trail: verify, export", auditVerbs),

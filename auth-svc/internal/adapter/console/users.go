@@ -21,7 +21,7 @@ func userVerbs() []verb {
 		createUser(), listUsers(),
 		setStatus("block", identity.Blocked, "Blocks a person: every session ends, every token is refused, everywhere."),
 		setStatus("unblock", identity.Active, "Lets a blocked person come in again."),
-		deleteUser(), exportUser(), importUsers(),
+		deleteUser(), exportUser(), importUsers(), resetFactors(),
 	}
 }
 
@@ -206,6 +206,36 @@ It takes effect in the same transaction, and a service that runs beside knows it
 				return err
 			}
 			return c.print(wire.NewUser(u), userLine(u))
+		},
+	}
+}
+
+func resetFactors() verb {
+	factorID := ""
+	return verb{
+		name: "reset-factors", operands: "WHO",
+		summary: "Removes second factors that somebody has lost, ends every session of theirs and tells them by mail. Recovery codes go with the last factor.",
+		details: `
+For people who have lost a phone or a key, and their recovery codes with it: whoever resets should know that it is them who
+ask. The row in the audit trail is factor.reset. WHO is an id, an email, a phone number or a username.
+
+  auth-svc user reset-factors --config DIR ada@example.org`,
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&factorID, "factor", "", "the id of one factor, as `user export` shows it (default: all of them)")
+		},
+		do: func(ctx context.Context, c *call) error {
+			u, err := c.find(ctx, c.operands[0])
+			if err != nil {
+				return err
+			}
+			n, err := c.core.ResetFactors(ctx, nobody, identity.Client{}, u.ID, factorID)
+			if err != nil {
+				return err
+			}
+			return c.print(struct {
+				UserID  string `json:"user_id"`
+				Removed int    `json:"removed"`
+			}{u.ID, n}, fmt.Sprintf("%s: %d removed, every session has ended", userLine(u), n))
 		},
 	}
 }

@@ -46,6 +46,9 @@ func TestContract_EveryObjectIsClosed(t *testing.T) {
 	}
 	for name, schema := range doc.Components.Schemas {
 		s := schema.Value
+		if name == "Credential" || name == "PublicKeyOptions" {
+			continue // these are Web Authentication's, and grow with it
+		}
 		if s.Type.Is("object") && (s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has) {
 			t.Errorf("schema %s takes unknown fields", name)
 		}

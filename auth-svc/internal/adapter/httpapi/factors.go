@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"cloakroom.dev/libs/fault"
@@ -30,14 +31,15 @@ func (r loginResponse) StatusCode() int {
 }
 
 type challengeBody struct {
-	Token     string   `json:"token"`
-	Factors   []string `json:"factors"`
-	ExpiresIn int64    `json:"expires_in"`
+	Token     string          `json:"token"`
+	Factors   []string        `json:"factors"`
+	PublicKey json.RawMessage `json:"public_key,omitempty"`
+	ExpiresIn int64           `json:"expires_in"`
 }
 
 func newLogin(ctx context.Context, e identity.Entry) (loginResponse, error) {
 	if p := e.Pending; p != nil {
-		return loginResponse{Challenge: &challengeBody{p.Token.Reveal(), p.Factors, seconds(p.ExpiresIn)}}, nil
+		return loginResponse{Challenge: &challengeBody{p.Token.Reveal(), p.Factors, p.Passkey, seconds(p.ExpiresIn)}}, nil
 	}
 	user := newUser(e.User)
 	session, err := deliver(ctx, e.Tokens)
@@ -45,8 +47,9 @@ func newLogin(ctx context.Context, e identity.Entry) (loginResponse, error) {
 }
 
 type loginFactorRequest struct {
-	ChallengeToken hidden `json:"challenge_token"`
-	Code           hidden `json:"code"`
+	ChallengeToken hidden     `json:"challenge_token"`
+	Code           hidden     `json:"code"`
+	Credential     credential `json:"credential"`
 }
 
 // Validate asks for what is missing.
@@ -54,15 +57,12 @@ func (in loginFactorRequest) Validate() (bad []fault.Field) {
 	if in.ChallengeToken.IsZero() {
 		bad = append(bad, required("challenge_token"))
 	}
-	if in.Code.IsZero() {
-		bad = append(bad, required("code"))
-	}
-	return bad
+	return append(bad, codeOrCredential(in.Code, in.Credential)...)
 }
 
 func (a *API) loginFactor(ctx context.Context, in loginFactorRequest) (entryResponse, error) {
 	entry, err := a.opts.Core.LoginFactor(ctx, identity.FactorInput{
-		Challenge: in.ChallengeToken.String, Code: in.Code.String, Client: client(ctx, ""),
+		Challenge: in.ChallengeToken.String, Code: in.Code.String, Passkey: in.Credential.raw, Client: client(ctx, ""),
 	})
 	if err != nil {
 		return entryResponse{}, err
@@ -72,24 +72,25 @@ func (a *API) loginFactor(ctx context.Context, in loginFactorRequest) (entryResp
 }
 
 type stepUpRequest struct {
-	Password hidden `json:"password"`
-	Code     hidden `json:"code"`
+	Password   hidden     `json:"password"`
+	Code       hidden     `json:"code"`
+	Credential credential `json:"credential"`
 }
 
-// Validate asks for one of the two.
+// Validate asks for one of the three.
 func (in stepUpRequest) Validate() []fault.Field {
-	if in.Password.given == in.Code.given {
-		return []fault.Field{{Field: "code", Code: "REQUIRED", Detail: "give either code or password"}}
+	if !in.Password.given {
+		return codeOrCredential(in.Code, in.Credential)
 	}
-	if in.Code.given && in.Code.IsZero() {
-		return []fault.Field{required("code")}
+	if in.Code.given || in.Credential.given() {
+		return []fault.Field{{Field: "code", Code: "REQUIRED", Detail: "give one of code, credential and password"}}
 	}
 	return nil
 }
 
 func (a *API) stepUp(ctx context.Context, caller principal.Principal, in stepUpRequest) (refreshResponse, error) {
 	tokens, err := a.opts.Core.StepUp(ctx, caller, identity.StepUpInput{
-		Password: in.Password.String, Code: in.Code.String, Client: client(ctx, ""),
+		Password: in.Password.String, Code: in.Code.String, Passkey: in.Credential.raw, Client: client(ctx, ""),
 	})
 	if err != nil {
 		return refreshResponse{}, err
@@ -98,21 +99,7 @@ func (a *API) stepUp(ctx context.Context, caller principal.Principal, in stepUpR
 	return refreshResponse{session}, err
 }
 
-type factorBody struct {
-	ID         string    `json:"id"`
-	Type       string    `json:"type"`
-	Name       string    `json:"name"`
-	Confirmed  bool      `json:"confirmed"`
-	CreatedAt  web.Time  `json:"created_at"`
-	LastUsedAt *web.Time `json:"last_used_at"`
-}
-
-func newFactor(f identity.Factor) factorBody {
-	return factorBody{
-		ID: f.ID, Type: "totp", Name: f.Name, Confirmed: f.Confirmed(), CreatedAt: web.Time(f.CreatedAt),
-		LastUsedAt: wire.TimeOrNull(f.UsedAt()),
-	}
-}
+type factorBody = wire.Factor
 
 type factorsResponse struct {
 	Items             []factorBody `json:"items"`
@@ -121,11 +108,25 @@ type factorsResponse struct {
 
 func (a *API) listFactors(ctx context.Context, caller principal.Principal, _ empty) (factorsResponse, error) {
 	l, err := a.opts.Core.ListFactors(ctx, caller)
+	return newFactors(l), err
+}
+
+func newFactors(l identity.FactorList) factorsResponse {
 	body := factorsResponse{Items: make([]factorBody, 0, len(l.Factors)), RecoveryCodesLeft: l.RecoveryCodesLeft}
 	for _, f := range l.Factors {
-		body.Items = append(body.Items, newFactor(f))
+		body.Items = append(body.Items, wire.NewFactor(f))
 	}
-	return body, err
+	return body
+}
+
+type nameFactorRequest struct {
+	ID   string `path:"id"`
+	Name string `json:"name"`
+}
+
+func (a *API) nameFactor(ctx context.Context, caller principal.Principal, in nameFactorRequest) (factorBody, error) {
+	f, err := a.opts.Core.RenameFactor(ctx, caller, in.ID, in.Name)
+	return wire.NewFactor(f), err
 }
 
 type enrolFactorRequest struct {
@@ -133,10 +134,10 @@ type enrolFactorRequest struct {
 	Name string `json:"name"`
 }
 
-// Validate takes the one type there is.
+// Validate takes the types there are.
 func (in enrolFactorRequest) Validate() (bad []fault.Field) {
-	if in.Type != "totp" {
-		bad = append(bad, fault.Field{Field: "type", Code: "INVALID", Detail: "must be totp"})
+	if k := identity.FactorKind(in.Type); k != identity.FactorTOTP && k != identity.FactorPasskey {
+		bad = append(bad, fault.Field{Field: "type", Code: "INVALID", Detail: "must be totp or passkey"})
 	}
 	if in.Name == "" {
 		bad = append(bad, required("name"))
@@ -144,31 +145,35 @@ func (in enrolFactorRequest) Validate() (bad []fault.Field) {
 	return bad
 }
 
+// enrolledFactorResponse has what an app needs, or what a browser needs.
 type enrolledFactorResponse struct {
-	Factor     factorBody `json:"factor"`
-	Secret     string     `json:"secret"`
-	OTPAuthURI string     `json:"otpauth_uri"`
+	Factor     factorBody      `json:"factor"`
+	Secret     string          `json:"secret,omitempty"`
+	OTPAuthURI string          `json:"otpauth_uri,omitempty"`
+	PublicKey  json.RawMessage `json:"public_key,omitempty"`
 }
 
 // StatusCode is 201: there is a new factor.
 func (enrolledFactorResponse) StatusCode() int { return http.StatusCreated }
 
 func (a *API) enrolFactor(ctx context.Context, caller principal.Principal, in enrolFactorRequest) (enrolledFactorResponse, error) {
+	if identity.FactorKind(in.Type) == identity.FactorPasskey {
+		e, err := a.opts.Core.EnrolPasskey(ctx, caller, in.Name)
+		return enrolledFactorResponse{Factor: wire.NewFactor(e.Factor), PublicKey: e.Options}, err
+	}
 	e, err := a.opts.Core.EnrolFactor(ctx, caller, in.Name)
-	return enrolledFactorResponse{newFactor(e.Factor), e.Secret.Reveal(), e.URI.Reveal()}, err
+	return enrolledFactorResponse{Factor: wire.NewFactor(e.Factor), Secret: e.Secret.Reveal(), OTPAuthURI: e.URI.Reveal()}, err
 }
 
 type confirmFactorRequest struct {
-	ID   string `path:"id"`
-	Code hidden `json:"code"`
+	ID         string     `path:"id"`
+	Code       hidden     `json:"code"`
+	Credential credential `json:"credential"`
 }
 
 // Validate asks for what is missing.
 func (in confirmFactorRequest) Validate() []fault.Field {
-	if in.Code.IsZero() {
-		return []fault.Field{required("code")}
-	}
-	return nil
+	return codeOrCredential(in.Code, in.Credential)
 }
 
 type recoveryCodesResponse struct {
@@ -184,12 +189,16 @@ func newRecoveryCodes(codes []secret.String) recoveryCodesResponse {
 }
 
 func (a *API) confirmFactor(ctx context.Context, caller principal.Principal, in confirmFactorRequest) (recoveryCodesResponse, error) {
-	codes, err := a.opts.Core.ConfirmFactor(ctx, caller, in.ID, in.Code.String)
+	if in.Credential.given() {
+		codes, err := a.opts.Core.ConfirmPasskey(ctx, caller, client(ctx, ""), in.ID, in.Credential.raw)
+		return newRecoveryCodes(codes), err
+	}
+	codes, err := a.opts.Core.ConfirmFactor(ctx, caller, client(ctx, ""), in.ID, in.Code.String)
 	return newRecoveryCodes(codes), err
 }
 
 func (a *API) makeRecoveryCodes(ctx context.Context, caller principal.Principal, _ empty) (recoveryCodesResponse, error) {
-	codes, err := a.opts.Core.NewRecoveryCodes(ctx, caller)
+	codes, err := a.opts.Core.NewRecoveryCodes(ctx, caller, client(ctx, ""))
 	return newRecoveryCodes(codes), err
 }
 
@@ -198,5 +207,5 @@ type removeFactorRequest struct {
 }
 
 func (a *API) removeFactor(ctx context.Context, caller principal.Principal, in removeFactorRequest) (web.NoContent, error) {
-	return web.NoContent{}, a.opts.Core.RemoveFactor(ctx, caller, in.ID)
+	return web.NoContent{}, a.opts.Core.RemoveFactor(ctx, caller, client(ctx, ""), in.ID)
 }

@@ -59,6 +59,9 @@ func (a *API) Public() *web.Mux {
 	m.Post("/v1/auth/signup", "auth.signup", open(a, a.signup))
 	m.Post("/v1/auth/login", "auth.login", open(a, a.login))
 	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a, a.loginFactor))
+	m.Post("/v1/auth/login/passkey", "auth.login.passkey", open(a, a.passkeyLogin))
+	m.Post("/v1/auth/login/passkey/options", "auth.login.passkey.options", open(a, a.passkeyLoginOptions))
+	m.Post("/v1/auth/step-up/options", "auth.step_up.options", guarded(a, a.stepUpOptions))
 	m.Post("/v1/auth/step-up", "auth.step_up", guarded(a, a.stepUp))
 	m.Post("/v1/auth/refresh", "auth.refresh", open(a, a.refresh))
 	m.Post("/v1/auth/logout", "auth.logout", guarded(a, a.logout))
@@ -81,6 +84,7 @@ func (a *API) Public() *web.Mux {
 	m.Post("/v1/auth/factors", "factors.enrol", guarded(a, a.enrolFactor))
 	m.Post("/v1/auth/factors/recovery-codes", "factors.recovery_codes", guarded(a, a.makeRecoveryCodes))
 	m.Post("/v1/auth/factors/{id}/confirm", "factors.confirm", guarded(a, a.confirmFactor))
+	m.Patch("/v1/auth/factors/{id}", "factors.name", guarded(a, a.nameFactor))
 	m.Delete("/v1/auth/factors/{id}", "factors.delete", guarded(a, a.removeFactor))
 
 	m.Get("/v1/auth/providers", "providers.list", open(a, a.listProviders))
@@ -102,6 +106,9 @@ func (a *API) Public() *web.Mux {
 	m.Delete("/v1/users/{id}", "users.delete", guarded(a, a.deleteUser))
 	m.Get("/v1/users/{id}/sessions", "users.sessions.list", guarded(a, a.listUserSessions))
 	m.Delete("/v1/users/{id}/sessions", "users.sessions.delete_all", guarded(a, a.deleteUserSessions))
+	m.Get("/v1/users/{id}/factors", "users.factors.list", guarded(a, a.listUserFactors))
+	m.Delete("/v1/users/{id}/factors", "users.factors.delete_all", guarded(a, a.deleteUserFactors))
+	m.Delete("/v1/users/{id}/factors/{fid}", "users.factors.delete", guarded(a, a.deleteUserFactor))
 	m.Put("/v1/users/{id}/sessions/{sid}", "users.sessions.name", guarded(a, a.putUserSession))
 	m.Delete("/v1/users/{id}/sessions/{sid}", "users.sessions.delete", guarded(a, a.deleteUserSession))
 

@@ -14,6 +14,10 @@ type sessionCheckResponse struct {
 	User      userBody `json:"user"`
 	SessionID *string  `json:"session_id"`
 	ExpiresAt web.Time `json:"expires_at"`
+
+	Factors  []identity.FactorKind `json:"factors"`
+	ProvedBy *string               `json:"proved_by"`
+	ProvedAt *web.Time             `json:"proved_at"`
 }
 
 func (a *API) checkSession(ctx context.Context, caller principal.Principal, _ empty) (sessionCheckResponse, error) {
@@ -21,7 +25,10 @@ func (a *API) checkSession(ctx context.Context, caller principal.Principal, _ em
 	if err != nil {
 		return sessionCheckResponse{}, err
 	}
-	return sessionCheckResponse{newUser(check.User), orNull(check.SessionID), web.Time(check.ExpiresAt)}, nil
+	return sessionCheckResponse{
+		User: newUser(check.User), SessionID: orNull(check.SessionID), ExpiresAt: web.Time(check.ExpiresAt),
+		Factors: orEmpty(check.Factors), ProvedBy: orNull(string(check.Proof)), ProvedAt: wire.TimeOrNull(check.ProvedAt),
+	}, nil
 }
 
 type device = wire.Device

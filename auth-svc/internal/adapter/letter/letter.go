@@ -37,6 +37,12 @@ var subjects = map[identity.MailKind]string{
 
 	identity.MailIdentityLinked:   "A new way to sign in was added",
 	identity.MailIdentityUnlinked: "A way to sign in was removed",
+	identity.MailFactorAdded:       "A second factor was added to your account",
+	identity.MailFactorRemoved:     "A second factor was removed from your account",
+	identity.MailFactorsReset:      "Your second factors were reset by an administrator",
+	identity.MailRecoveryCodes:     "New recovery codes were made",
+	identity.MailRecoveryCodeSpent: "A recovery code was used",
+	identity.MailPasskeyCopied:     "One of your passkeys may have been copied",
 }
 
 // linkPaths are the pages that links open.

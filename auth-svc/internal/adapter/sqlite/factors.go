@@ -8,10 +8,13 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-const factorColumns = `id, user_id, name, sealed, created_at, confirmed_at, last_step`
+const factorColumns = `id, user_id, kind, name, sealed, created_at, confirmed_at, last_step,
+	credential_id, public_key, sign_count, backup_eligible, transports, used_at`
 
 func scanFactor(row scanner) (f identity.Factor, err error) {
-	err = row.Scan(&f.ID, &f.UserID, &f.Name, &f.Sealed, moment{&f.CreatedAt}, moment{&f.ConfirmedAt}, &f.LastStep)
+	p := &f.Passkey
+	err = row.Scan(&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Sealed, moment{&f.CreatedAt}, moment{&f.ConfirmedAt}, &f.LastStep,
+		&p.CredentialID, &p.PublicKey, &p.SignCount, &p.BackupEligible, words{&p.Transports}, moment{&p.UsedAt})
 	return f, found("factor", err)
 }
 
@@ -19,9 +22,12 @@ func (t *transaction) Factors(ctx context.Context, userID string) ([]identity.Fa
 	return list(ctx, t, scanFactor, `SELECT `+factorColumns+` FROM factors WHERE user_id = ? ORDER BY created_at, id`, userID)
 }
 
+const insertFactor = `
+	INSERT INTO factors (id, user_id, kind, name, sealed, created_at, confirmed_at, last_step) VALUES (?, ?, ?, ?, ?, ?, 0, 0)`
+
 func (t *transaction) InsertFactor(ctx context.Context, f identity.Factor) error {
-	_, err := t.tx.Exec(ctx, `INSERT INTO factors (`+factorColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		f.ID, f.UserID, f.Name, blob(f.Sealed), micros(f.CreatedAt), micros(f.ConfirmedAt), f.LastStep)
+	_, err := t.tx.Exec(ctx, insertFactor,
+		f.ID, f.UserID, string(f.Kind), f.Name, blob(f.Sealed), micros(f.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("insert factor: %w", err)
 	}
@@ -35,6 +41,10 @@ func (t *transaction) ConfirmFactor(ctx context.Context, id string, at time.Time
 func (t *transaction) SpendStep(ctx context.Context, id string, step int64) (bool, error) {
 	n, err := t.tx.Exec(ctx, `UPDATE factors SET last_step = ?1 WHERE id = ?2 AND last_step < ?1`, step, id)
 	return n == 1, err
+}
+
+func (t *transaction) NameFactor(ctx context.Context, userID, id, name string) error {
+	return t.one(ctx, errNotFound, `UPDATE factors SET name = ? WHERE user_id = ? AND id = ?`, name, userID, id)
 }
 
 func (t *transaction) DeleteFactor(ctx context.Context, userID, id string) error {

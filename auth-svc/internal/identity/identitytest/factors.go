@@ -19,7 +19,7 @@ func (w *World) Enrolled(tokens identity.Tokens) (shared secret.String, codes []
 	if err != nil {
 		w.T.Fatalf("enrol: %v", err)
 	}
-	codes, err = w.Service.ConfirmFactor(w.T.Context(), w.Caller(tokens), e.Factor.ID, w.Code(e.Secret, 0))
+	codes, err = w.Service.ConfirmFactor(w.T.Context(), w.Caller(tokens), Laptop, e.Factor.ID, w.Code(e.Secret, 0))
 	if err != nil {
 		w.T.Fatalf("confirm: %v", err)
 	}
@@ -57,6 +57,7 @@ func RunFactors(t *testing.T, open func(t *testing.T, now func() time.Time) iden
 		"guesses":         parallelGuesses,
 		"one code":        parallelCode,
 		"a recovery code": parallelRecoveryCode,
+		"a passkey":       parallelPasskey,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()

@@ -14,6 +14,7 @@ type factorBox struct {
 	factors       map[string]identity.Factor
 	recoveryCodes map[recoveryKey]bool
 	challenges    map[string]identity.Challenge
+	spentNonces   map[[16]byte]time.Time
 }
 
 type recoveryKey struct {
@@ -24,6 +25,7 @@ type recoveryKey struct {
 func newFactorBox() factorBox {
 	return factorBox{
 		factors: map[string]identity.Factor{}, recoveryCodes: map[recoveryKey]bool{}, challenges: map[string]identity.Challenge{},
+		spentNonces: map[[16]byte]time.Time{},
 	}
 }
 
@@ -81,6 +83,15 @@ func (tx *memoryTx) SpendStep(_ context.Context, id string, step int64) (bool, e
 	}
 	f.LastStep = step
 	return true, put(tx, tx.factors, id, f)
+}
+
+func (tx *memoryTx) NameFactor(_ context.Context, userID, id, name string) error {
+	f, ok := tx.factors[id]
+	if !ok || f.UserID != userID {
+		return errNotFound
+	}
+	f.Name = name
+	return put(tx, tx.factors, id, f)
 }
 
 func (tx *memoryTx) DeleteFactor(_ context.Context, userID, id string) error {

@@ -48,6 +48,8 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"mail tokens":       checkMailTokens,
 		"outbox":            checkOutbox,
 		"factors":           checkFactors,
+		"passkeys":          checkPasskeys,
+		"spent challenges":  checkSpentChallenges,
 		"recovery codes":    checkRecoveryCodes,
 		"challenges":        checkChallenges,
 		"parallel attempts": checkParallelAttempts,

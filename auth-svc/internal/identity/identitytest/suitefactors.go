@@ -13,7 +13,7 @@ import (
 
 func (s *suite) factor(userID string) identity.Factor {
 	s.Helper()
-	f := identity.Factor{ID: s.id(), UserID: userID, Name: "phone", Sealed: []byte{1, 2}, CreatedAt: s.clock.Now()}
+	f := identity.Factor{ID: s.id(), UserID: userID, Kind: identity.FactorTOTP, Name: "phone", Sealed: []byte{1, 2}, CreatedAt: s.clock.Now()}
 	s.write(func(ctx context.Context, tx identity.Tx) error { return tx.InsertFactor(ctx, f) })
 	return f
 }
@@ -49,6 +49,11 @@ func checkFactors(t *testing.T, s *suite) {
 	})
 	s.fails(fault.NotFound, func(ctx context.Context, tx identity.Tx) error { return tx.ConfirmFactor(ctx, "none", s.clock.Now()) })
 	s.fails(fault.NotFound, func(ctx context.Context, tx identity.Tx) error { return tx.DeleteFactor(ctx, ada.ID, other.ID) })
+	s.write(func(ctx context.Context, tx identity.Tx) error { return tx.NameFactor(ctx, ada.ID, first.ID, "tablet") })
+	s.fails(fault.NotFound, func(ctx context.Context, tx identity.Tx) error {
+		return tx.NameFactor(ctx, ada.ID, other.ID, "mine")
+	})
+	first.Name = "tablet"
 	s.write(func(ctx context.Context, tx identity.Tx) error { return tx.DeleteFactor(ctx, ada.ID, second.ID) })
 	s.factorsAre(ada.ID, first)
 	s.write(func(ctx context.Context, tx identity.Tx) error { return tx.DeleteUser(ctx, ada.ID) })

@@ -37,6 +37,7 @@ func NewWorld(t testing.TB, store identity.Store, clock *Clock, p identity.Polic
 	w.Policy.Store(&p)
 	opts := identity.Options{
 		NewID: newID, MAC: MAC{}, Policy: func() identity.Policy { return *w.Policy.Load() }, OTP: OTP{}, Sealer: Sealer{},
+		WebAuthn: WebAuthn{},
 	}
 	if options != nil {
 		options(&opts)
