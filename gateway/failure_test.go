@@ -227,3 +227,46 @@ func TestTrace_WithoutTracingStrangersTracesEndHere(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 }
+
+// TestFailure_AnAnswerBeforeTheWholeBodyEndsTheConnection: the client holds the rest of its body back, so the answer is
+// always the earlier one.
+func TestFailure_AnAnswerBeforeTheWholeBodyEndsTheConnection(t *testing.T) {
+	w := start(t, setup{})
+	w.files.serve(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Read") != "" {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		rw.WriteHeader(http.StatusInsufficientStorage)
+	})
+	for name, tc := range map[string]struct {
+		path, body string
+		status     int
+		closed     bool
+	}{
+		"by the service":                  {"/open", "half", http.StatusInsufficientStorage, true},
+		"by the gateway":                  {"/nowhere", "half", http.StatusNotFound, true},
+		"the body is whole, and was read": {"/open", "half and half", http.StatusInsufficientStorage, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := net.Dial("tcp", w.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			length, read := 900_000, "" // more than a service would wait for before it answers
+			if !tc.closed {
+				length, read = len(tc.body), "X-Read: 1\r\n"
+			}
+			_, _ = fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: a\r\n%sContent-Length: %d\r\n\r\n%s", tc.path, read, length, tc.body)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			if res.StatusCode != tc.status || res.Close != tc.closed {
+				t.Errorf("answered %d, announced the end: %v, want %d and %v", res.StatusCode, res.Close, tc.status, tc.closed)
+			}
+		})
+	}
+}
