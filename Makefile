@@ -43,6 +43,10 @@ test-e2e: ## run the main job through the real gateway, as one process and as th
 test-hostile: ## run the hostile cases, black box over HTTP
 	go test -count=1 -v ./tests/hostile/...
 
+.PHONY: test-flood
+test-flood: ## measure refreshes under a flood of logins and hold the ratio to its mark (wants a quiet machine)
+	FLOOD_RATIO=1 go test -count=1 -v -run FloodLeaves ./tests/hostile/
+
 .PHONY: test-browser
 test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium against the real gateway (needs node, npm, chromium)
 	go test -count=1 -v ./tests/browser/...

@@ -25,21 +25,27 @@ type guarded struct {
 func enrolled(t *testing.T) *guarded {
 	t.Helper()
 	ada := &guarded{Client: gateway(t).SignUp()}
+	ada.enroll(t)
+	return ada
+}
+
+// enroll gives the person a factor.
+func (g *guarded) enroll(t *testing.T) {
+	t.Helper()
 	var e struct {
 		Factor struct {
 			ID string `json:"id"`
 		} `json:"factor"`
 		Secret string `json:"secret"`
 	}
-	ada.Do("POST", "/v1/auth/factors", fields{"type": "totp", "name": "phone"}).Is(201).JSON(&e)
-	ada.secret = e.Secret
-	ada.first = ada.code(t, 0)
+	g.Do("POST", "/v1/auth/factors", fields{"type": "totp", "name": "phone"}).Is(201).JSON(&e)
+	g.secret = e.Secret
+	g.first = g.code(t, 0)
 	var made struct {
 		Codes []string `json:"recovery_codes"`
 	}
-	ada.Do("POST", "/v1/auth/factors/"+e.Factor.ID+"/confirm", fields{"code": ada.first}).Is(200).JSON(&made)
-	ada.codes = made.Codes
-	return ada
+	g.Do("POST", "/v1/auth/factors/"+e.Factor.ID+"/confirm", fields{"code": g.first}).Is(200).JSON(&made)
+	g.codes = made.Codes
 }
 
 // code is what an app shows, written from the standard and not with the service's own library.

@@ -1,0 +1,178 @@
+package hostile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloakroom.dev/tests/harness"
+)
+
+// The promise: a flood of logins, ten times what the hash gate runs and lets wait, costs those who log in, not those who
+// are logged in. Quiet and flood are measured in turns in one run, on the machine that also makes the flood. Of
+// each the best round counts: neighbours can only add to either. They add far more than twice to both, so the ratio is
+// printed always and judged only where FLOOD_RATIO is set (`make test-flood`), on a machine that does nothing else. What
+// is judged always: refreshes succeed, the excess gets 503 with a time to come back, memory stays bounded.
+func TestLogin_FloodLeavesRefreshesAlone(t *testing.T) {
+	const (
+		running, waiting = 4, 64 // the gate of stack/config; on few cores fewer run
+		flood            = 10 * (running + waiting)
+		most             = 2.0
+		rounds           = 4
+		grown            = 192 << 20 // the gate's 80 MiB, the garbage of as much, and flood connections of both sides of the gateway
+	)
+	stack := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t,
+		harness.Replace(t, "    maxFailuresPerAddress: 100\n", "    maxFailuresPerAddress: 100000\n"),
+		harness.Replace(t, "    limit: 3000\n    window: 1m\n    burst: 1000\n", "    limit: 1000000\n    window: 1m\n    burst: 100000\n"),
+	))
+	c := harness.NewClient(t, stack.Public)
+	people := make([]*harness.Client, 3)
+	for i := range people {
+		people[i] = c.SignUp()
+	}
+	refreshes(t, people, 300*time.Millisecond) // warm
+	before := stack.RSS()
+	var quiet, flooded, refused = time.Hour, time.Hour, int64(0)
+	turns := 1
+	if os.Getenv("FLOOD_RATIO") != "" {
+		turns = rounds
+	}
+	for round := range turns {
+		q := p99(refreshes(t, people, 700*time.Millisecond))
+		attack := startFlood(t, c, flood)
+		time.Sleep(1200 * time.Millisecond) // until everybody has come and the gate is full
+		f := p99(refreshes(t, people, 700*time.Millisecond))
+		attack.end()
+		quiet, flooded, refused = min(quiet, q), min(flooded, f), refused+attack.refused.Load()
+		t.Logf("round %d: refresh p99 %v quiet, %v under the flood; %d logins looked at, %d refused with 503",
+			round, q, f, attack.looked.Load(), attack.refused.Load())
+		if round > 0 && float64(flooded) <= most*float64(quiet) {
+			break
+		}
+	}
+	ratio := float64(flooded) / float64(quiet)
+	t.Logf("best of the rounds: refresh p99 %v quiet, %v under the flood, %.2f times", quiet, flooded, ratio)
+	if held := os.Getenv("FLOOD_RATIO") != ""; held && ratio > most {
+		t.Errorf("a refresh takes %.2f times as long under a flood of logins, promised is %v", ratio, most)
+	}
+	if refused == 0 {
+		t.Error("nobody was refused: that was no flood")
+	}
+	if peak := stack.PeakRSS(); peak > before+grown {
+		t.Errorf("resident memory went from %d MiB to %d MiB", before>>20, peak>>20)
+	} else {
+		t.Logf("resident memory went from %d MiB to %d MiB at most", before>>20, peak>>20)
+	}
+}
+
+// refreshes lets each person refresh, some fifty times a second, and returns what each refresh took.
+func refreshes(t *testing.T, people []*harness.Client, during time.Duration) (took []time.Duration) {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	end := time.Now().Add(during)
+	for _, p := range people {
+		group.Go(func() {
+			for time.Now().Before(end) {
+				d := quickRefresh(t, p)
+				mu.Lock()
+				took = append(took, d)
+				mu.Unlock()
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+	group.Wait()
+	return took
+}
+
+// quickRefresh is how long the exchange took; what the client does with the answer is not in it.
+func quickRefresh(t *testing.T, p *harness.Client) time.Duration {
+	body := strings.NewReader(`{"refresh_token":"` + p.Session.RefreshToken + `"}`)
+	began := time.Now()
+	res, err := p.HTTP().Post(p.Base+"/v1/auth/refresh", "application/json", body)
+	if err != nil {
+		t.Errorf("refresh: %v", err)
+		return 0
+	}
+	raw, err := io.ReadAll(res.Body)
+	took := time.Since(began)
+	_ = res.Body.Close()
+	var got struct{ Session harness.Session }
+	if err := errors.Join(err, json.Unmarshal(raw, &got)); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("refresh answered %d: %v", res.StatusCode, err)
+		return took
+	}
+	p.Session = got.Session
+	return took
+}
+
+func p99(took []time.Duration) time.Duration {
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+type floodOfLogins struct {
+	looked, refused atomic.Int64
+	stop            chan struct{}
+	group           sync.WaitGroup
+}
+
+// startFlood keeps n logins under way, each of somebody else. Who is turned away comes back when told, give or take: a
+// machine that makes its own flood must not spend itself on making it, nor make it in beats.
+func startFlood(t *testing.T, c *harness.Client, n int) *floodOfLogins {
+	t.Helper()
+	f := &floodOfLogins{stop: make(chan struct{})}
+	for i := range n {
+		f.group.Go(func() {
+			wait := time.Duration(rand.Int64N(int64(time.Second)))
+			for try := 0; ; try++ {
+				select {
+				case <-f.stop:
+					return
+				case <-time.After(wait):
+				}
+				status, after := quickLogin(t, c, fmt.Sprintf("nobody-%d-%d", i, try))
+				wait = 0
+				if status == http.StatusUnauthorized {
+					f.looked.Add(1)
+					continue
+				}
+				seconds, err := strconv.Atoi(after)
+				if status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+					t.Errorf("answered %d with Retry-After %q", status, after)
+				}
+				wait = time.Duration(seconds)*time.Second + time.Duration(rand.Int64N(int64(time.Second)))
+				f.refused.Add(1)
+			}
+		})
+	}
+	return f
+}
+
+// quickLogin costs its caller little: nobody holds the answer against the contract.
+func quickLogin(t *testing.T, c *harness.Client, name string) (status int, after string) {
+	res, err := c.HTTP().Post(c.Base+"/v1/auth/login", "application/json", strings.NewReader(`{"identifier":"`+name+`","password":"a guess"}`))
+	if err != nil {
+		t.Errorf("login: %v", err)
+		return 0, ""
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	return res.StatusCode, res.Header.Get("Retry-After")
+}
+
+func (f *floodOfLogins) end() {
+	close(f.stop)
+	f.group.Wait()
+}
