@@ -24,12 +24,18 @@ build: ## build the stack and the three services into .bin
 	@for s in auth-svc files-svc gateway; do go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
 
 .PHONY: test
-test: ## run every test, with the race detector
+test: strace ## run every test, with the race detector
 	go test $(RACE) -timeout 25m work
 	@test -n "$(RACE)" || echo '*** RUN WITHOUT THE RACE DETECTOR for want of a C compiler ***'
 	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser) ***'
 	@command -v chromium >/dev/null || echo '*** NOT RUN for want of chromium: a browser session in a real browser (tests/browser) ***'
+	@command -v strace >/dev/null || echo '*** NOT RUN for want of strace: faults injected into the system calls of the files service ***'
 	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
+
+.PHONY: strace
+strace: # injects faults into system calls; installed where that can be done without asking
+	@command -v strace >/dev/null || [ "$$(uname)" != Linux ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends strace; } >/dev/null 2>&1 || true
 
 .PHONY: test-unit
 test-unit: ## run the tests that live beside the code
@@ -52,7 +58,7 @@ test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium again
 	go test -count=1 -v ./tests/browser/...
 
 .PHONY: test-chaos
-test-chaos: ## kill -9 the stack while it works and look what is left
+test-chaos: ## break the files service at every step (the kill-point matrix), kill -9 the stack while it works, and look what is left
 	go test -count=1 -v ./tests/chaos/...
 
 .PHONY: bench

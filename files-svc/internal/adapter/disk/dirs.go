@@ -15,15 +15,15 @@ const maxOpenDirs = 8
 
 // dirs keeps the directories open in which uploads are being linked.
 type dirs struct {
-	root    *os.Root
-	syncing func(*os.File) error
+	root *os.Root
+	opts *Options
 
 	mu   sync.Mutex
 	open map[string]*dir
 }
 
-func newDirs(root *os.Root, syncing func(*os.File) error) *dirs {
-	return &dirs{root: root, syncing: syncing, open: map[string]*dir{}}
+func newDirs(root *os.Root, opts *Options) *dirs {
+	return &dirs{root: root, opts: opts, open: map[string]*dir{}}
 }
 
 // dir is an open directory whose syncs are shared.
@@ -125,7 +125,8 @@ func (ds *dirs) openOrMake(bucket string) (*os.File, error) {
 }
 
 func (ds *dirs) make(name, parent string) error {
-	if err := ds.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := ds.opts.around(Call{Kind: CallMkdir, Path: name}, func() error { return ds.root.Mkdir(name, 0o700) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return ds.syncOnce(parent)
@@ -138,7 +139,7 @@ func (ds *dirs) syncOnce(name string) error {
 		return err
 	}
 	defer f.Close()
-	return ds.syncing(f)
+	return ds.opts.sync(f)
 }
 
 // sync makes every name durable that was in the directory when it was called. Calls that come while a sync is under way
@@ -174,7 +175,7 @@ func (d *dir) run(r *round) {
 	d.next = nil
 	d.mu.Unlock()
 	if d.broken == nil {
-		if d.broken = d.owner.syncing(d.file); d.broken != nil {
+		if d.broken = d.owner.opts.sync(d.file); d.broken != nil {
 			d.drop()
 		}
 	}

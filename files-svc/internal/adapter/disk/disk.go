@@ -33,6 +33,10 @@ type Options struct {
 	NoTemp  bool                    // create blobs under their names at once, as on a filesystem without unnamed files
 	Syncing func(*os.File) error    // takes the place of fsync in tests
 
+	// Around makes each call to the filesystem: it may fail instead of calling do, or look at what do has done. nil: do is
+	// called. For tests and the chaos matrix.
+	Around func(c Call, do func() error) error
+
 	// KeepFree is how many bytes of the filesystem are left to others: writes that would go on below it are refused as on a
 	// full disk. Zero leaves nothing.
 	KeepFree int64
@@ -77,7 +81,7 @@ func New(folder string, opts Options) (*Blobs, error) {
 		return nil, errors.Join(fmt.Errorf("open the blob folder: %w", ioFault(err)), root.Close())
 	}
 	b := &Blobs{root: root, folder: self, opts: opts}
-	b.dirs = newDirs(root, opts.Syncing)
+	b.dirs = newDirs(root, &b.opts)
 	return b, nil
 }
 
@@ -154,7 +158,7 @@ func (b *Blobs) Open(_ context.Context, id files.BlobID, size int64) (files.Blob
 		_ = f.Close() // opened for reading: nothing to lose
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
-	return f, nil
+	return b.opts.source(f), nil
 }
 
 // ioFault says what a filesystem's error means to the core; what is left is internal.

@@ -16,7 +16,7 @@ type growing struct {
 
 // Write implements io.Writer.
 func (g *growing) Write(p []byte) (int, error) {
-	n, err := g.file.Write(p)
+	n, err := g.store.opts.write(g.file, p)
 	g.size += int64(n)
 	if err != nil {
 		return n, ioFault(err)

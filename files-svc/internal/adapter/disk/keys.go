@@ -25,7 +25,7 @@ func (b *Blobs) Delete(ctx context.Context, ids []files.BlobID) (gone []files.Bl
 	for _, id := range ids {
 		p, err := placeOf(id)
 		if err == nil {
-			if err = b.root.Remove(p.path()); errors.Is(err, fs.ErrNotExist) {
+			if err = b.opts.remove(b.root, p.path()); errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}
 		}
@@ -173,7 +173,7 @@ func (b *Blobs) Forget(_ context.Context, epoch files.EpochID) error {
 }
 
 func (b *Blobs) removeEmpty(dir string) error {
-	err := b.root.Remove(dir)
+	err := b.opts.remove(b.root, dir)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || isNotEmpty(err) {
 		return nil
 	}

@@ -21,15 +21,22 @@ const maxPartialName = 64
 
 // makePartial makes the file of a new upload, and first the folder, durably, when this is the first of all.
 func (b *Blobs) makePartial(name string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_CREATE
-	f, err := b.root.OpenFile(name, flags, 0o600)
+	f, err := b.createPartial(name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
 	if err := b.dirs.make(partialsDir, "."); err != nil {
 		return nil, err
 	}
-	return b.root.OpenFile(name, flags, 0o600)
+	return b.createPartial(name)
+}
+
+func (b *Blobs) createPartial(name string) (f *os.File, err error) {
+	err = b.opts.around(Call{Kind: CallCreate, Path: name}, func() error {
+		f, err = b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		return err
+	})
+	return f, err
 }
 
 // partialPath is where an upload's bytes lie. Ids are plain: they are never told by a client without a row behind them,
@@ -99,7 +106,7 @@ func (s *partialSink) begin(offset int64) error {
 	case info.Size() < offset:
 		return errNoPartial()
 	}
-	if err := s.file.Truncate(offset); err != nil {
+	if err := s.store.opts.cut(s.file, offset); err != nil {
 		return fmt.Errorf("cut upload: %w", ioFault(err))
 	}
 	if _, err := s.file.Seek(offset, io.SeekStart); err != nil {
@@ -129,7 +136,7 @@ func (s *partialSink) Sync(context.Context) error {
 	if s.broken {
 		return errors.New("an earlier sync has failed")
 	}
-	if err := s.store.opts.Syncing(s.file); err != nil {
+	if err := s.store.opts.sync(s.file); err != nil {
 		s.broken = true
 		return ioFault(err)
 	}
@@ -192,7 +199,10 @@ func (b *Blobs) Promote(_ context.Context, id files.UploadID, size int64, blob f
 		return err
 	}
 	defer d.done()
-	if err := b.root.Link(path.Join(partialsDir, string(id)), p.path()); err != nil {
+	err = b.opts.around(Call{Kind: CallLink, Path: p.path(), File: f}, func() error {
+		return b.root.Link(path.Join(partialsDir, string(id)), p.path())
+	})
+	if err != nil {
 		return fmt.Errorf("name blob: %w", ioFault(err))
 	}
 	if err := b.opts.At(StepLinked); err != nil {
@@ -210,10 +220,10 @@ func (b *Blobs) cut(f *os.File, size int64) error {
 	if err != nil || info.Size() == size {
 		return err
 	}
-	if err := f.Truncate(size); err != nil {
+	if err := b.opts.cut(f, size); err != nil {
 		return err
 	}
-	return b.opts.Syncing(f)
+	return b.opts.sync(f)
 }
 
 // RemovePartials implements files.Partials. The folder is not synced: a name that comes back after a crash is found by
@@ -222,7 +232,7 @@ func (b *Blobs) RemovePartials(_ context.Context, ids []files.UploadID) (failed 
 	for _, id := range ids {
 		name, err := partialPath(id)
 		if err == nil {
-			err = b.root.Remove(name)
+			err = b.opts.remove(b.root, name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = first(failed, fmt.Errorf("remove upload: %w", ioFault(err)))

@@ -47,8 +47,10 @@ func (s *sink) open() (err error) {
 		}
 	}
 	s.named = true
-	s.file, err = s.store.root.OpenFile(s.place.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	return err
+	return s.store.opts.around(Call{Kind: CallCreate, Path: s.place.path()}, func() error {
+		s.file, err = s.store.root.OpenFile(s.place.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		return err
+	})
 }
 
 // Commit implements files.BlobSink.
@@ -68,14 +70,17 @@ func (s *sink) Commit(context.Context) error {
 }
 
 func (s *sink) commit() error {
-	if err := s.store.opts.Syncing(s.file); err != nil {
+	if err := s.store.opts.sync(s.file); err != nil {
 		return fmt.Errorf("sync blob: %w", err)
 	}
 	if err := s.store.opts.At(StepSynced); err != nil {
 		return err
 	}
 	if !s.named {
-		if err := link(s.file, s.dir.file, s.place.name); err != nil {
+		err := s.store.opts.around(Call{Kind: CallLink, Path: s.place.path(), File: s.file}, func() error {
+			return link(s.file, s.dir.file, s.place.name)
+		})
+		if err != nil {
 			return fmt.Errorf("name blob: %w", err)
 		}
 		s.named = true
@@ -97,7 +102,7 @@ func (s *sink) Abort() {
 	}
 	s.ended = true
 	if s.named {
-		_ = s.store.root.Remove(s.place.path()) // the reaper finds what stays
+		_ = s.store.opts.remove(s.store.root, s.place.path()) // the reaper finds what stays
 	}
 	s.dir.done()
 	_ = s.file.Close() // the bytes are not wanted any more

@@ -1,0 +1,63 @@
+package crashtest
+
+import (
+	"cloakroom.dev/files-svc/internal/adapter/disk"
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+// Step is a moment at which things break, and the work in which it comes.
+type Step struct {
+	Name string
+	What string // in the words of the protocol
+
+	point  string // where the fault waits; empty: it comes at once, where the work says
+	nth    int    // the how many-th time counts
+	work   func(c *trial)
+	late   bool // what was asked for is durable by then: a fault that passes refuses nothing
+	unsure bool // a refusal leaves the outcome open
+	reads  bool // IOError fails reads, and nothing else
+	ends   bool // the process is told to stop as part of the work
+}
+
+// Steps lists all steps, in the order of the table's rows.
+var Steps = []Step{
+	{Name: "authorized", What: "after auth", point: files.StepAuthorized, nth: 1, work: (*trial).small},
+	{Name: "intent", What: "intent written", point: pointCommit, nth: 1, work: (*trial).big},
+	{Name: "intent-committed", What: "intent committed", point: files.StepIntent, nth: 1, work: (*trial).big},
+	{Name: "chunk", What: "mid-chunk", point: files.StepChunk, nth: 2, work: (*trial).big},
+	{Name: "received", What: "last byte, before fsync", point: files.StepReceived, nth: 1, work: (*trial).big},
+	{Name: "synced", What: "after fsync", point: disk.StepSynced, nth: 1, work: (*trial).big},
+	{Name: "linked", What: "after link, before directory fsync", point: disk.StepLinked, nth: 1, work: (*trial).small},
+	{Name: "durable", What: "bytes durable, no row", point: files.StepDurable, nth: 1, work: (*trial).small},
+	{Name: "begin", What: "before BEGIN", point: pointBegin, nth: 1, work: (*trial).small},
+	{Name: "settling", What: "before COMMIT", point: files.StepSettling, nth: 1, work: (*trial).small},
+	{Name: "settling-large", What: "before COMMIT, with an intent", point: files.StepSettling, nth: 1, work: (*trial).big},
+	{Name: "commit", What: "COMMIT fails", point: pointCommit, nth: 1, work: (*trial).small},
+	{Name: "committed", What: "COMMIT sent, its answer lost", point: pointCommitted, nth: 1, work: (*trial).small, unsure: true},
+	{Name: "committed-large", What: "the same, with an intent", point: pointCommitted, nth: 2, work: (*trial).big, unsure: true},
+	{Name: "settled", What: "COMMIT durable, nobody answered", point: files.StepSettled, nth: 1, work: (*trial).small, late: true},
+	{Name: "answer", What: "answer lost", point: pointAnswer, nth: 1, work: (*trial).unanswered, late: true},
+	{Name: "outbox", What: "outbox undelivered", work: (*trial).undelivered, late: true},
+	{Name: "replace-settling", What: "replace, before COMMIT", point: files.StepSettling, nth: 1, work: (*trial).replacing},
+	{Name: "delete-commit", What: "delete, before COMMIT", point: pointCommit, nth: 1, work: (*trial).deleting},
+	{Name: "read", What: "mid-download", point: pointRead, nth: 4, work: (*trial).reading, late: true, reads: true},
+	{Name: "read-replace", What: "reader during replace", point: files.StepSettled, nth: 1, work: (*trial).readWhileReplaced, late: true},
+	{Name: "read-delete", What: "reader during delete", point: files.StepReapDeleted, nth: 1, work: (*trial).readWhileDeleted, late: true},
+	{Name: "resumable-created", What: "upload created, nobody answered", point: files.StepUploadCreated, nth: 1, work: (*trial).resuming},
+	{Name: "resumable-written", What: "mid-PATCH", point: files.StepUploadWritten, nth: 2, work: (*trial).resuming},
+	{Name: "resumable-synced", What: "PATCH synced, offset not saved", point: files.StepUploadSynced, nth: 1, work: (*trial).resuming},
+	{Name: "resumable-saved", What: "offset saved, nobody answered", point: files.StepUploadSaved, nth: 1, work: (*trial).resuming},
+	{Name: "resumable-linked", What: "upload becomes a blob", point: disk.StepLinked, nth: 1, work: (*trial).resuming},
+	{Name: "resumable-settling", What: "upload becomes a file", point: files.StepSettling, nth: 1, work: (*trial).resuming},
+	{Name: "sigterm", What: "SIGTERM mid-PATCH", point: files.StepUploadSynced, nth: 1, work: (*trial).terminated, ends: true},
+	{Name: "reap-begin", What: "reaper: begins", point: files.StepReapBegin, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-abandoned", What: "reaper: pending rows dead", point: files.StepReapAbandoned, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-adopted", What: "reaper: stray bytes have rows", point: files.StepReapAdopted, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-marked", What: "reaper: marked deleting", point: files.StepReapMarked, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-deleted", What: "reaper: bytes gone, rows not", point: files.StepReapDeleted, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-buried", What: "reaper: rows are tombstones", point: files.StepReapBuried, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "reap-gone", What: "reaper: tombstones gone", point: files.StepReapGone, nth: 1, work: (*trial).reaping, late: true},
+	{Name: "scrub-replace", What: "scrub during replace", point: files.StepSettled, nth: 1, work: (*trial).scrubbing, late: true},
+	{Name: "clock-forward", What: "clock + 1 h", point: files.StepDurable, nth: 1, work: (*trial).clockForward},
+	{Name: "clock-back", What: "clock - 1 h", point: files.StepDurable, nth: 1, work: (*trial).clockBack},
+}
