@@ -172,7 +172,7 @@ type reader struct {
 // beginReading reads the first bytes of a large file, and leaves the server with the rest.
 func (c *trial) beginReading(file known) *reader {
 	r := &reader{c: c, file: file, body: http.NoBody, got: make([]byte, 1)}
-	res, err := c.child.open(c.ctx, "GET", "/v1/files/"+file.id+"/content", nil)
+	res, err := c.child.open(c.ctx, "GET", "/v1/files/"+file.id+"/content", nil) //nolint:bodyclose // finish does
 	if !c.must("begin to read", err) {
 		return r
 	}

@@ -116,7 +116,7 @@ func (w *world) copyTo(folder string) error {
 		case d.IsDir():
 			return os.MkdirAll(to, 0o700)
 		case strings.HasPrefix(rel, BlobFolder):
-			return os.Link(path, to)
+			return os.Link(path, to) //nolint:gosec // both are below a folder this run has just made
 		default:
 			return copyFile(path, to)
 		}
