@@ -61,6 +61,10 @@ test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium again
 test-chaos: ## break the files service at every step (the kill-point matrix), kill -9 the stack while it works, and look what is left
 	go test -count=1 -v ./tests/chaos/...
 
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
+	@tests/tools/fuzz.sh
+
 .PHONY: bench
 bench: ## run the benchmarks beside the code
 	go test -run '^$$' -bench . -benchtime 2s work

@@ -126,13 +126,13 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-keys.C:
-			err = errors.Join(s.keepKeys(ctx), level.keep(ctx))
+			err = s.keepKeys(ctx)
 		case <-sweep.C:
 			err = s.sweep(ctx)
 		case <-sign.C:
 			err = s.checkpoint(ctx)
 		case <-look.C:
-			err = others.notice(ctx)
+			err = errors.Join(others.notice(ctx), level.keep(ctx))
 		}
 	}
 }
