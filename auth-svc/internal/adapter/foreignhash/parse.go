@@ -130,22 +130,18 @@ func parseFramework(text string) (Hash, error) {
 	if err != nil {
 		return Hash{}, err
 	}
-	var n [3]int64
-	for i, text := range method[min(len(method), 1):] {
-		if method[0] == "pbkdf2" && i == 0 {
-			continue // the digest
-		}
-		if i >= len(n) {
-			return Hash{}, errForm
-		}
-		if n[i], err = number(text); err != nil {
-			return Hash{}, err
-		}
-	}
 	switch {
 	case method[0] == "pbkdf2" && len(method) == 3:
-		return made(pbkdf2Cost{method[1], n[1]}, []byte(parts[1]), key)
+		n, err := number(method[2])
+		if err != nil {
+			return Hash{}, err
+		}
+		return made(pbkdf2Cost{method[1], n}, []byte(parts[1]), key)
 	case method[0] == "scrypt" && len(method) == 4:
+		n, err := numbers("N="+method[1]+",r="+method[2]+",p="+method[3], "N", "r", "p")
+		if err != nil {
+			return Hash{}, err
+		}
 		return made(scryptCost{log2(n[0]), n[1], n[2]}, []byte(parts[1]), key)
 	default:
 		return Hash{}, errForm
