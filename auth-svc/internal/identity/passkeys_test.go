@@ -266,7 +266,7 @@ func TestResetFactors_EndsSessionsAndTells(t *testing.T) {
 	admin := w.SignUpAdmin("root")
 	e, bob := w.SignUp("ada"), w.SignUp("bob")
 	w.WithPasskey(e.Tokens)
-	n, err := w.Service.ResetFactors(t.Context(), w.Caller(bob.Tokens), identitytest.Laptop, e.User.ID, "")
+	_, err := w.Service.ResetFactors(t.Context(), w.Caller(bob.Tokens), identitytest.Laptop, e.User.ID, "")
 	wantFault(t, err, fault.Forbidden)
 	_, err = w.Service.ResetFactors(t.Context(), w.Caller(e.Tokens), identitytest.Laptop, e.User.ID, "")
 	wantFault(t, err, fault.Forbidden) // scope self does not reach
@@ -274,7 +274,7 @@ func TestResetFactors_EndsSessionsAndTells(t *testing.T) {
 	_, err = w.Service.ResetFactors(t.Context(), w.Caller(admin.Tokens), identitytest.Laptop, e.User.ID, "")
 	wantFault(t, err, fault.Forbidden) // the proof is old
 	admin = w.MustLogin("root", identitytest.Password)
-	n, err = w.Service.ResetFactors(t.Context(), w.Caller(admin.Tokens), identitytest.Laptop, e.User.ID, "")
+	n, err := w.Service.ResetFactors(t.Context(), w.Caller(admin.Tokens), identitytest.Laptop, e.User.ID, "")
 	if n != 1 || err != nil {
 		t.Fatalf("removed %d, %v", n, err)
 	}

@@ -119,7 +119,7 @@ func (a *Adapter) Answered(challenge string, passkey identity.Passkey, verify bo
 	if len(passkey.PublicKey) == 0 {
 		known.ID, known.PublicKey = p.RawID, a.dummy
 	}
-	handle := []byte(p.Response.UserHandle)
+	handle := p.Response.UserHandle
 	if len(handle) == 0 {
 		handle = []byte{0}
 	}
