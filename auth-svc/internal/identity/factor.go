@@ -67,13 +67,15 @@ const (
 	ProofProvider Proof = "provider" // an identity provider's word
 )
 
-// Methods are the proof in the words of RFC 8176, for the amr of tokens. A factor is shown on top of the password.
+// Methods are the proof in the words of RFC 8176, for the amr of tokens. A factor is shown on top of the password or of a
+// provider's word: which of them the session does not say, so neither does the token. For a provider's word alone
+// there is no word.
 func (p Proof) Methods() []string {
 	switch p {
 	case ProofPassword:
 		return []string{"pwd"}
 	case ProofFactor:
-		return []string{"pwd", "otp", "mfa"}
+		return []string{"otp", "mfa"}
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func (p Proof) Methods() []string {
 // Level is the proof as one word, for the acr of tokens: aal1 for one factor, aal2 for two.
 func (p Proof) Level() string {
 	switch p {
-	case ProofPassword:
+	case ProofPassword, ProofProvider:
 		return "aal1"
 	case ProofFactor:
 		return "aal2"

@@ -93,7 +93,8 @@ func TestSign_SaysHowThePersonWasProved(t *testing.T) {
 	key := generate(t, s, "k", "EdDSA")
 	for proof, want := range map[identity.Proof]string{
 		identity.ProofPassword: `"auth_time":1700000000,"amr":["pwd"],"acr":"aal1"}`,
-		identity.ProofFactor:   `"auth_time":1700000000,"amr":["pwd","otp","mfa"],"acr":"aal2"}`,
+		identity.ProofFactor:   `"auth_time":1700000000,"amr":["otp","mfa"],"acr":"aal2"}`,
+		identity.ProofProvider: `"auth_time":1700000000,"acr":"aal1"}`,
 	} {
 		c := someone
 		c.Proof, c.ProvedAt = proof, time.Unix(1_700_000_000, 999_999_000)
