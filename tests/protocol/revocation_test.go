@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -152,4 +153,19 @@ func endlessUpload(c *harness.Client, began chan<- struct{}) string {
 		return "upload with status " + res.Status
 	}
 	return "upload"
+}
+
+// An orderly stop is nothing to warn of: the followers of the revocation log hear its end before their own.
+func TestRevocation_AnOrderlyStopWarnsOfNothing(t *testing.T) {
+	s := harness.Start(t)
+	harness.NewClient(t, s.Public).SignUp().Do("POST", "/v1/auth/logout", nil).Is(204)
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(s.Output()) {
+		if strings.Contains(line, "revocation") && strings.Contains(line, `"level":"WARN"`) {
+			t.Errorf("stopping warned: %s", line)
+		}
+	}
+	s.Run() // the harness stops what runs
 }
