@@ -23,7 +23,7 @@ func serveFor(t *testing.T, folder string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sockets, err := os.MkdirTemp("", "ct-") // the test's own folder may be too long for a socket
+	sockets, err := os.MkdirTemp("", "ct-") //nolint:usetesting // the test's own folder may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
