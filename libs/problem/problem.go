@@ -7,7 +7,6 @@ package problem
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math"
@@ -109,30 +108,29 @@ func told(fields []fault.Field) []fault.Field {
 	return append(slices.Clone(fields[:maxFields]), more)
 }
 
-// Write answers with the problem that err is. It logs err when it is not an expected refusal: internal errors, and
+// Write answers with the problem that err is, in the shape of the request's context when it has one. It logs err when it is not an expected refusal: internal errors, and
 // failures of parts we depend on. Headers that only make sense for a success are dropped.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	doc := From(r, err)
 	logUnexpected(r, doc, err)
+	out := shapeOf(r.Context())(r, doc, err)
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified", "Content-Disposition"} {
 		h.Del(name)
 	}
-	h.Set("Content-Type", ContentType)
+	h.Set("Content-Type", out.ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if after := retryAfter(err); after > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
-	if doc.Status == http.StatusUnauthorized {
+	if out.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	body, _ := json.Marshal(doc) // plain strings and numbers: it cannot fail
-	body = append(body, '\n')
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(doc.Status)
+	h.Set("Content-Length", strconv.Itoa(len(out.Body)))
+	w.WriteHeader(out.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		_, _ = w.Write(out.Body)
 	}
 }
 

@@ -78,3 +78,25 @@ func TestWrite_DropsHeadersOfTheSuccessThatDidNotCome(t *testing.T) {
 		t.Error("a 401 must name the scheme")
 	}
 }
+
+func TestShaped_AnswersInAnothersWords(t *testing.T) {
+	shape := func(_ *http.Request, doc problem.Document, err error) problem.Refusal {
+		return problem.Refusal{Status: 418, ContentType: "text/x-shape", Body: []byte(doc.Code + " " + doc.Detail)}
+	}
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, fault.Retry(fault.RateLimited, "slow down", 3*time.Second))
+	})
+	w := httptest.NewRecorder()
+	problem.Shaped(refuse, shape).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != 418 || w.Header().Get("Content-Type") != "text/x-shape" || w.Body.String() != "RATE_LIMIT_EXCEEDED slow down" {
+		t.Errorf("answered %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w.Header().Get("Retry-After") != "3" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("headers that hold in every shape are missing: %v", w.Header())
+	}
+	w = httptest.NewRecorder()
+	refuse.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Header().Get("Content-Type") != problem.ContentType {
+		t.Errorf("without a shape it is %v", w.Header())
+	}
+}
