@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+type metrics struct {
+	repeated     prometheus.Counter
+	refused      prometheus.Counter
+	listenerLost prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, name string, pool *pgxpool.Pool) *metrics {
+	if reg != nil {
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"db": name}, reg)
+	}
+	f := promauto.With(reg)
+	gauge := func(metric, help string, value func(*pgxpool.Stat) float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "cloakroom_postgres_" + metric, Help: help},
+			func() float64 { return value(pool.Stat()) })
+	}
+	counter := func(metric, help string, value func(*pgxpool.Stat) float64) {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: "cloakroom_postgres_" + metric, Help: help},
+			func() float64 { return value(pool.Stat()) })
+	}
+	gauge("connections_max", "Connections there may be.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
+	gauge("connections_open", "Connections there are.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
+	gauge("connections_busy", "Connections in use.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
+	counter("acquire_waits_total", "Transactions that had to wait for a connection.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
+	counter("acquire_wait_seconds_total", "Time they waited.", func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() })
+	counter("connections_opened_total", "Connections opened so far.", func(s *pgxpool.Stat) float64 { return float64(s.NewConnsCount()) })
+	return &metrics{
+		refused: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_postgres_acquire_refused_total", Help: "Transactions that got no connection in time.",
+		}),
+		repeated: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_postgres_repeated_total", Help: "Transactions run again after a deadlock, a conflict or a broken connection.",
+		}),
+		listenerLost: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_postgres_listener_lost_total", Help: "Times that a listener for notifications lost its connection.",
+		}),
+	}
+}
+
+type tracing struct {
+	tracer trace.Tracer
+	attrs  trace.SpanStartEventOption
+}
+
+func newTracing(p trace.TracerProvider, name string) tracing {
+	if p == nil {
+		p = noop.NewTracerProvider()
+	}
+	return tracing{
+		tracer: p.Tracer("cloakroom.dev/libs/postgres"),
+		attrs:  trace.WithAttributes(attribute.String("db.system.name", "postgresql"), attribute.String("db.namespace", name)),
+	}
+}
+
+var noEnd = func(error) {}
+
+// start opens a span below the caller's, and costs nothing when the caller's is not recorded.
+func (t tracing) start(ctx context.Context, name string, more ...trace.SpanStartOption) (context.Context, func(error)) {
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return ctx, noEnd
+	}
+	opts := append([]trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), t.attrs}, more...)
+	ctx, span := t.tracer.Start(ctx, name, opts...)
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
+
+// statement is named for its verb; the text is a constant of the code and holds no values.
+func (t tracing) statement(ctx context.Context, query string) (context.Context, func(error)) {
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return ctx, noEnd
+	}
+	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
+	return t.start(ctx, verb, trace.WithAttributes(attribute.String("db.query.text", strings.Join(strings.Fields(query), " "))))
+}
