@@ -21,6 +21,9 @@ type Imports interface {
 	InsertForeignID(ctx context.Context, f ForeignID) error
 	// ForeignIDsOf lists where a person came from, by source and id.
 	ForeignIDsOf(ctx context.Context, userID string) ([]ForeignID, error)
+	// ForeignIDs lists at most limit of those who came from a source, in the order of their ids there, from behind after
+	// on; empty is the beginning.
+	ForeignIDs(ctx context.Context, source, after string, limit int) ([]ForeignID, error)
 	// ImportState finds how far the import from a source has come. It returns fault.NotFound before the first.
 	ImportState(ctx context.Context, source string) (ImportState, error)
 	// PutImportState adds or replaces it.
@@ -66,7 +69,8 @@ type ImportCounts struct {
 // ImportRefusal says why a line made nobody.
 type ImportRefusal struct {
 	Line    int64         `json:"line"`
-	Skipped bool          `json:"skipped,omitempty"` // for a conflict, by policy
+	InDump  int64         `json:"line_of_dump,omitempty"` // of an input that is not one person a line
+	Skipped bool          `json:"skipped,omitempty"`      // for a conflict, by policy
 	Reasons []fault.Field `json:"reasons"`
 }
 
@@ -83,7 +87,8 @@ type Incoming struct {
 	CreatedAt              time.Time
 	Password               ForeignHash // none: no password opens the account until one is set by a reset
 
-	End ImportCursor // behind this line
+	InDump int64        // the line of the dump it was made from; 0 for a line that stands for itself
+	End    ImportCursor // behind this line
 }
 
 // ImportBatch is what one transaction takes.
@@ -131,6 +136,22 @@ func (s *Service) ImportState(ctx context.Context, caller principal.Principal, s
 		return err
 	})
 	return state, err
+}
+
+// ForeignIDs lists who came from a source, as Imports.ForeignIDs does: files that come from there too find their owners by
+// it. Faults: Forbidden.
+func (s *Service) ForeignIDs(ctx context.Context, caller principal.Principal, source, after string, limit int) (ids []ForeignID, err error) {
+	if !isOperator(ctx) {
+		return nil, errNotOperator
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		if err := check(ctx, tx, caller, act{resource: resUsers, verb: actRead}); err != nil {
+			return err
+		}
+		ids, err = tx.ForeignIDs(ctx, source, after, limit)
+		return err
+	})
+	return ids, err
 }
 
 // Import makes the people of a batch and moves the import's state, in one transaction with one row in the audit trail.
@@ -213,7 +234,9 @@ func (r *importing) all(ctx context.Context, lines []line) error {
 			}
 		}
 		if len(reasons) > 0 {
-			r.state.Refused = append(r.state.Refused, ImportRefusal{Line: l.end.Lines, Skipped: took == lineTaken, Reasons: reasons})
+			r.state.Refused = append(r.state.Refused, ImportRefusal{
+				Line: l.end.Lines, InDump: l.inDump, Skipped: took == lineTaken, Reasons: reasons,
+			})
 		}
 		if r.stopped {
 			return nil

@@ -18,6 +18,7 @@ type line struct {
 	createdAt time.Time
 	verified  bool
 	bad       []fault.Field
+	inDump    int64
 	end       ImportCursor
 }
 
@@ -40,7 +41,7 @@ func (s *Service) readLines(b ImportBatch) []line {
 // readLine finds all that is wrong with a line without asking the store. Identifiers are held to the same canonical
 // form as at a signup.
 func (s *Service) readLine(in Incoming, allowAdmin bool) line {
-	l := line{end: in.End, bad: in.Bad, createdAt: in.CreatedAt, verified: in.EmailVerified, foreignID: in.ID}
+	l := line{end: in.End, inDump: in.InDump, bad: in.Bad, createdAt: in.CreatedAt, verified: in.EmailVerified, foreignID: in.ID}
 	if len(l.bad) > 0 {
 		return l
 	}

@@ -12,25 +12,29 @@ import (
 
 	"cloakroom.dev/libs/run"
 
-	"cloakroom.dev/auth-svc/internal/adapter/importfile"
+	"cloakroom.dev/auth-svc/internal/adapter/importdump"
 	"cloakroom.dev/auth-svc/internal/identity"
 	"cloakroom.dev/auth-svc/internal/wire"
 )
 
 // importFlags is what user import can be told.
 type importFlags struct {
-	source, refused, onConflict string
-	dryRun, restart, allowAdmin bool
+	system, source, refused, onConflict, hash, mapTo string
+	dryRun, restart, allowAdmin                      bool
+	dump                                             importdump.Options
 }
 
 func importUsers() verb {
 	var f importFlags
 	return verb{
 		name: "import", operands: "FILE",
-		summary: "Makes people out of a file with one JSON object a line (- for stdin), with the password hashes they have.",
+		summary: "Makes people out of a file with one JSON object a line, or of another system's dump (- for stdin), with the password hashes they have.",
 		details: importHelp,
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&f.source, "source", "", "a word for the system they come from; needed, and the same every time")
+			fs.StringVar(&f.system, "from", ndjson, "what FILE is: ndjson, or the dump of "+strings.Join(importdump.Systems, ", "))
+			fs.StringVar(&f.source, "source", "", "a word for the system they come from, the same every time; needed for ndjson, else --from when left out")
+			fs.StringVar(&f.hash, "hash", "", "how user-management made its hashes (default scrypt,n=16384,r=8,p=1,salt=text), or pbkdf2,digest=sha512,iterations=100000,salt=text")
+			fs.StringVar(&f.mapTo, "map", "", "where to write who is who, for the import of their files: {foreign_id, user_id} a line")
 			fs.StringVar(&f.refused, "refused", "", "where to write what was left out and why (default FILE.refused.ndjson)")
 			fs.StringVar(&f.onConflict, "on-conflict", "skip", "when an identifier is taken: skip the line, or fail and stop before it")
 			fs.BoolVar(&f.dryRun, "dry-run", false, "say what would happen, and write nothing but the report")
@@ -38,8 +42,8 @@ func importUsers() verb {
 			fs.BoolVar(&f.allowAdmin, "allow-admin", false, "let lines make administrators")
 		},
 		do: func(ctx context.Context, c *call) error {
-			if f.source == "" || f.onConflict != "skip" && f.onConflict != "fail" {
-				return fmt.Errorf("%w: --source WORD is needed, and --on-conflict is skip or fail", run.ErrUsage)
+			if err := f.check(); err != nil {
+				return err
 			}
 			return f.run(ctx, c)
 		},
@@ -59,7 +63,8 @@ Exit codes: 0 everybody is in, 1 it broke off, 2 the command line makes no sense
 
   auth-svc user import --config DIR --source shop --dry-run people.ndjson
   auth-svc user import --config DIR --source shop people.ndjson
-  mysql … | jq -c … | auth-svc user import --config DIR --source shop -`
+  mysql … | jq -c … | auth-svc user import --config DIR --source shop -
+  auth-svc user import --config DIR --from rest-auth-files --map people.map dump.sql`
 
 // importer takes a batch: the core, or its preview.
 type importer func(ctx context.Context, b identity.ImportBatch) (identity.ImportState, bool, error)
@@ -69,7 +74,8 @@ type running struct {
 	importFlags
 	call    *call
 	take    importer
-	in      *importfile.Reader
+	in      input
+	passed  *counted // of the input
 	report  *refusals
 	told    *progress
 	state   identity.ImportState
@@ -108,6 +114,9 @@ func (f importFlags) run(ctx context.Context, c *call) (err error) {
 	r.told = c.progress("lines", size)
 	err = r.all(ctx)
 	r.told.end()
+	if err == nil && f.mapTo != "" && !f.dryRun {
+		err = f.writeMap(ctx, c.core)
+	}
 	if preview != nil && preview.Full() {
 		fmt.Fprintln(c.to.Stderr, "The input is too large to remember: towards its end only doubles with people who exist were looked for.")
 	}
@@ -143,7 +152,10 @@ func (f importFlags) reportPath(input string) string {
 
 // find goes to where a former run has been. Another input begins anew: who is in already is known again.
 func (r *running) find(file io.Reader) error {
-	if r.in = importfile.NewReader(file); r.restart {
+	if err := r.read(file); err != nil {
+		return err
+	}
+	if r.restart {
 		r.beginAnew()
 		return nil
 	}
@@ -162,7 +174,9 @@ func (r *running) find(file io.Reader) error {
 	if _, err := back.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read the input from its beginning: %w", err)
 	}
-	r.in = importfile.NewReader(file)
+	if err := r.read(file); err != nil {
+		return err
+	}
 	r.beginAnew()
 	return nil
 }
@@ -219,7 +233,7 @@ func (r *running) one(ctx context.Context, people []identity.Incoming) error {
 	if err := r.report.add(state.Refused); err != nil {
 		return err
 	}
-	r.told.set(state.Cursor.Lines-r.from, state.Cursor.Bytes)
+	r.told.set(state.Cursor.Lines-r.from, r.passed.n)
 	if r.dryRun || len(people) < identity.MaxImportBatch {
 		return nil
 	}

@@ -26,6 +26,14 @@ func (t *transaction) ForeignIDsOf(ctx context.Context, userID string) ([]identi
 	}, `SELECT user_id, source, foreign_id FROM foreign_ids WHERE user_id = ? ORDER BY source, foreign_id`, userID)
 }
 
+const selectForeignIDs = `SELECT user_id, source, foreign_id FROM foreign_ids WHERE source = ? AND foreign_id > ? ORDER BY foreign_id LIMIT ?`
+
+func (t *transaction) ForeignIDs(ctx context.Context, source, after string, limit int) ([]identity.ForeignID, error) {
+	return list(ctx, t, func(row scanner) (f identity.ForeignID, err error) {
+		return f, row.Scan(&f.UserID, &f.Source, &f.ID)
+	}, selectForeignIDs, source, after, limit)
+}
+
 const selectImport = `
 	SELECT source, version, lines, bytes, digest, created, present, skipped, refused, last_refused, updated_at
 	FROM imports WHERE source = ?`

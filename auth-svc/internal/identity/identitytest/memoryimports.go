@@ -46,6 +46,16 @@ func (tx *memoryTx) ForeignIDsOf(_ context.Context, userID string) (out []identi
 	return out, nil
 }
 
+func (tx *memoryTx) ForeignIDs(_ context.Context, source, after string, limit int) (out []identity.ForeignID, _ error) {
+	for k, owner := range tx.foreignIDs {
+		if k.source == source && k.id > after {
+			out = append(out, identity.ForeignID{UserID: owner, Source: k.source, ID: k.id})
+		}
+	}
+	slices.SortFunc(out, func(a, b identity.ForeignID) int { return cmp.Compare(a.ID, b.ID) })
+	return out[:min(limit, len(out))], nil
+}
+
 func (tx *memoryTx) dropForeignIDs(userID string) {
 	for k, owner := range tx.foreignIDs {
 		if owner == userID {

@@ -32,6 +32,17 @@ func checkForeignIDs(_ *testing.T, s *suite) {
 		if err != nil {
 			return err
 		}
+		for _, page := range []struct {
+			after string
+			limit int
+			want  []identity.ForeignID
+		}{{"", 9, []identity.ForeignID{ids[0], ids[2]}}, {"", 1, ids[:1]}, {"1", 9, ids[2:]}, {"2", 9, nil}} {
+			got, err := tx.ForeignIDs(ctx, "shop", page.after, page.limit)
+			s.same(page.want, got)
+			if err != nil {
+				return err
+			}
+		}
 		id, err := tx.ForeignPerson(ctx, "shop", "2")
 		s.same(bob.ID, id)
 		return err
