@@ -59,6 +59,10 @@ type Service struct {
 	close    func() error
 }
 
+// HelpHashing must come first in the main function of a program that runs the service: passwords are hashed by processes of
+// that same program, started as helpers, and in those it does not return.
+func HelpHashing() { argon2.Main() }
+
 // New opens and checks everything and starts nothing. At the very first start it makes the signing keys and the first
 // administrator. The caller must Close the service.
 func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
@@ -76,6 +80,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 			err = errors.Join(err, closeStore())
 		}
 	}()
+	if !p.hasher.Apart(deps.Log) {
+		deps.Log.DebugContext(ctx, "passwords are hashed in this process: the program does not call HelpHashing")
+	}
 	view := token.NewView(token.ViewOptions{Registerer: deps.Registerer})
 	revoked := localview.New(store, view, deps.Log, deps.Registerer)
 

@@ -10,10 +10,12 @@ import (
 	"os"
 	"strconv"
 
+	authsvc "cloakroom.dev/auth-svc"
 	"cloakroom.dev/libs/run"
 )
 
 func main() {
+	authsvc.HelpHashing()
 	run.Main("stack", "Cloakroom in one process: gateway, auth-svc and files-svc over SQLite and local disk.",
 		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--config DIR]", Run: serveCommand},
 	)

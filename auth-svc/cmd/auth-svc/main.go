@@ -9,5 +9,6 @@ import (
 )
 
 func main() {
+	authsvc.HelpHashing()
 	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", authsvc.Commands()...)
 }

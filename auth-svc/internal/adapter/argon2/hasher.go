@@ -2,7 +2,8 @@
 //
 // Every hash first passes the gate, which is weighed by memory: so many bytes run, so many callers wait, the rest get
 // fault.Overloaded with a time to come back. So a flood of sign-ins can neither exhaust memory nor take all cores from
-// refreshes. Parameters come from policy and may change while the service runs; Verify reports a hash that was
+// refreshes. In a service the work itself is done by helpers, processes of the lowest priority (Main, Hasher.Apart, ADR 39).
+// Parameters come from policy and may change while the service runs; Verify reports a hash that was
 // made with cheaper ones, so the core can make a new one while it has the password. Parameters inside a stored
 // hash are checked against caps before they are used: a row must not be able to ask for gigabytes.
 //
@@ -15,12 +16,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
-	"github.com/alexedwards/argon2id"
 	"github.com/prometheus/client_golang/prometheus"
 	xargon2 "golang.org/x/crypto/argon2"
 
@@ -53,6 +54,7 @@ type Hasher struct {
 	params  atomic.Pointer[Params]
 	dummy   atomic.Pointer[string]
 	level   level
+	helpers *helpers // nil: hashing is done here
 	metrics *metrics
 	began   atomic.Int64 // hashes so far
 	free    func()       // gives memory back to the machine
@@ -121,11 +123,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	}
 	defer leave()
 	defer h.observe(h.begin())
-	encoded, err := argon2id.CreateHash(password, p.library())
-	if err != nil {
-		return "", fmt.Errorf("hash password: %w", err)
-	}
-	return encoded, nil
+	made, err := h.do(job{Password: []byte(password), Params: p})
+	return made.Encoded, err
 }
 
 // Verify reports whether password made the encoded hash, and whether that hash is due for a new one. A mismatch is told
@@ -152,8 +151,27 @@ func (h *Hasher) run(ctx context.Context, c checkable, password string) (began t
 	defer leave()
 	began = h.begin()
 	defer h.observe(began)
-	match, err = c.check(password)
-	return began, match, err
+	checked, err := h.do(job{Password: []byte(password), Encoded: c.encoded})
+	return began, checked.Match, err
+}
+
+// do has the work done: by a helper when hashing is apart, else here.
+func (h *Hasher) do(j job) (outcome, error) {
+	if h.helpers != nil {
+		return h.helpers.do(j)
+	}
+	return j.run()
+}
+
+// Apart lets all hashing be done by processes of the lowest priority, which are started when they are needed: while
+// passwords are hashed, everything else goes first, as no scheduler inside one process can promise. It works in
+// programs that call Main and reports whether this is one; in others hashing stays where it is. It must come before the
+// first hash. Run ends the processes.
+func (h *Hasher) Apart(log *slog.Logger) bool {
+	if helpful.Load() {
+		h.helpers = &helpers{log: log, count: h.metrics.helpers}
+	}
+	return h.helpers != nil
 }
 
 // VerifyDummy does the work of Verify against a hash nobody's password made, so that an unknown person costs what a

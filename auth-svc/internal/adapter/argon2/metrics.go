@@ -9,6 +9,7 @@ import (
 
 type metrics struct {
 	running prometheus.Gauge
+	helpers prometheus.Gauge
 	queued  prometheus.Gauge
 	refused *prometheus.CounterVec
 	wait    prometheus.Histogram
@@ -32,6 +33,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		running: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_auth_hash_running_bytes", Help: "Memory taken by password hashes that run now.",
+		}),
+		helpers: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_auth_hash_helpers", Help: "Processes that hash passwords for this one, at work or waiting for work.",
 		}),
 		queued: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_auth_hash_queued", Help: "Password hashes that wait for memory.",

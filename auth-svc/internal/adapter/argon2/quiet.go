@@ -9,9 +9,12 @@ import (
 // it, since the next hash would have to fetch its pages again.
 const quiet = 5 * time.Second
 
-// Run gives the memory of hashes back to the machine when they have ceased, until ctx ends. Each hash leaves 19 MiB
+// Run gives the memory of hashes back to the machine when they have ceased, until ctx ends; then it ends the helpers. Each hash leaves 19 MiB
 // of garbage, which the collector, having no reason to hurry in an idle process, would keep for minutes.
 func (h *Hasher) Run(ctx context.Context) error {
+	if h.helpers != nil {
+		defer h.helpers.close()
+	}
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
 	var seen, freed int64 = 0, -1 // -1: the first time also gives back what starting took

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/alexedwards/argon2id"
-
 	"cloakroom.dev/libs/fault"
 
 	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
@@ -16,7 +14,7 @@ import (
 // checkable is a stored hash that is safe to check.
 type checkable struct {
 	weight   int64 // bytes of memory
-	check    func(password string) (bool, error)
+	encoded  string
 	outdated bool // a match is due for a new hash
 	foreign  bool
 }
@@ -31,21 +29,14 @@ func (h *Hasher) read(encoded string) (checkable, error) {
 		if err != nil {
 			return checkable{}, errStored("%v", err)
 		}
-		return checkable{weight: max(f.Memory(), minWeight), check: f.Check, outdated: true, foreign: true}, nil
+		return checkable{weight: max(f.Memory(), minWeight), encoded: encoded, outdated: true, foreign: true}, nil
 	}
 	p, err := stored(encoded)
 	if err != nil {
 		return checkable{}, err
 	}
-	check := func(password string) (bool, error) {
-		match, _, err := argon2id.CheckHash(password, encoded)
-		if err != nil {
-			return false, errors.New("check password: the stored hash can't be read")
-		}
-		return match, nil
-	}
 	now := *h.params.Load()
-	return checkable{weight: p.weight(), check: check, outdated: p.cheaper(now), foreign: p != now}, nil
+	return checkable{weight: p.weight(), encoded: encoded, outdated: p.cheaper(now), foreign: p != now}, nil
 }
 
 // Adopt brings a hash of another system into the form in which Verify reads it. It returns fault.Invalid on the field
