@@ -52,6 +52,7 @@ func openParts(ctx context.Context, cfg Config, deps Deps) (p parts, err error) 
 	p.signer = jwt.NewSigner(p.keys.seal, string(spec.Issuer), audiences(spec))
 	p.options = identity.Options{
 		NewID: newID, Policy: p.policy.get, MAC: p.keys.mac, Notary: p.keys.notary,
+		Policies: p.policy.named, Algorithms: p.policy.algorithms,
 		Log: deps.Log, Observer: newObserver(deps.Registerer),
 		Mailer: p.mailing.mailer, Letters: p.mailing.letters, Breached: breached, OwnNames: ownNames(cfg),
 		OTP: totp.New(string(spec.Issuer)), Sealer: p.keys.factor, Providers: providers, WebAuthn: passkeys,

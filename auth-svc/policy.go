@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -14,13 +16,13 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// livePolicy is the SessionPolicy that serves. It changes while the service runs; when the object goes away, the last
-// one stays.
+// livePolicy is the SessionPolicies that serve: the one of everybody, and those of dialects. They change while the service
+// runs; when an object goes away, its last version stays.
 type livePolicy struct {
 	boot    *v1alpha1.AuthConfig
 	source  resource.Source
 	log     *slog.Logger
-	current atomic.Pointer[identity.Policy]
+	current atomic.Pointer[map[string]identity.Policy] // by name; replaced as a whole
 	cookies atomic.Pointer[httpapi.CookiePolicy]
 }
 
@@ -31,16 +33,54 @@ func loadPolicy(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (*liv
 		return nil, fmt.Errorf("load resources: %w", err)
 	}
 	p := &livePolicy{boot: boot, source: deps.Source, log: deps.Log}
+	p.current.Store(&map[string]identity.Policy{})
 	p.apply(ctx, snapshot)
-	if p.current.Load() == nil {
-		return nil, fmt.Errorf("there is no accepted SessionPolicy %q, which AuthConfig %q names", p.name(), boot.Name)
+	if missing := p.missing(func(name string) bool { _, ok := p.named(name); return ok }); missing != "" {
+		return nil, fmt.Errorf("there is no accepted SessionPolicy %q, which AuthConfig %q names", missing, boot.Name)
 	}
 	return p, nil
 }
 
 func (p *livePolicy) name() string { return string(p.boot.Spec.SessionPolicyRef.Name) }
 
-func (p *livePolicy) get() identity.Policy { return *p.current.Load() }
+func (p *livePolicy) get() identity.Policy { return (*p.current.Load())[p.name()] }
+
+// named finds a policy that AuthConfig names.
+func (p *livePolicy) named(name string) (identity.Policy, bool) {
+	found, ok := (*p.current.Load())[name]
+	return found, ok
+}
+
+// algorithms are what tokens of any of the policies are signed with.
+func (p *livePolicy) algorithms() (list []string) {
+	for _, name := range policyNames(p.boot) {
+		if policy, ok := p.named(name); ok {
+			list = append(list, policy.Algorithm)
+		}
+	}
+	return list
+}
+
+// policyNames are the SessionPolicies that an AuthConfig names, that of everybody first.
+func policyNames(boot *v1alpha1.AuthConfig) []string {
+	names := []string{string(boot.Spec.SessionPolicyRef.Name)}
+	for _, d := range boot.Spec.Dialects {
+		if name := string(d.SessionPolicyRef.Name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// missing is the first name nothing is found for, or "".
+func (p *livePolicy) missing(found func(name string) bool) string {
+	for _, name := range policyNames(p.boot) {
+		if !found(name) {
+			return name
+		}
+	}
+	return ""
+}
 
 func (p *livePolicy) getCookies() httpapi.CookiePolicy { return *p.cookies.Load() }
 
@@ -52,35 +92,39 @@ func (p *livePolicy) run(ctx context.Context) error {
 // apply takes the policy of a snapshot into use and reports how the service's objects fare.
 func (p *livePolicy) apply(ctx context.Context, s *resource.Snapshot) {
 	var statuses []resource.Status
-	found := false
+	names, last := policyNames(p.boot), *p.current.Load()
+	next := maps.Clone(last)
 	for _, object := range resource.All[*v1alpha1.SessionPolicy](s) {
-		if object.Name != p.name() {
+		if !slices.Contains(names, object.Name) {
 			statuses = append(statuses, resource.NotProgrammed(object, v1alpha1.ReasonOverridden, "this auth service follows another SessionPolicy"))
 			continue
 		}
-		found = true
-		cookies := compileCookies(object.Spec.Cookies)
-		p.cookies.Store(&cookies)
-		next := compile(object.Spec)
-		if last := p.current.Swap(&next); last != nil && *last != next {
+		if object.Name == p.name() {
+			cookies := compileCookies(object.Spec.Cookies)
+			p.cookies.Store(&cookies)
+		}
+		next[object.Name] = compile(object.Spec)
+		if before, known := last[object.Name]; known && before != next[object.Name] {
 			p.log.InfoContext(ctx, "session policy changed", "name", object.Name, "digest", s.Digest)
 		}
 		statuses = append(statuses, resource.Programmed(object))
 	}
+	p.current.Store(&next)
+	gone := p.missing(func(name string) bool { _, ok := resource.Named[*v1alpha1.SessionPolicy](s, name); return ok })
 	for _, boot := range resource.All[*v1alpha1.AuthConfig](s) {
-		statuses = append(statuses, p.bootStatus(boot, found))
+		statuses = append(statuses, p.bootStatus(boot, gone))
 	}
 	if err := p.source.Report(ctx, statuses); err != nil && ctx.Err() == nil {
 		p.log.WarnContext(ctx, "status of resources can't be reported", "error", err.Error())
 	}
 }
 
-func (p *livePolicy) bootStatus(boot *v1alpha1.AuthConfig, policyFound bool) resource.Status {
+func (p *livePolicy) bootStatus(boot *v1alpha1.AuthConfig, gone string) resource.Status {
 	switch {
 	case boot.Name != p.boot.Name || !reflect.DeepEqual(boot.Spec, p.boot.Spec):
 		return resource.NotProgrammed(boot, v1alpha1.ReasonRestartRequired, "the change takes effect at the next start")
-	case !policyFound:
-		return resource.UnresolvedRefs(boot, fmt.Sprintf("SessionPolicy %q is gone; its last version serves on", p.name()))
+	case gone != "":
+		return resource.UnresolvedRefs(boot, fmt.Sprintf("SessionPolicy %q is gone; its last version serves on", gone))
 	default:
 		return resource.Programmed(boot)
 	}
@@ -95,6 +139,14 @@ func Check(s *resource.Snapshot) (findings []resource.Finding) {
 				Kind: v1alpha1.KindAuthConfig, Name: boot.Name, Field: "spec.sessionPolicyRef.name",
 				Message: fmt.Sprintf("there is no SessionPolicy %q", name),
 			})
+		}
+		for i, d := range boot.Spec.Dialects {
+			if _, found := resource.Named[*v1alpha1.SessionPolicy](s, string(d.SessionPolicyRef.Name)); !found {
+				findings = append(findings, resource.Finding{
+					Kind: v1alpha1.KindAuthConfig, Name: boot.Name, Field: fmt.Sprintf("spec.dialects[%d].sessionPolicyRef.name", i),
+					Message: fmt.Sprintf("there is no SessionPolicy %q", d.SessionPolicyRef.Name),
+				})
+			}
 		}
 	}
 	return findings

@@ -22,6 +22,7 @@ import (
 	"cloakroom.dev/libs/web"
 
 	"cloakroom.dev/auth-svc/internal/adapter/argon2"
+	"cloakroom.dev/auth-svc/internal/adapter/dialect"
 	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
 	"cloakroom.dev/auth-svc/internal/adapter/jwt"
 	"cloakroom.dev/auth-svc/internal/adapter/localview"
@@ -101,15 +102,16 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	}
 	observeKeys(core, deps.Registerer)
 
+	verifier := newVerifier(core, view, spec, deps.Registerer)
 	api := httpapi.New(httpapi.Options{
 		Core: core, KeySet: jwt.KeySet, Contract: contract, AckApplied: revoked.Acked,
 		Cursors:  web.NewCursorCodec(p.keys.cursor),
-		Verifier: newVerifier(core, view, spec, deps.Registerer),
+		Verifier: verifier,
 		Cookies:  p.policy.getCookies, PublicOrigin: originOf(cfg.publicBaseURL()),
 	})
 	return &Service{
 		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: closeStore,
-		public: web.Edge(api.Public(), web.EdgeOptions{
+		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{Core: core, Verifier: verifier, MAC: p.keys.mac}), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
 		}),

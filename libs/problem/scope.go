@@ -12,6 +12,13 @@ type Scope interface {
 	Logger() *slog.Logger
 }
 
+// Shaper is a Scope that knows the Shape of its request's refusals, also of those that are written further out than the one
+// who has set it: a recovered panic, above all.
+type Shaper interface {
+	// Shape returns nil for problem documents.
+	Shape() Shape
+}
+
 type scopeKey struct{}
 
 // WithScope returns a context that carries s.

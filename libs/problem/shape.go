@@ -35,6 +35,11 @@ func shapeOf(ctx context.Context) Shape {
 	if s, ok := ctx.Value(shapeKey{}).(Shape); ok {
 		return s
 	}
+	if in, ok := ScopeFrom(ctx).(Shaper); ok {
+		if s := in.Shape(); s != nil {
+			return s
+		}
+	}
 	return asDocument
 }
 

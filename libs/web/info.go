@@ -23,6 +23,7 @@ type info struct {
 	route   string
 	hidden  bool
 	quiet   bool
+	shape   problem.Shape
 	start   time.Time
 }
 
@@ -31,6 +32,9 @@ func (in *info) RequestID() string { return in.id }
 
 // Logger returns the logger of the service.
 func (in *info) Logger() *slog.Logger { return in.log }
+
+// Shape returns how refusals of this request look; nil is the usual.
+func (in *info) Shape() problem.Shape { return in.shape }
 
 func (in *info) loggedPath() string {
 	if in.hidden {
@@ -72,6 +76,13 @@ func ClientAddr(ctx context.Context) netip.Addr {
 func SetRoute(ctx context.Context, name string) {
 	if in := from(ctx); in != nil {
 		in.route = name
+	}
+}
+
+// SetShape lets every refusal of this request, also those written further out, look as clients of another contract expect.
+func SetShape(ctx context.Context, shape problem.Shape) {
+	if in := from(ctx); in != nil {
+		in.shape = shape
 	}
 }
 

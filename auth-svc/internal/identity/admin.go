@@ -37,7 +37,7 @@ type NewUser struct {
 func (s *Service) CreateUser(ctx context.Context, caller principal.Principal, in NewUser) (User, error) {
 	u, bad := in.user()
 	if !in.Password.IsZero() {
-		bad = append(bad, s.checkPassword("password", in.Password, u)...)
+		bad = append(bad, s.checkPassword(s.policyNamed(in.Client.Policy), "password", in.Password, u)...)
 	}
 	if len(bad) > 0 {
 		return User{}, fault.Validation(bad...)

@@ -77,7 +77,7 @@ func (s *Service) firstAdmin(ctx context.Context, in BootstrapInput) (firstAdmin
 		in.Password = s.NewPassword()
 	}
 	bad := f.user.fill(SignupInput{Username: in.Username})
-	if bad = append(bad, s.checkPassword("password", in.Password, f.user)...); len(bad) > 0 {
+	if bad = append(bad, s.checkPassword(s.policy(), "password", in.Password, f.user)...); len(bad) > 0 {
 		return f, fault.Validation(bad...)
 	}
 	var err error

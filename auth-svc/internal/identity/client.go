@@ -19,6 +19,14 @@ func (c Client) cleaned() Client {
 	return c
 }
 
+// claims are what this client wants the access token to say besides.
+func (c Client) claims(u User, s Session) map[string]string {
+	if c.Claims == nil {
+		return nil
+	}
+	return c.Claims(u, s)
+}
+
 func showable(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar || !isShowable(string(r)) {

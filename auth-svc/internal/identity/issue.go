@@ -13,7 +13,7 @@ func accessUntil(p Policy, now time.Time) time.Time { return now.Add(p.AccessTTL
 
 // issue signs an access token for a session and puts it together with the refresh token that holds live. It runs
 // after the commit: a signature must not keep the writer waiting.
-func (s *Service) issue(p Policy, sess Session, rights Rights, live [secretBytes]byte, now time.Time) (Tokens, error) {
+func (s *Service) issue(p Policy, sess Session, rights Rights, live [secretBytes]byte, now time.Time, extra map[string]string) (Tokens, error) {
 	refresh, err := refreshToken{sessionID: sess.ID, generation: sess.Generation, secret: live}.seal(s.opts.MAC)
 	if err != nil {
 		return Tokens{}, err
@@ -23,7 +23,7 @@ func (s *Service) issue(p Policy, sess Session, rights Rights, live [secretBytes
 	access, left, err := s.sign(p, Claims{
 		UserID: sess.UserID, SessionID: sess.ID,
 		Roles: rights.Roles, Permissions: rights.Permissions, Epoch: rights.Epoch,
-		Proof: sess.Proof, ProvedAt: sess.ProvedAt, IssuedAt: now, ExpiresAt: until,
+		Proof: sess.Proof, ProvedAt: sess.ProvedAt, IssuedAt: now, ExpiresAt: until, Extra: extra,
 	})
 	if err != nil {
 		return Tokens{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -49,12 +50,17 @@ func (s *Service) RotateSigningKeys(ctx context.Context, caller principal.Princi
 		if t.keys, err = t.tx.SigningKeys(ctx); err != nil {
 			return err
 		}
-		next := t.find(KeyNext, s.policy().Algorithm)
-		if next == nil || !next.ActivateAt.IsZero() {
-			return nil
+		for _, algorithm := range s.algorithms() {
+			next := t.find(KeyNext, algorithm)
+			if next == nil || !next.ActivateAt.IsZero() {
+				continue
+			}
+			next.ActivateAt = t.ripe(*next)
+			if err := t.update(ctx, *next); err != nil {
+				return err
+			}
 		}
-		next.ActivateAt = t.ripe(*next)
-		return t.update(ctx, *next)
+		return nil
 	})
 }
 
@@ -100,16 +106,17 @@ type errNeedKey struct{ algorithm string }
 
 func (e errNeedKey) Error() string { return "a new signing key is needed for " + e.algorithm }
 
-// maxFreshKeys is how many keys one turn can need: a current and a next one, and a next one after a promotion.
+// maxFreshKeys is how many keys of an algorithm one turn can need: a current and a next one, and a next one after a promotion.
 const maxFreshKeys = 3
 
 // turnKeys runs first and then all that is due, in one transaction, and loads the outcome.
 func (s *Service) turnKeys(ctx context.Context, first func(*keyTurn) error) (keys []SigningKey, err error) {
 	var spare []SigningKey
+	most := maxFreshKeys * len(s.algorithms())
 	for {
 		keys, err = s.tryTurn(ctx, spare, first)
 		var need errNeedKey
-		if !errors.As(err, &need) || len(spare) == maxFreshKeys {
+		if !errors.As(err, &need) || len(spare) >= most {
 			return keys, err
 		}
 		k := SigningKey{ID: s.opts.NewID(), Algorithm: need.algorithm}
@@ -125,22 +132,23 @@ func (s *Service) tryTurn(ctx context.Context, spare []SigningKey, first func(*k
 	defer s.keys.turn.Unlock()
 	var t *keyTurn
 	err := s.change(ctx, func(tx Tx) error {
-		left := spare
+		left := slices.Clone(spare)
 		t = &keyTurn{
 			tx: tx, lifetime: s.opts.JWKSLifetime, every: s.opts.RotateKeysEvery,
 			fresh: func(algorithm string) (SigningKey, error) {
-				if len(left) == 0 || left[0].Algorithm != algorithm {
+				at := slices.IndexFunc(left, func(k SigningKey) bool { return k.Algorithm == algorithm })
+				if at < 0 {
 					return SigningKey{}, errNeedKey{algorithm}
 				}
-				k := left[0]
-				left = left[1:]
+				k := left[at]
+				left = slices.Delete(left, at, at+1)
 				return k, nil
 			},
 		}
 		if err := first(t); err != nil {
 			return err
 		}
-		return t.run(ctx, s.policy().Algorithm)
+		return t.run(ctx, s.algorithms())
 	})
 	if err != nil {
 		return nil, err

@@ -9,14 +9,16 @@ import (
 // keyTurn moves signing keys on, inside a transaction: next → current → retiring → gone. It is idempotent: where
 // nothing is due it writes nothing.
 //
-// One key is current and one next. When the policy changes the algorithm, a next key of the new one is published and
-// takes over a key set's lifetime later; until then the old current key goes on.
+// Of each algorithm that a policy asks for, one key is current and one next. When a policy asks for a new one, a next key of
+// it is published and takes over a key set's lifetime later; until then the current keys there are go on. A current key that
+// no policy asks for any more retires once every algorithm has its own.
 type keyTurn struct {
 	tx       Tx
 	keys     []SigningKey
 	fresh    func(algorithm string) (SigningKey, error)
 	lifetime time.Duration // of a published key set in a verifier's cache
 	every    time.Duration // rotate a current key of this age; 0 for never
+	wanted   []string      // algorithms
 	changed  bool
 }
 
@@ -24,19 +26,32 @@ type keyTurn struct {
 // set in memory have noticed.
 const retiringFor = maxAccessTTL + 2*keyTick + revocationMargin
 
-func (t *keyTurn) run(ctx context.Context, algorithm string) (err error) {
+func (t *keyTurn) run(ctx context.Context, algorithms []string) (err error) {
+	t.wanted = algorithms
 	if t.keys, err = t.tx.SigningKeys(ctx); err != nil {
 		return err
 	}
-	if err := t.dropDone(ctx, algorithm); err != nil {
+	if err := t.dropDone(ctx); err != nil {
 		return err
 	}
 	if t.find(KeyCurrent, "") == nil {
 		// Nothing signs, so nothing is lost by not waiting: the first start, or the current key was killed.
-		if err := t.promote(ctx, algorithm); err != nil {
+		for _, algorithm := range algorithms {
+			if err := t.promote(ctx, algorithm); err != nil {
+				return err
+			}
+		}
+	}
+	for _, algorithm := range algorithms {
+		if err := t.turn(ctx, algorithm); err != nil {
 			return err
 		}
 	}
+	return t.retireUnwanted(ctx)
+}
+
+// turn plans the next key of an algorithm, and lets it take over when its day has come.
+func (t *keyTurn) turn(ctx context.Context, algorithm string) error {
 	if err := t.plan(ctx, algorithm); err != nil {
 		return err
 	}
@@ -51,10 +66,10 @@ func (t *keyTurn) run(ctx context.Context, algorithm string) (err error) {
 }
 
 // dropDone removes keys whose last token has expired, and next keys of an algorithm nobody wants any more.
-func (t *keyTurn) dropDone(ctx context.Context, algorithm string) error {
+func (t *keyTurn) dropDone(ctx context.Context) error {
 	for _, k := range slices.Clone(t.keys) {
 		done := k.State == KeyRetiring && !t.tx.Now().Before(k.GoneAt)
-		unwanted := k.State == KeyNext && k.Algorithm != algorithm
+		unwanted := k.State == KeyNext && !slices.Contains(t.wanted, k.Algorithm)
 		if !done && !unwanted {
 			continue
 		}
@@ -91,16 +106,34 @@ func (t *keyTurn) ripe(next SigningKey) time.Time {
 	return later(t.tx.Now(), next.CreatedAt.Add(t.lifetime))
 }
 
-// promote lets the next key sign from now on, or a fresh one when there is none, and retires whatever signed before.
-func (t *keyTurn) promote(ctx context.Context, algorithm string) error {
+// retireUnwanted retires the current keys of algorithms nobody asks for, unless one must go on for another.
+func (t *keyTurn) retireUnwanted(ctx context.Context) error {
+	for _, algorithm := range t.wanted {
+		if t.find(KeyCurrent, algorithm) == nil {
+			return nil
+		}
+	}
+	return t.retire(ctx, func(k SigningKey) bool { return !slices.Contains(t.wanted, k.Algorithm) })
+}
+
+func (t *keyTurn) retire(ctx context.Context, which func(SigningKey) bool) error {
 	for _, k := range slices.Clone(t.keys) {
-		if k.State != KeyCurrent {
+		if k.State != KeyCurrent || !which(k) {
 			continue
 		}
 		k.State, k.GoneAt = KeyRetiring, t.tx.Now().Add(retiringFor)
 		if err := t.update(ctx, k); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// promote lets the next key of an algorithm sign from now on, or a fresh one when there is none, and retires the one that
+// signed before.
+func (t *keyTurn) promote(ctx context.Context, algorithm string) error {
+	if err := t.retire(ctx, func(k SigningKey) bool { return k.Algorithm == algorithm }); err != nil {
+		return err
 	}
 	next := t.find(KeyNext, algorithm)
 	if next == nil {

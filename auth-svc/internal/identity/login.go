@@ -179,6 +179,7 @@ type entering struct {
 	user    User
 	session Session
 	rights  Rights
+	extra   map[string]string // claims besides those of every token
 	live    [secretBytes]byte
 	now     time.Time
 	ended   int // sessions that had to make room
@@ -186,8 +187,8 @@ type entering struct {
 
 // openSession adds a session for u, whose row the transaction has locked, and ends what is over the cap.
 func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client, proof Proof) (entering, error) {
-	e := entering{policy: s.policy(), user: u, live: newSecret(), now: tx.Now()}
-	created, ended, err := e.policy.makeRoom(ctx, tx, u.ID)
+	e := entering{policy: s.policyNamed(client.Policy), user: u, live: newSecret(), now: tx.Now()}
+	created, ended, err := e.policy.makeRoom(ctx, tx, u.ID, client.Policy)
 	if err != nil {
 		return e, err
 	}
@@ -196,8 +197,9 @@ func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client,
 		ID: s.opts.NewID(), UserID: u.ID, DeviceName: client.DeviceName, UserAgent: client.UserAgent,
 		Address: client.Address, CreatedAt: created, RefreshUntil: e.policy.refreshUntil(created, created),
 		AccessUntil: accessUntil(e.policy, created), Generation: 1, SecretHash: hashSecret(e.live),
-		ProvedAt: e.now, Proof: proof,
+		Policy: client.Policy, ProvedAt: e.now, Proof: proof,
 	}
+	e.extra = client.claims(u, e.session)
 	if err := tx.InsertSession(ctx, e.session); err != nil {
 		return e, fmt.Errorf("insert session: %w", err)
 	}
@@ -206,8 +208,9 @@ func (s *Service) openSession(ctx context.Context, tx Tx, u User, client Client,
 }
 
 // makeRoom ends the oldest sessions until one more fits, and returns the time the new one begins: now, or just after
-// the newest there is, so that oldest and newest stay true when the clock is set back.
-func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (created time.Time, ended int, err error) {
+// the newest there is, so that oldest and newest stay true when the clock is set back. A policy's cap is about the sessions
+// that follow it; the largest there can be is about all of a person's.
+func (p Policy) makeRoom(ctx context.Context, tx Tx, userID, name string) (created time.Time, ended int, err error) {
 	live, err := tx.SessionsOf(ctx, userID, Cursor{}, maxSessions+1)
 	if err != nil {
 		return created, 0, fmt.Errorf("count sessions: %w", err)
@@ -216,13 +219,10 @@ func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (created tim
 	if len(live) > 0 {
 		created = later(created, live[0].CreatedAt.Add(time.Microsecond))
 	}
-	if len(live) < p.MaxSessions {
-		return created, 0, nil
-	}
-	if p.RefuseAtCap {
+	over := p.over(live, name)
+	if len(over) > 0 && p.RefuseAtCap {
 		return created, 0, errAtCap
 	}
-	over := live[p.MaxSessions-1:]
 	for _, old := range over {
 		if _, err := endSession(ctx, tx, old.ID); err != nil {
 			return created, 0, err
@@ -231,7 +231,23 @@ func (p Policy) makeRoom(ctx context.Context, tx Tx, userID string) (created tim
 	return created, len(over), nil
 }
 
+// over are the sessions, of those that live, newest first, that have to go for one more under the policy of this name.
+func (p Policy) over(live []Session, name string) (over []Session) {
+	kept, same := 0, 0
+	for _, s := range live {
+		if s.Policy == name {
+			same++
+		}
+		if (s.Policy == name && same >= p.MaxSessions) || kept == maxSessions-1 {
+			over = append(over, s)
+			continue
+		}
+		kept++
+	}
+	return over
+}
+
 func (s *Service) entered(e entering) (Entry, error) {
-	tokens, err := s.issue(e.policy, e.session, e.rights, e.live, e.now)
+	tokens, err := s.issue(e.policy, e.session, e.rights, e.live, e.now, e.extra)
 	return Entry{User: e.user, Tokens: tokens}, err
 }

@@ -104,7 +104,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 	if err != nil {
 		return err
 	}
-	if bad := s.checkPassword("new_password", next, confirmed); len(bad) > 0 {
+	if bad := s.checkPassword(s.policyNamed(client.Policy), "new_password", next, confirmed); len(bad) > 0 {
 		return fault.Validation(bad...)
 	}
 	fresh, err := s.hash(ctx, next)

@@ -69,8 +69,8 @@ func (p Policy) tooLongPassword(field string) fault.Field {
 }
 
 // checkPassword is the policy's word, and that of the guessers' lists.
-func (s *Service) checkPassword(field string, password secret.String, u User) []fault.Field {
-	if bad := s.policy().checkPassword(field, password, u); len(bad) > 0 {
+func (s *Service) checkPassword(policy Policy, field string, password secret.String, u User) []fault.Field {
+	if bad := policy.checkPassword(field, password, u); len(bad) > 0 {
 		return bad
 	}
 	return s.checkCommon(field, normalPassword(password.Reveal()))

@@ -96,8 +96,8 @@ type Roles interface {
 
 // Sessions keeps one row for each live session.
 type Sessions interface {
-	// SessionForRefresh finds a session with its owner's rights, and how many live sessions of that owner are newer,
-	// in one reading; it locks the session's row. It returns fault.NotFound.
+	// SessionForRefresh finds a session with its owner's rights, and how many newer live sessions that owner has under
+	// the same policy, in one reading; it locks the session's row. It returns fault.NotFound.
 	SessionForRefresh(ctx context.Context, id string) (s Session, r Rights, newer int, err error)
 	// InsertSession adds a session.
 	InsertSession(ctx context.Context, s Session) error
@@ -245,4 +245,5 @@ type Claims struct {
 	ProvedAt    time.Time
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
+	Extra       map[string]string // claims of another contract; Sign fails when one has a name of ours
 }

@@ -114,7 +114,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, next secret.String, 
 	if err != nil {
 		return err
 	}
-	if bad := s.checkPassword("new_password", next, u); len(bad) > 0 {
+	if bad := s.checkPassword(s.policyNamed(client.Policy), "new_password", next, u); len(bad) > 0 {
 		return fault.Validation(bad...)
 	}
 	fresh, err := s.hash(ctx, next)

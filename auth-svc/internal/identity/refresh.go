@@ -18,6 +18,13 @@ const contentionRetry = time.Second
 // Refresh trades a refresh token for its one successor and a fresh access token. Faults: InvalidRefreshToken; Conflict
 // with RetryAfter on contention; Unavailable when the store is not there. The last two spend nothing.
 func (s *Service) Refresh(ctx context.Context, token secret.String, client Client) (Tokens, error) {
+	return s.RefreshIf(ctx, token, client, nil)
+}
+
+// RefreshIf is Refresh for clients that show more than the token: a session that accept does not take is refused as
+// InvalidRefreshToken, and nothing is spent. A spent token ends its session whatever accept says. accept may run more than
+// once.
+func (s *Service) RefreshIf(ctx context.Context, token secret.String, client Client, accept func(Session) bool) (Tokens, error) {
 	presented, ok := openRefreshToken(s.opts.MAC, token.Reveal())
 	if !ok {
 		s.opts.Observer.Refresh("forged")
@@ -27,6 +34,7 @@ func (s *Service) Refresh(ctx context.Context, token secret.String, client Clien
 	if err != nil {
 		return Tokens{}, err
 	}
+	t.accept = accept
 	if err := s.store.InTx(ctx, func(tx Tx) error { return s.decide(ctx, tx, t) }); err != nil {
 		return Tokens{}, s.refreshFailed(ctx, t, err)
 	}
@@ -38,13 +46,13 @@ func (s *Service) Refresh(ctx context.Context, token secret.String, client Clien
 func (s *Service) refreshed(ctx context.Context, t *turn) (Tokens, error) {
 	switch t.verdict {
 	case rotated:
-		return s.issue(t.policy, t.session, t.rights, t.successor, t.now)
+		return s.issue(t.policy, t.session, t.rights, t.successor, t.now, t.extra)
 	case repeated:
 		successor, err := openSuccessor(t.presented, t.session.Sealed)
 		if err != nil {
 			return Tokens{}, err
 		}
-		return s.issue(t.policy, t.session, t.rights, successor, t.now)
+		return s.issue(t.policy, t.session, t.rights, successor, t.now, t.extra)
 	case reused:
 		s.opts.Log.WarnContext(ctx, "refresh token reused, session ended", "user_id", t.session.UserID,
 			"session_id", t.session.ID, "generation", t.presented.generation, "live_generation", t.session.Generation)
@@ -101,7 +109,8 @@ func (s *Service) decide(ctx context.Context, tx Tx, t *turn) error {
 // turn is one refresh. Everything that costs time is made before the transaction, which then reads one row and
 // writes one.
 type turn struct {
-	policy    Policy
+	policies  func(name string) Policy
+	accept    func(Session) bool // nil takes every session
 	presented refreshToken
 	hash      [32]byte // of the presented secret
 	client    Client
@@ -111,14 +120,16 @@ type turn struct {
 	sealed        []byte
 
 	verdict verdict
+	policy  Policy // of the session
 	session Session
 	rights  Rights
+	extra   map[string]string
 	now     time.Time
 }
 
 func (s *Service) newTurn(presented refreshToken, client Client) (*turn, error) {
 	t := &turn{
-		policy: s.policy(), presented: presented, hash: hashSecret(presented.secret),
+		policies: s.policyNamed, presented: presented, hash: hashSecret(presented.secret),
 		client: client.cleaned(), successor: newSecret(),
 	}
 	t.successorHash = hashSecret(t.successor)
@@ -138,11 +149,16 @@ func (t *turn) decide(ctx context.Context, tx Tx) error {
 	if err != nil {
 		return fmt.Errorf("read the session: %w", err)
 	}
-	t.session, t.rights = sess, rights
+	t.session, t.rights, t.policy = sess, rights, t.policies(sess.Policy)
 	switch t.verdict = t.judge(newer); t.verdict {
 	case rotated:
 		t.session = t.rotate()
+		if err := t.describe(ctx, tx); err != nil {
+			return err
+		}
 		return tx.RotateSession(ctx, t.session)
+	case repeated:
+		return t.describe(ctx, tx)
 	case reused:
 		return t.end(ctx, tx, "session.theft")
 	case evicted:
@@ -163,10 +179,28 @@ func (t *turn) judge(newer int) verdict {
 	case t.presented.generation == s.Generation-1 && sameHash(t.hash, s.PreviousHash) && t.inWindow():
 		v = repeated
 	}
-	if v != reused && newer >= t.policy.MaxSessions {
+	switch {
+	case v == reused:
+		return reused
+	case t.accept != nil && !t.accept(s):
+		return refused
+	case newer >= t.policy.MaxSessions:
 		return evicted
 	}
 	return v
+}
+
+// describe makes the claims that the client wants besides. Most want none, and cost no reading.
+func (t *turn) describe(ctx context.Context, tx Tx) error {
+	if t.client.Claims == nil {
+		return nil
+	}
+	u, err := tx.User(ctx, t.session.UserID)
+	if err != nil {
+		return fmt.Errorf("read the session's owner: %w", err)
+	}
+	t.extra = t.client.claims(u, t.session)
+	return nil
 }
 
 // inWindow measures from the rotation, which no repeat moves. A clock that was set back must not hold the window open,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type Options struct {
 	OTP      OTP          // makes codes of second factors; default: none, and then nobody can have one
 	Sealer   Sealer       // needed with an OTP: keeps their secrets
 	WebAuthn WebAuthn     // reads and judges passkeys; default: none, and then nobody can have one
+
+	// Policies finds the other policies a Client can name; default: there are none. Algorithms are those they may sign with.
+	Policies   func(name string) (Policy, bool)
+	Algorithms func() []string
 
 	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
 
@@ -57,6 +62,12 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	}
 	if _, ok := parseID(opts.NewID()); !ok {
 		return nil, errors.New("NewID does not make UUIDs in lower case")
+	}
+	if opts.Policies == nil {
+		opts.Policies = func(string) (Policy, bool) { return Policy{}, false }
+	}
+	if opts.Algorithms == nil {
+		opts.Algorithms = func() []string { return nil }
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -138,6 +149,28 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 func (s *Service) policy() Policy { return s.opts.Policy().withDefaults() }
+
+// policyNamed is the policy that sessions of this name follow. One that is not configured any more leaves its sessions to the
+// policy of everybody.
+func (s *Service) policyNamed(name string) Policy {
+	if name != "" {
+		if p, ok := s.opts.Policies(name); ok {
+			return p.withDefaults()
+		}
+	}
+	return s.policy()
+}
+
+// algorithms are all that access tokens are signed with, the one of everybody's policy first.
+func (s *Service) algorithms() []string {
+	all := []string{s.policy().Algorithm}
+	for _, a := range s.opts.Algorithms() {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
 
 // change runs a transaction that may append to the log, and wakes whoever follows it. They are woken after a failure
 // too: a lost answer may hide a commit.

@@ -20,6 +20,8 @@ type Session struct {
 	RefreshUntil time.Time // the live refresh token, and so the session, ends here
 	AccessUntil  time.Time // no access token of this session outlives this
 
+	Policy string // name of the SessionPolicy the session follows; empty for the one of everybody
+
 	ProvedAt time.Time // when the owner last showed to be the person
 	Proof    Proof     // and how
 
@@ -37,6 +39,13 @@ type Client struct {
 	Address    netip.Addr
 	UserAgent  string
 	DeviceName string // what the person calls it; may be empty
+
+	// Policy names the SessionPolicy that a session opened by this client follows for life, and that a password chosen
+	// here must suit. Empty is the one of everybody.
+	Policy string
+	// Claims adds to the access token what clients of another contract expect in it; nil adds nothing. It must not name
+	// what the token says already. It may be called more than once.
+	Claims func(u User, s Session) map[string]string
 }
 
 // Tokens is what a client carries away.

@@ -26,7 +26,7 @@ var errBootstrapToken = fault.New(fault.Forbidden, "the bootstrap token is not v
 func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	u := User{Status: Active, Roles: []string{RoleGuest}}
 	bad := u.fill(in)
-	bad = append(bad, s.checkPassword("password", in.Password, u)...)
+	bad = append(bad, s.checkPassword(s.policyNamed(in.Client.Policy), "password", in.Password, u)...)
 	if len(bad) > 0 {
 		return Entry{}, fault.Validation(bad...)
 	}

@@ -128,7 +128,7 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 		}
 		confirmed = &u
 	}
-	e := entering{policy: s.policy(), live: newSecret()}
+	e := entering{live: newSecret()}
 	var refusal error // committed: the failure counts
 	err := s.change(ctx, func(tx Tx) (err error) {
 		refusal, e.now = nil, tx.Now()
@@ -160,7 +160,7 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 		return Tokens{}, err
 	}
 	s.post.wake()
-	return s.issue(e.policy, e.session, e.rights, e.live, e.now)
+	return s.issue(e.policy, e.session, e.rights, e.live, e.now, nil)
 }
 
 // prove judges what was shown. wrong is a refusal whose count must be committed.
@@ -188,6 +188,7 @@ func (s *Service) reissue(ctx context.Context, tx Tx, e *entering, sessionID str
 	if e.session, e.rights, _, err = tx.SessionForRefresh(ctx, sessionID); err != nil {
 		return err
 	}
+	e.policy = s.policyNamed(e.session.Policy)
 	if e.policy.expired(e.session, e.now) {
 		return errSessionEnded
 	}

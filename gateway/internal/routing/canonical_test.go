@@ -105,8 +105,12 @@ func TestRewrite_Apply(t *testing.T) {
 		{prefix("/"), "/foo", "/foo/bar", "/bar", "/foo"},
 		{prefix("/"), "/foo", "/foo/", "/", "/foo"},
 		{prefix("/"), "/foo", "/foo", "/", "/foo"},
-		{prefix("/dialects/medods"), "/", "/auth/login", "/dialects/medods/auth/login", ""},
-		{prefix("/dialects/medods"), "/", "/", "/dialects/medods/", ""},
+		{prefix("/dialects/medods"), "/", "/auth/login", "/dialects/medods/auth/login", "/"},
+		{prefix("/dialects/medods"), "/", "/", "/dialects/medods/", "/"},
+		{prefix("/in/auth"), "/auth", "/auth/login", "/in/auth/login", "/"},
+		{prefix("/in/auth"), "/out/auth", "/out/auth/login", "/in/auth/login", "/out"},
+		{prefix("/xauth"), "/auth", "/auth/login", "/xauth/login", "/auth"},
+		{prefix("/foo"), "/foo", "/foo/bar", "/foo/bar", ""},
 	} {
 		upstream, outside := c.rewrite.Apply(routing.Decision{Prefix: c.claimed}, c.path)
 		if upstream != c.upstream || outside != c.outside {

@@ -16,10 +16,11 @@ import (
 // back also when something is: of a refused Route they are what answers 503.
 func (c *compiler) compileRoute(r *v1alpha1.Route, f *finding) []stake {
 	var stakes []stake
+	refusal := compileRefusal(r.Spec.Refusals, f)
 	for i := range r.Spec.Rules {
 		spec, at := &r.Spec.Rules[i], fmt.Sprintf("spec.rules[%d]", i)
 		rule := c.compileRule(spec, at, f)
-		rule.Route, rule.Generation = r.Name, r.Generation
+		rule.Route, rule.Generation, rule.Refusal = r.Name, r.Generation, refusal
 		if rule.Name = string(spec.Name); rule.Name == "" {
 			rule.Name = strconv.Itoa(i)
 		}

@@ -10,8 +10,8 @@ type Rewrite struct {
 	Prefix        string // "/v1", or "/" to drop the claimed part
 }
 
-// Apply returns the path for the upstream, and the outside prefix that was replaced (for X-Forwarded-Prefix, no slash at
-// its end), which is empty when the upstream sees the path as the client does.
+// Apply returns the path for the upstream, and for X-Forwarded-Prefix the outside prefix that was replaced, without what both
+// end in: what a client reaches at /a/x and the service has at /b/x is below /a outside, whichever x the rule is about. It is "/" when only the upstream has a prefix, and empty when the upstream sees the path as the client does.
 func (w Rewrite) Apply(d Decision, path string) (upstream, outside string) {
 	switch {
 	case w.FullPath != "":
@@ -25,5 +25,19 @@ func (w Rewrite) Apply(d Decision, path string) (upstream, outside string) {
 	if upstream == "" {
 		upstream = "/"
 	}
-	return upstream, outside
+	return upstream, differing(outside, strings.TrimSuffix(w.Prefix, "/"))
+}
+
+// differing is the outside prefix without the segments at its end that the inside one ends in as well.
+func differing(outside, inside string) string {
+	if outside == inside {
+		return ""
+	}
+	for outside != "" && outside[strings.LastIndexByte(outside, '/'):] == inside[max(0, strings.LastIndexByte(inside, '/')):] {
+		outside, inside = outside[:strings.LastIndexByte(outside, '/')], inside[:strings.LastIndexByte(inside, '/')]
+	}
+	if outside == "" {
+		return "/"
+	}
+	return outside
 }

@@ -27,6 +27,9 @@ type Rule struct {
 	Timeouts     Timeouts
 	Backends     []Backend // weights above 0 only, see Target
 
+	// Refusal is how the gateway's own refusals look here; nil is problem documents.
+	Refusal *Refusal
+
 	// Refused is why this rule must answer 503 instead of being served, in one sentence for the log; empty means serve.
 	Refused string
 }

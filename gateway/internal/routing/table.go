@@ -53,6 +53,15 @@ func (t *Table) Match(r *Request) Decision {
 	return Decision{Outcome: NotFound}
 }
 
+// Nearest returns the rule that claims this host and path before any other, whatever else it asks for, or nil: how a request
+// that matches nothing is refused is what its Route says. The path may be one that no request can have.
+func (t *Table) Nearest(host, path string) *Rule {
+	for c := range t.candidates(&Request{Host: host, Path: path}) {
+		return c.rule
+	}
+	return nil
+}
+
 // claimed is the part of the path the match is about.
 func (c *claim) claimed(path string) string {
 	if c.path.kind == pathPrefix {

@@ -93,6 +93,14 @@ type AuthConfigSpec struct {
 	// +kubebuilder:default={name: "default"}
 	SessionPolicyRef LocalRef `json:"sessionPolicyRef,omitempty"`
 
+	// Dialects are contracts of other systems that are spoken too, so that their clients can stay as they are. Each answers at
+	// /compat/<name>/ of the public listener; Routes bring clients there. Without any, none is spoken.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Dialects []Dialect `json:"dialects,omitempty"`
+
 	// +kubebuilder:default={}
 	Drain Drain `json:"drain,omitempty"`
 
@@ -103,6 +111,31 @@ type AuthConfigSpec struct {
 	// +optional
 	StateDir FilePath `json:"stateDir,omitempty"`
 }
+
+// Dialect is one contract of another system.
+type Dialect struct {
+	// Name of the contract.
+	// +required
+	Name DialectName `json:"name"`
+
+	// SessionPolicyRef names the SessionPolicy that sessions opened in this dialect follow for life: how long tokens live, what
+	// signs them, how many sessions there are, what a password must be. Lockout and cookies are those of sessionPolicyRef.
+	// +kubebuilder:default={name: "default"}
+	SessionPolicyRef LocalRef `json:"sessionPolicyRef,omitempty"`
+}
+
+// DialectName is a contract the auth service can speak.
+// +kubebuilder:validation:Enum=rest-auth-files;medods;user-management;trackit;siteworks
+type DialectName string
+
+// The dialects.
+const (
+	DialectRestAuthFiles  DialectName = "rest-auth-files"
+	DialectMedods         DialectName = "medods"
+	DialectUserManagement DialectName = "user-management"
+	DialectTrackit        DialectName = "trackit"
+	DialectSiteworks      DialectName = "siteworks"
+)
 
 // Passkeys belong to a domain: browsers offer them on its pages and on those of the domains below it.
 type Passkeys struct {

@@ -43,6 +43,29 @@ type RouteSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Rules []RouteRule `json:"rules"`
+
+	// Refusals is how the gateway's own refusals look on this route, for clients of another contract. Without it they are
+	// problem documents (RFC 9457). What services answer passes as it is.
+	// +optional
+	Refusals *RouteRefusals `json:"refusals,omitempty"`
+}
+
+// RouteRefusals is a template. In it {code}, {title}, {detail}, {status} and {request_id} stand for the refusal's own: {status}
+// is a number, the others are text to be put between quotation marks.
+// +kubebuilder:validation:XValidation:rule="!self.body.replace('{code}', '0').replace('{title}', '0').replace('{detail}', '0').replace('{status}', '0').replace('{request_id}', '0').matches('[{][a-z_]+[}]')",message="body may have {code}, {title}, {detail}, {status} and {request_id}, and no other placeholder"
+type RouteRefusals struct {
+	// ContentType of the answer.
+	// +kubebuilder:default="application/json"
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^application/([a-z0-9.-]+\+)?json(; charset=utf-8)?$`
+	ContentType string `json:"contentType,omitempty"`
+
+	// Body is a JSON object with placeholders, such as {"error": "{detail}"}.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^\s*\{`
+	Body string `json:"body"`
 }
 
 // Hostname is a DNS name, lower case, whose first label may be *.

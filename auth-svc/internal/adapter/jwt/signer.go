@@ -9,6 +9,7 @@ package jwt
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,6 +86,35 @@ type claims struct {
 	AuthTime *golangjwt.NumericDate `json:"auth_time,omitempty"` // these three as RFC 9068 has them, of sessions only
 	Methods  []string               `json:"amr,omitempty"`
 	Level    string                 `json:"acr,omitempty"`
+
+	extra map[string]string
+}
+
+// MarshalJSON adds the claims of another contract. None may say what ours say.
+func (c claims) MarshalJSON() ([]byte, error) {
+	type plain claims
+	raw, err := json.Marshal(plain(c))
+	if err != nil || len(c.extra) == 0 {
+		return raw, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return nil, err
+	}
+	for name, value := range c.extra {
+		if _, taken := all[name]; taken || reserved[name] {
+			return nil, fmt.Errorf("the claim %s is not free", name)
+		}
+		if all[name], err = json.Marshal(value); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(all)
+}
+
+// reserved are claims that verifiers act on, whether this token has them or not.
+var reserved = map[string]bool{
+	"sid": true, "api_key_id": true, "epoch_roles": true, "nbf": true, "auth_time": true, "amr": true, "acr": true, "cnf": true, "act": true,
 }
 
 func (s *Signer) claims(c identity.Claims) claims {
@@ -99,7 +129,7 @@ func (s *Signer) claims(c identity.Claims) claims {
 		},
 		SessionID: c.SessionID, APIKeyID: c.APIKeyID, Epoch: c.Epoch, EpochRoles: c.EpochRoles,
 		Roles: append([]string{}, c.Roles...), Permissions: permissions,
-		Methods: c.Proof.Methods(), Level: c.Proof.Level(),
+		Methods: c.Proof.Methods(), Level: c.Proof.Level(), extra: c.Extra,
 	}
 	if !c.ProvedAt.IsZero() {
 		all.AuthTime = golangjwt.NewNumericDate(c.ProvedAt.Truncate(time.Second))

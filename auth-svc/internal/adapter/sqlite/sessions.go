@@ -10,13 +10,13 @@ import (
 
 const sessionColumns = `
 	id, user_id, device_name, user_agent, address, created_at, refreshed_at, refresh_until, access_until,
-	generation, secret_hash, previous_hash, sealed, proved_at, proof`
+	generation, secret_hash, previous_hash, sealed, proved_at, proof, policy`
 
 func sessionDest(s *identity.Session) []any {
 	return []any{
 		&s.ID, &s.UserID, &s.DeviceName, &s.UserAgent, address{&s.Address}, moment{&s.CreatedAt}, moment{&s.RefreshedAt},
 		moment{&s.RefreshUntil}, moment{&s.AccessUntil}, &s.Generation, digest{&s.SecretHash}, digest{&s.PreviousHash}, &s.Sealed,
-		moment{&s.ProvedAt}, &s.Proof,
+		moment{&s.ProvedAt}, &s.Proof, &s.Policy,
 	}
 }
 
@@ -30,10 +30,10 @@ func (t *transaction) Session(ctx context.Context, id string) (identity.Session,
 
 const selectForRefresh = `
 	SELECT s.id, s.user_id, s.device_name, s.user_agent, s.address, s.created_at, s.refreshed_at, s.refresh_until,
-		s.access_until, s.generation, s.secret_hash, s.previous_hash, s.sealed, s.proved_at, s.proof,
+		s.access_until, s.generation, s.secret_hash, s.previous_hash, s.sealed, s.proved_at, s.proof, s.policy,
 		u.status, u.epoch, u.permissions, ` + roleGrants + `,
 		(SELECT count(*) FROM sessions n
-			WHERE n.user_id = s.user_id AND (n.created_at, n.id) > (s.created_at, s.id) AND n.refresh_until > ?1)
+			WHERE n.user_id = s.user_id AND n.policy = s.policy AND (n.created_at, n.id) > (s.created_at, s.id) AND n.refresh_until > ?1)
 	FROM sessions s JOIN users u ON u.id = s.user_id
 	WHERE s.id = ?2`
 
@@ -50,13 +50,13 @@ func (t *transaction) SessionForRefresh(ctx context.Context, id string) (s ident
 
 const insertSession = `
 	INSERT INTO sessions (id, user_id, device_name, user_agent, address, created_at, refreshed_at, refresh_until,
-		access_until, generation, secret_hash, previous_hash, sealed, sweep_at, proved_at, proof)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		access_until, generation, secret_hash, previous_hash, sealed, sweep_at, proved_at, proof, policy)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *transaction) InsertSession(ctx context.Context, s identity.Session) error {
 	_, err := t.tx.Exec(ctx, insertSession, s.ID, s.UserID, s.DeviceName, s.UserAgent, addressText(s.Address),
 		micros(s.CreatedAt), micros(s.RefreshedAt), micros(s.RefreshUntil), micros(s.AccessUntil), s.Generation,
-		s.SecretHash[:], s.PreviousHash[:], blob(s.Sealed), sweepAt(s.RefreshUntil), micros(s.ProvedAt), string(s.Proof))
+		s.SecretHash[:], s.PreviousHash[:], blob(s.Sealed), sweepAt(s.RefreshUntil), micros(s.ProvedAt), string(s.Proof), s.Policy)
 	if err != nil {
 		return fmt.Errorf("insert session: %w", err)
 	}

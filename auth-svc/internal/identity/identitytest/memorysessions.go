@@ -16,7 +16,7 @@ func (tx *memoryTx) SessionForRefresh(ctx context.Context, id string) (s identit
 	}
 	for _, o := range tx.sessions {
 		newerThan := o.CreatedAt.After(s.CreatedAt) || (o.CreatedAt.Equal(s.CreatedAt) && o.ID > s.ID)
-		if o.UserID == s.UserID && newerThan && tx.at.Before(o.RefreshUntil) {
+		if o.UserID == s.UserID && o.Policy == s.Policy && newerThan && tx.at.Before(o.RefreshUntil) {
 			newer++
 		}
 	}
@@ -37,7 +37,7 @@ func (tx *memoryTx) RotateSession(_ context.Context, s identity.Session) error {
 		return errMoved
 	}
 	s.UserID, s.CreatedAt, s.DeviceName, s.UserAgent = old.UserID, old.CreatedAt, old.DeviceName, old.UserAgent
-	s.ProvedAt, s.Proof = old.ProvedAt, old.Proof
+	s.ProvedAt, s.Proof, s.Policy = old.ProvedAt, old.Proof, old.Policy
 	return put(tx, tx.sessions, s.ID, s)
 }
 

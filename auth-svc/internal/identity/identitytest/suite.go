@@ -153,7 +153,7 @@ func (s *suite) session(userID string, life time.Duration) identity.Session {
 		sess = identity.Session{
 			ID: s.id(), UserID: userID, DeviceName: "laptop", UserAgent: "test/1", Address: netip.MustParseAddr("2001:db8::1"),
 			CreatedAt: tx.Now(), RefreshUntil: tx.Now().Add(life), AccessUntil: tx.Now().Add(time.Minute),
-			Generation: 1, SecretHash: [32]byte{1, 2, 3},
+			Generation: 1, SecretHash: [32]byte{1, 2, 3}, Policy: "phones",
 		}
 		return tx.InsertSession(ctx, sess)
 	})

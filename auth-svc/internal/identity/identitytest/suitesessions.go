@@ -128,8 +128,14 @@ func checkSessionLists(_ *testing.T, s *suite) {
 	newer(first, 2)
 	newer(expiring, 1)
 	newer(last, 0)
+	other := identity.Session{
+		ID: s.id(), UserID: ada.ID, CreatedAt: last.CreatedAt.Add(time.Second), RefreshUntil: last.RefreshUntil, AccessUntil: last.AccessUntil, Generation: 1,
+	}
+	s.write(func(ctx context.Context, tx identity.Tx) error { return tx.InsertSession(ctx, other) })
+	newer(first, 2) // sessions under another policy are not counted
+	newer(other, 0)
 	s.clock.Advance(time.Hour)
-	list(identity.Cursor{}, 10, last, first)
+	list(identity.Cursor{}, 10, other, last, first)
 	newer(first, 1)
 }
 

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -166,7 +167,35 @@ func (x *exchange) refuse(err error) {
 	default:
 		x.w.Header().Set("Connection", "close")
 	}
+	x.shape()
 	problem.Write(x.w, x.r, err)
+}
+
+// shape lets the refusal look as the Route says. A request that no rule has taken, or whose path could not even be read, is
+// refused as the Route nearest to what it asked for refuses.
+func (x *exchange) shape() {
+	rule := x.rule
+	if rule == nil && x.live != nil {
+		asked := x.path
+		if asked == "" {
+			asked = readablePart(sentPath(x.r))
+		}
+		rule = x.live.table.Nearest(x.r.Host, asked)
+	}
+	if rule != nil && rule.Refusal != nil {
+		web.SetShape(x.r.Context(), rule.Refusal.Shape)
+	}
+}
+
+// readablePart is a path up to the first segment that two programs could read differently.
+func readablePart(path string) string {
+	for i := range len(path) {
+		rest := path[i:]
+		if path[i] == '%' || path[i] == '\\' || strings.HasPrefix(rest, "//") || strings.HasPrefix(rest, "/.") {
+			return path[:strings.LastIndexByte(path[:i+1], '/')+1]
+		}
+	}
+	return path
 }
 
 const (
