@@ -36,9 +36,9 @@ type AuthConfigSpec struct {
 	Listeners AuthListeners `json:"listeners,omitempty"`
 
 	// Store is where people, sessions and the revocation log live. It can't change on a living object: the people would
-	// be left behind.
+	// be left behind. Where a PostgreSQL is reached, and how, can.
 	// +kubebuilder:default={sqlite: {path: "auth.db"}}
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
+	// +kubebuilder:validation:XValidation:rule="has(self.sqlite) == has(oldSelf.sqlite) && (!has(self.sqlite) || self.sqlite == oldSelf.sqlite)",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
 	Store Store `json:"store,omitempty"`
 
 	// KeyEncryption encrypts signing keys at rest: 32 bytes as hex or base64.
@@ -168,11 +168,15 @@ type AuthListeners struct {
 }
 
 // Store is exactly one kind of database.
-// +kubebuilder:validation:XValidation:rule="has(self.sqlite)",message="exactly one store is needed: sqlite"
+// +kubebuilder:validation:XValidation:rule="has(self.sqlite) != has(self.postgres)",message="exactly one store is needed: sqlite or postgres"
 type Store struct {
-	// SQLite is a database file on this machine.
+	// SQLite is a database file on this machine, for one replica.
 	// +optional
 	SQLite *SQLiteStore `json:"sqlite,omitempty"`
+
+	// Postgres is a PostgreSQL database, 14 or newer, for any number of replicas.
+	// +optional
+	Postgres *PostgresStore `json:"postgres,omitempty"`
 }
 
 // SQLiteStore is a database file.
@@ -181,6 +185,47 @@ type SQLiteStore struct {
 	// +required
 	Path FilePath `json:"path"`
 }
+
+// PostgresStore is a schema in a PostgreSQL database. The auth service uses the schema "auth", the files service "files", so
+// both may share a database.
+type PostgresStore struct {
+	// DSN is where the address is: postgres://user:password@host:5432/database?sslmode=verify-full. Several hosts, divided
+	// by commas, are tried for the one that takes writes. A pooler in between must pool sessions, not transactions.
+	// +required
+	DSN SecretRef `json:"dsn"`
+
+	// MaxConnections of each replica. Replicas times this, and three more for each, must stay below the server's own
+	// max_connections.
+	// +kubebuilder:default=16
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=500
+	MaxConnections int32 `json:"maxConnections,omitempty"`
+
+	// StatementTimeout bounds each statement; twice of it bounds a transaction.
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('60s')",message="between 100ms and 60s"
+	StatementTimeout Duration `json:"statementTimeout,omitempty"`
+
+	// AcquireTimeout bounds the wait for a free connection; then the answer is 503 OVERLOADED.
+	// +kubebuilder:default="2s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10ms') && duration(self) <= duration('30s')",message="between 10ms and 30s"
+	AcquireTimeout Duration `json:"acquireTimeout,omitempty"`
+
+	// Migrate says when the schema is brought up to date: OnStart, or only by the service's migrate Command. Then a start
+	// on a schema that is behind is refused.
+	// +kubebuilder:default=OnStart
+	Migrate MigrateMode `json:"migrate,omitempty"`
+}
+
+// MigrateMode says when a schema is brought up to date.
+// +kubebuilder:validation:Enum=OnStart;Command
+type MigrateMode string
+
+// The migrate modes.
+const (
+	MigrateOnStart MigrateMode = "OnStart"
+	MigrateCommand MigrateMode = "Command"
+)
 
 // Bootstrap says where the first start leaves the first admin's credentials.
 type Bootstrap struct {

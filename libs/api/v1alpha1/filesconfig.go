@@ -37,7 +37,7 @@ type FilesConfigSpec struct {
 
 	// Store is the catalogue. It can't change on a living object: the blobs' names are only known there.
 	// +kubebuilder:default={sqlite: {path: "files.db"}}
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
+	// +kubebuilder:validation:XValidation:rule="has(self.sqlite) == has(oldSelf.sqlite) && (!has(self.sqlite) || self.sqlite == oldSelf.sqlite)",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
 	Store Store `json:"store,omitempty"`
 
 	// Blobs is where the bytes are. It can't change on a living object: every file would be missing.
