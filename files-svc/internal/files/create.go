@@ -136,6 +136,9 @@ func (u *upload) store(ctx context.Context, content io.Reader) (err error) {
 func (u *upload) firstVersion(f File) File {
 	f.CreatedAt = u.s.now() // when it came into being, however long its content took
 	f.UpdatedAt = f.CreatedAt
+	if !u.born.IsZero() {
+		f.CreatedAt = u.born
+	}
 	return u.newContent(f, f.CreatedAt)
 }
 
@@ -156,7 +159,7 @@ func (u *upload) addVersion(ctx context.Context, tx Tx, o *Owner, f File, kind E
 	}
 	o.Bytes += f.Size
 	o.Versions++
-	return tx.AppendEvent(ctx, Event{Kind: kind, Owner: f.Owner, File: f.ID, Version: f.Version, At: f.ContentAt})
+	return tx.AppendEvent(ctx, Event{Kind: kind, Owner: f.Owner, File: f.ID, Version: f.Version, At: f.UpdatedAt})
 }
 
 // measure tells the meter how an upload ended.

@@ -23,9 +23,13 @@ func (s *Service) EraseOwner(ctx context.Context, owner OwnerID) error {
 			return fmt.Errorf("erase owner: %w", err)
 		}
 		if removed == 0 {
-			return nil
+			break
 		}
 	}
+	if err := s.forgetImports(ctx, owner); err != nil {
+		return fmt.Errorf("erase owner: %w", err)
+	}
+	return nil
 }
 
 // closeAccount is the fence of an erasure.

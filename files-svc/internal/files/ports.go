@@ -28,6 +28,7 @@ type Tx interface {
 	UploadWriter
 	LinkWriter
 	ReceiptWriter
+	ImportWriter
 	Outbox
 }
 
@@ -43,6 +44,7 @@ type ReadTx interface {
 	UploadReader
 	LinkReader
 	ReceiptReader
+	ImportReader
 	EventReader
 }
 
@@ -146,6 +148,20 @@ type LinkWriter interface {
 	DeleteLinks(ctx context.Context, file FileID) error
 	// TrimLinks removes at most limit links that have expired until a moment, and returns how many.
 	TrimLinks(ctx context.Context, until time.Time, limit int) (int64, error)
+}
+
+// ImportReader knows the files of other systems that have come in.
+type ImportReader interface {
+	// Imported finds what has become of a file of another system. It returns fault.NotFound when it has not come in.
+	Imported(ctx context.Context, source, foreignID string) (Imported, error)
+}
+
+// ImportWriter remembers them.
+type ImportWriter interface {
+	// InsertImported remembers one. It returns fault.Conflict when the pair of source and id is known.
+	InsertImported(ctx context.Context, i Imported) error
+	// ForgetImported forgets at most limit files of an owner, and returns how many.
+	ForgetImported(ctx context.Context, owner OwnerID, limit int) (int64, error)
 }
 
 // ReceiptReader finds receipts, live or not.
@@ -276,7 +292,7 @@ type Meter interface {
 	// "quota", "digest", "precondition", "repeated" (another process had answered it), "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
 	Uploaded(result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
-	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "event".
+	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "import" (of somebody erased), "event".
 	Reaped(step string, n int)
 	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
 	PassEnded(took time.Duration, err error)

@@ -29,13 +29,14 @@ const cleanUpTime = 10 * time.Second
 type upload struct {
 	s        *Service
 	owner    OwnerID
-	action   string   // the right it needs, asked again in the commit
-	declared int64    // size, or UnknownSize
-	expected *Digest  // or nil
-	frees    int64    // bytes the commit will free: they need no reservation
-	writer   *writer  // whose epoch stands for it
-	id       BlobID   // set by begin
-	sink     BlobSink // set by begin
+	action   string    // the right it needs, asked again in the commit
+	declared int64     // size, or UnknownSize
+	expected *Digest   // or nil
+	born     time.Time // when a file that was elsewhere before was made there; else zero
+	frees    int64     // bytes the commit will free: they need no reservation
+	writer   *writer   // whose epoch stands for it
+	id       BlobID    // set by begin
+	sink     BlobSink  // set by begin
 	hash     hash.Hash
 	size     int64 // received so far
 	digest   Digest

@@ -34,6 +34,7 @@ func TestPlans(t *testing.T) {
 		selectLinkByHash: "links", selectLinks: "links_of_file", trimLinks: "links_expiring", selectOwnerEvents: "events_of_owner",
 		selectFresh: "webhook_deliveries_due", selectDue: "webhook_deliveries_due", selectPending: "PRIMARY KEY", selectParked: "webhook_deliveries_parked",
 		selectBacklog: "webhook_deliveries_due", selectGivenUp: "webhook_deliveries_parked", trimParked: "webhook_deliveries_parked",
+		selectImported: "PRIMARY KEY", forgetImported: "imported_files_of_owner",
 		selectReceipt: "PRIMARY KEY", keepReceipts: "receipts_of_owner", trimReceipts: "receipts_by_age",
 	}
 	for sort, index := range map[files.Sort]string{

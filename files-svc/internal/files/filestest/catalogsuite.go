@@ -48,6 +48,7 @@ func RunCatalog(t *testing.T, open func(t *testing.T) files.Catalog) {
 		"links":                                   checkLinkRows,
 		"the range of events":                     checkEventRange,
 		"receipts":                                checkReceipts,
+		"imports":                                 checkImportRows,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, catalogTest{open(t)}) })
 	}

@@ -29,6 +29,7 @@ func NewCatalog() *Catalog {
 		files: map[files.FileID]files.File{}, versions: map[files.FileID][]files.Version{}, blobs: map[files.BlobID]files.Blob{},
 		owners: map[files.OwnerID]files.Owner{}, epochs: map[files.EpochID]files.Epoch{},
 		uploads: map[files.UploadID]files.Upload{}, links: map[files.LinkID]files.Link{},
+		imported: map[foreignKey]files.Imported{},
 		receipts: map[receiptKey]files.Receipt{}, webhooks: map[string]webhook.State{}, deliveries: map[deliveryKey]webhook.Delivery{},
 	}}
 }

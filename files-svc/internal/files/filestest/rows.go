@@ -23,6 +23,7 @@ type state struct {
 	uploads    map[files.UploadID]files.Upload
 	links      map[files.LinkID]files.Link
 	receipts   map[receiptKey]files.Receipt
+	imported   map[foreignKey]files.Imported
 	webhooks   map[string]webhook.State
 	deliveries map[deliveryKey]webhook.Delivery
 	events     []files.Event
@@ -40,6 +41,7 @@ func (s *state) clone() *state {
 	next.files, next.versions, next.blobs = maps.Clone(s.files), maps.Clone(s.versions), maps.Clone(s.blobs)
 	next.owners, next.epochs, next.events = maps.Clone(s.owners), maps.Clone(s.epochs), slices.Clip(s.events)
 	next.uploads, next.links = maps.Clone(s.uploads), maps.Clone(s.links)
+	next.imported = maps.Clone(s.imported)
 	next.receipts, next.webhooks, next.deliveries = maps.Clone(s.receipts), maps.Clone(s.webhooks), maps.Clone(s.deliveries)
 	return &next
 }

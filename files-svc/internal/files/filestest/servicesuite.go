@@ -55,6 +55,9 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"a thousand requests under a key make one file":   checkOnceRace,
 		"two processes make one file under a key":         checkOnceTwoProcesses,
 		"a request that failed may be repeated":           checkOnceAfterFailure,
+		"a file of another system comes in once":          checkImport,
+		"an import is held to the rules":                  checkImportRefusals,
+		"of many imports of one file one makes it":        checkImportRace,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, newBench(t, open(t))) })
 	}
