@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -194,4 +196,28 @@ func TestTus_Concatenation(t *testing.T) {
 	if u := p.get("/v1/files/usage"); !strings.HasPrefix(string(u.body), `{"bytes":150000,"files":1,`) {
 		t.Errorf("usage is %s", u.body)
 	}
+}
+
+// A part whose bytes have changed on the disk since they were acknowledged must not become a file with a digest of its own.
+func TestTus_DamagedPartsAreNotJoined(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	content := randomBytes(100_000)
+	part := func() string {
+		at := p.newTus(int64(len(content)), "Upload-Concat", "partial")
+		p.tus("PATCH", at, content, "Upload-Offset", "0").is(t, "part", 204)
+		return at
+	}
+	one, two := part(), part()
+	bad := bytes.Clone(content)
+	bad[70_000] ^= 1
+	if err := os.WriteFile(filepath.Join(w.dir, "blobs", "uploads", filepath.Base(two)), bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.tus("POST", "/v1/uploads", nil, "Upload-Concat", "final;"+one+" "+two).refused(t, "damaged part", 410, "NOT_FOUND")
+	if u := p.get("/v1/files/usage"); !strings.HasPrefix(string(u.body), `{"bytes":0,"files":0,`) {
+		t.Errorf("usage is %s", u.body)
+	}
+	p.tus("HEAD", two, nil).is(t, "the damaged part", 404)
+	p.tus("POST", "/v1/uploads", nil, "Upload-Concat", "final;"+one+" "+part()).at(t, 201)
 }

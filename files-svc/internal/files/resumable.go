@@ -149,6 +149,7 @@ var (
 	errTakenOver = fault.New(fault.Conflict, "a later request has taken over this upload")
 	errBusy      = fault.Retry(fault.Unavailable, "another request works on this upload", time.Second)
 	errExpired   = fault.New(fault.Gone, "the upload has expired")
+	errDamaged   = fault.New(fault.Gone, "the bytes of a part have been damaged in the store: send that part again")
 )
 
 func errNoUpload() error { return fault.New(fault.NotFound, "no such upload") }

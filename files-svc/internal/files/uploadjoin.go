@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -129,7 +130,7 @@ func (s *Service) join(ctx context.Context, up *Upload, parts []Upload) error {
 	defer buf.release()
 	for _, p := range parts {
 		if err := a.joinPart(ctx, p, buf); err != nil {
-			return err
+			return fmt.Errorf("join part: %w", err)
 		}
 	}
 	if _, ok := a.hash.(encoding.BinaryMarshaler); !ok || a.fresh != up.Length {
@@ -140,7 +141,14 @@ func (s *Service) join(ctx context.Context, up *Upload, parts []Upload) error {
 	return err
 }
 
+// joinPart copies one part. Its bytes must still be those that were acknowledged: the digest of the whole is made of what
+// is read here, so a bit that the disk has changed since would be vouched for ever after.
 func (a *appending) joinPart(ctx context.Context, p Upload, buf *buffer) error {
+	announced, err := resumeHash(p.Hash)
+	if err != nil {
+		return err
+	}
+	read := sha256.New()
 	src, err := a.s.blobs.OpenPartial(ctx, p.ID, p.Offset)
 	if err != nil {
 		return a.s.lostPartial(ctx, p, err)
@@ -156,6 +164,7 @@ func (a *appending) joinPart(ctx context.Context, p Upload, buf *buffer) error {
 			return fmt.Errorf("read part: %w", err)
 		}
 		a.hash.Write(piece)
+		read.Write(piece)
 		if _, err := a.sink.Write(piece); err != nil {
 			return fmt.Errorf("write joined upload: %w", err)
 		}
@@ -163,7 +172,21 @@ func (a *appending) joinPart(ctx context.Context, p Upload, buf *buffer) error {
 		left -= int64(len(piece))
 		buf.adapt(true, a.s.opts.Now().Sub(began))
 	}
+	if !bytes.Equal(read.Sum(nil), announced.Sum(nil)) {
+		return a.s.damagedPart(ctx, p)
+	}
 	return nil
+}
+
+// damagedPart forgets a part whose bytes have changed: nobody can mend it but its maker, by sending it again. The caller
+// holds its lock.
+func (s *Service) damagedPart(ctx context.Context, p Upload) error {
+	s.opts.Meter.Corrupt()
+	s.log.ErrorContext(ctx, "bytes of an upload are damaged", "upload", p.ID, "size", p.Offset)
+	if err := s.dropUpload(ctx, p.ID, func(now Upload) bool { return now.Revision == p.Revision }); err != nil {
+		return err
+	}
+	return errDamaged
 }
 
 // consumeParts turns what the parts reserve over to the file they become.
