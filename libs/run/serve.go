@@ -71,15 +71,17 @@ func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...fu
 			return nil
 		})
 	}
+	ending := make(chan struct{})
 	running := make([]*http.Server, len(servers))
 	for i, s := range servers {
-		running[i] = start(group, s, opts.Log)
+		running[i] = start(group, s, opts.Log, ending)
 	}
 	select {
 	case <-ctx.Done():
 		drainDelay(groupCtx, opts)
 	case <-groupCtx.Done(): // something failed: there is no point in waiting for load balancers
 	}
+	close(ending)
 	fronts := shutdown(servers, running, opts, Front)
 	backs := shutdown(servers, running, opts, Back)
 	stopTasks()
@@ -87,11 +89,12 @@ func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...fu
 	return errors.Join(group.Wait(), fronts, backs, ops)
 }
 
-func start(group *errgroup.Group, s Server, log *slog.Logger) *http.Server {
+func start(group *errgroup.Group, s Server, log *slog.Logger, ending <-chan struct{}) *http.Server {
 	srv := web.NewServer(s.Handler, log)
 	draining := make(chan struct{})
 	srv.BaseContext = func(net.Listener) context.Context {
-		return context.WithValue(context.Background(), drainingKey{}, (<-chan struct{})(draining))
+		ctx := context.WithValue(context.Background(), endingKey{}, ending)
+		return context.WithValue(ctx, drainingKey{}, (<-chan struct{})(draining))
 	}
 	srv.RegisterOnShutdown(func() { close(draining) })
 	if s.Configure != nil {
@@ -112,6 +115,16 @@ type drainingKey struct{}
 // (streams that are followed) watch it, since a shutdown waits for every answer. Outside Serve it never closes.
 func Draining(ctx context.Context) <-chan struct{} {
 	ch, _ := ctx.Value(drainingKey{}).(<-chan struct{})
+	return ch
+}
+
+type endingKey struct{}
+
+// Ending returns a channel that closes when the process begins to end, before Draining's of the servers behind the fronts:
+// a front waits for its requests, so one that hangs on a long request of a server behind it would wait for that. Long requests
+// that lose nothing when they are interrupted watch it. Outside Serve it never closes.
+func Ending(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(endingKey{}).(<-chan struct{})
 	return ch
 }
 

@@ -125,6 +125,39 @@ func TestServe_EndlessAnswersSeeTheDrainAndFrontsGoFirst(t *testing.T) {
 	}
 }
 
+// What can be interrupted behind a front ends at once, though the front waits for it.
+func TestServe_WhatCanBeInterruptedBehindAFrontEndsFirst(t *testing.T) {
+	front, back := listen(t), listen(t)
+	begun := make(chan struct{})
+	long := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-run.Ending(r.Context())
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	calls := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		status, _ := get(t, back, "/")
+		w.WriteHeader(status)
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run.Serve(ctx, run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainTimeout: 20 * time.Second}, []run.Server{
+			{Name: "back", Listener: back, Handler: long, Stage: run.Back}, {Name: "front", Listener: front, Handler: calls},
+		})
+	}()
+	answered := make(chan int, 1)
+	go func() { status, _ := get(t, front, "/"); answered <- status }()
+	<-begun
+	began := time.Now()
+	stop()
+	if status := <-answered; status != http.StatusServiceUnavailable {
+		t.Errorf("got %d", status)
+	}
+	if err := <-done; err != nil || time.Since(began) > 10*time.Second {
+		t.Errorf("drain took %v and returned %v", time.Since(began), err)
+	}
+}
+
 func TestServe_FailingTaskEndsTheProcess(t *testing.T) {
 	boom := errors.New("boom")
 	err := run.Serve(t.Context(), run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainDelay: time.Hour},

@@ -147,7 +147,7 @@ func (a *api) pour(w http.ResponseWriter, r *http.Request, id files.UploadID, c 
 // endWithProcess ends an upload when the process begins to shut down: it can go on elsewhere, and would hold up the end.
 func endWithProcess(ctx context.Context, cancel context.CancelCauseFunc) {
 	select {
-	case <-run.Draining(ctx):
+	case <-run.Ending(ctx):
 		cancel(fault.Retry(fault.Unavailable, "the server is restarting; the upload can be resumed", time.Second))
 	case <-ctx.Done():
 	}
