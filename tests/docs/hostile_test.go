@@ -43,7 +43,7 @@ func TestHostile_NamedTestsExist(t *testing.T) {
 			t.Errorf("docs/hostile.md names %s, and there is no such test", m[1])
 		}
 	}
-	if len(named) < 60 {
+	if len(named) < 120 {
 		t.Errorf("only %d tests are named", len(named))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"cloakroom.dev/tests/harness"
 )
@@ -60,7 +59,8 @@ func TestArchive_OfTooManyFiles(t *testing.T) {
 
 // An archive whose reader logs out breaks off, and what came can't be taken for whole.
 func TestArchive_StopsAtLogOut(t *testing.T) {
-	ada := gateway(t).SignUp()
+	stack := harness.Start(t)
+	ada := harness.NewClient(t, stack.Public).SignUp()
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
 	req, err := ada.Request("GET", "/v1/files/archive?ids="+f.ID, nil)
 	if err != nil {
@@ -75,7 +75,7 @@ func TestArchive_StopsAtLogOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada.Do("POST", "/v1/auth/logout", nil).Is(204)
-	time.Sleep(time.Second)
+	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {
 		t.Errorf("read %d more bytes, %v", n, err)
 	}

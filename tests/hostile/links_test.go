@@ -191,7 +191,8 @@ func TestLink_TokenIsInNoLog(t *testing.T) {
 
 // The download of a link that is revoked stops, though its reader has taken nothing for a while.
 func TestLink_RevokedWhileItIsRead(t *testing.T) {
-	c := gateway(t)
+	stack := harness.Start(t)
+	c := harness.NewClient(t, stack.Public)
 	ada := c.SignUp()
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
 	l := newLink(ada, f, nil)
@@ -204,7 +205,7 @@ func TestLink_RevokedWhileItIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada.Do("DELETE", "/v1/files/"+f.ID+"/links/"+l.ID, nil).Is(204)
-	time.Sleep(time.Second)
+	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {
 		t.Errorf("read %d more bytes, %v", n, err)
 	}

@@ -268,7 +268,7 @@ func TestProvider_DownOversizedOrPointingInside(t *testing.T) {
 	start("inside").Refused(503, "UNAVAILABLE")
 	start("metadata").Refused(503, "UNAVAILABLE")
 	one.Set(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://169.254.169.254/latest", 302)
+		http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)
 	})
 	start("one").Refused(503, "UNAVAILABLE")
 

@@ -1,0 +1,43 @@
+package hostile
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"cloakroom.dev/tests/harness"
+)
+
+// whenCut waits until no download runs in the stack any more, though its reader takes nothing, and fails when that takes longer
+// than the second that is promised, and one for a machine that is busy.
+func whenCut(t *testing.T, stack *harness.Stack) {
+	t.Helper()
+	began := time.Now()
+	for downloads(t, stack) {
+		if time.Since(began) > 2*time.Second {
+			t.Error("a download goes on that should be cut")
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// downloads reports whether a download runs.
+func downloads(t *testing.T, stack *harness.Stack) bool {
+	t.Helper()
+	res, err := http.Get(stack.Ops + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "cloakroom_files_transfers_in_flight{") && strings.Contains(line, `direction="down"`) {
+			return !strings.HasSuffix(line, " 0")
+		}
+	}
+	t.Fatal("there is no metric of downloads")
+	return false
+}
