@@ -162,7 +162,7 @@ func (c hookCommand) show(ctx context.Context, m *webhook.Manager, s webhook.Sta
 		if !s.StoppedAt.IsZero() {
 			stopped = ", stopped by its 410 at " + s.StoppedAt.Format(time.RFC3339)
 		}
-		if _, err := fmt.Fprintf(to, "%s: %d pending, %d parked, %d events behind%s\n", s.Endpoint, s.Pending, s.Backlog.Parked, s.Behind, stopped); err != nil {
+		if _, err := fmt.Fprintf(to, "%s: %d pending, %d parked, %d events behind%s\n", s.Endpoint, s.Pending, s.Parked, s.Behind, stopped); err != nil {
 			return err
 		}
 	}

@@ -133,7 +133,7 @@ func TestEvents_AreDeliveredInOrderOncePerEndpoint(t *testing.T) {
 		if n := len(b.seqs("deleted")); n != 0 {
 			t.Errorf("%d deliveries that were not asked for", n)
 		}
-		if s := b.standing("all"); s.Pending+s.Behind+s.Backlog.Parked != 0 {
+		if s := b.standing("all"); s.Pending+s.Behind+s.Parked != 0 {
 			t.Errorf("left: %+v", s)
 		}
 	})
@@ -207,7 +207,7 @@ func TestFailure_IsRetriedEverMoreSlowlyAndThenParked(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.stop()
-		if s := b.standing("a"); s.Backlog.Parked+s.Pending != 0 || len(b.seqs("a")) != 5 {
+		if s := b.standing("a"); s.Parked+s.Pending != 0 || len(b.seqs("a")) != 5 {
 			t.Errorf("after redelivery: %+v, %d attempts", s, len(b.seqs("a")))
 		}
 	})
@@ -254,7 +254,7 @@ func TestEndpoint_ThatIsDownDelaysNoOther(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		b.stop()
 		for _, name := range []string{"hangs", "down"} {
-			if s := b.standing(name); s.Pending+s.Behind+s.Backlog.Parked != 0 {
+			if s := b.standing(name); s.Pending+s.Behind+s.Parked != 0 {
 				t.Errorf("%s, when it was well again: %+v", name, s)
 			}
 		}
@@ -277,7 +277,7 @@ func TestQueue_IsBoundedAndTheRestWaitsInTheOutbox(t *testing.T) {
 		b.mu.Unlock()
 		time.Sleep(24 * time.Hour)
 		b.stop()
-		if s := b.standing("a"); s.Pending+s.Behind+s.Backlog.Parked != 0 {
+		if s := b.standing("a"); s.Pending+s.Behind+s.Parked != 0 {
 			t.Errorf("left: %+v", s)
 		}
 	})
@@ -339,7 +339,7 @@ func TestRestart_LosesNothing(t *testing.T) {
 		if got = slices.Compact(got); len(got) != 100 {
 			t.Errorf("heard of %d events, want 100", len(got))
 		}
-		if s := b.standing("a"); s.Pending+s.Behind+s.Backlog.Parked != 0 {
+		if s := b.standing("a"); s.Pending+s.Behind+s.Parked != 0 {
 			t.Errorf("left: %+v", s)
 		}
 	})

@@ -127,7 +127,7 @@ func (w *worker) load(ctx context.Context) (fresh int, err error) {
 			return err
 		}
 		untried, err := tx.FreshDeliveries(ctx, w.e.Name, window)
-		fresh, found = len(untried), append(due, untried...)
+		fresh, found = len(untried), slices.Concat(due, untried)
 		return err
 	})
 	if err != nil {

@@ -293,11 +293,11 @@ func TestPlan_CoversWhatIsTaken(t *testing.T) {
 		set := p.memory + int64(len(raw)) + scalingBytes(p, want)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := newMaker(Options{}).Make(t.Context(), contentOf(raw), kind, want); err != nil {
+		if _, err := newMaker(Options{MaxTime: 5 * time.Minute}).Make(t.Context(), contentOf(raw), kind, want); err != nil {
 			t.Fatal(kind, err)
 		}
 		runtime.ReadMemStats(&after)
-		if took := int64(after.TotalAlloc - before.TotalAlloc); took > set {
+		if took := int64(after.TotalAlloc - before.TotalAlloc); took > set && !underRace { // the detector takes memory of its own
 			t.Errorf("%s: took %d KiB in all, %d were set aside", kind, took>>10, set>>10)
 		}
 	}
