@@ -74,9 +74,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 			err = errors.Join(err, stores.close())
 		}
 	}()
+	view := token.NewView(token.ViewOptions{MaxStaleness: cfg.Boot.Spec.Verifier.MaxStaleness.Std(), Registerer: deps.Registerer})
 	core, err := files.New(stores.catalog, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
 		Policy: policy.get, Meter: newMeter(deps.Registerer), RestoreHorizon: restoreHorizon(cfg.Boot.Spec),
 		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
+		Barred: func(owner files.OwnerID) (bool, error) { return view.Barred(string(owner)) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)
@@ -86,7 +88,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		return nil, err
 	}
 	eraser := newEraser(core, deps.Log, deps.Registerer)
-	auth := newAuthority(cfg, deps, eraser.hear)
+	auth := newAuthority(cfg, deps, view, eraser.hear)
 
 	mux := web.NewMux()
 	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(stores.cursorKey), policy.accepted, contract,
@@ -141,14 +143,13 @@ type authority struct {
 	client   *http.Client
 }
 
-func newAuthority(cfg Config, deps Deps, onEntry func(context.Context, token.Entry) error) *authority {
+func newAuthority(cfg Config, deps Deps, view *token.View, onEntry func(context.Context, token.Entry) error) *authority {
 	spec := cfg.Boot.Spec.Verifier
 	url := cfg.AuthURL
 	if url == "" {
 		url = string(spec.InternalURL)
 	}
-	a := &authority{client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
-	a.view = token.NewView(token.ViewOptions{MaxStaleness: spec.MaxStaleness.Std(), Registerer: deps.Registerer})
+	a := &authority{view: view, client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
 	a.keys = token.NewJWKS(url+"/.well-known/jwks.json", a.client, token.JWKSOptions{Log: deps.Log, Registerer: deps.Registerer})
 	a.follower = token.NewFollower(url, "files-"+newID(), a.client, a.view, token.FollowerOptions{
 		OnEntry: a.hear(onEntry), Log: deps.Log, Registerer: deps.Registerer,

@@ -44,4 +44,15 @@ type Entry struct {
 	ID    string    `json:"id"`
 	At    time.Time `json:"at"`
 	Until time.Time `json:"until"`
+
+	// Status is the person's when a user_epoch was sent, StatusActive or StatusBlocked: for what others may do on the
+	// person's behalf, such as follow their links. It is empty for other kinds, for whoever is gone, and from senders of
+	// before it was told.
+	Status string `json:"status,omitempty"`
 }
+
+// The statuses of a person.
+const (
+	StatusActive  = "active"
+	StatusBlocked = "blocked"
+)

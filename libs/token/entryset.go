@@ -54,13 +54,16 @@ func (s *entrySet) add(e Entry, now time.Time, limit int) bool {
 	if !known || e.ID == "" {
 		return false
 	}
-	fresh := held{until: e.Until.Add(sweepGrace).Unix(), seq: e.Seq, reading: s.reading}
+	fresh := held{until: e.Until.Add(sweepGrace).Unix(), seq: e.Seq, reading: s.reading, blocked: e.Status == StatusBlocked}
 	if fresh.until <= now.Unix() {
 		return true
 	}
 	old, found := s.tables[i].get(e.ID)
 	switch {
 	case found && old.reading == s.reading:
+		if e.Status == "" || old.seq > e.Seq {
+			fresh.blocked = old.blocked
+		}
 		fresh.until, fresh.seq = max(fresh.until, old.until), max(fresh.seq, old.seq)
 	case found: // the log as it is now is the truth, whatever an earlier one said of this id
 	case len(s.expiry) >= limit:
@@ -115,7 +118,10 @@ func (s *entrySet) clear() {
 }
 
 // held is what is known of one id, and by which reading. until is in seconds.
-type held struct{ until, seq, reading int64 }
+type held struct {
+	until, seq, reading int64
+	blocked             bool // of a person
+}
 
 const shardCount = 64
 

@@ -160,6 +160,17 @@ func (v *View) Head() int64 { return v.head.Load() }
 // rights have changed since (fault.TokenStale). It says nothing of freshness.
 func (v *View) Check(p principal.Principal) error { return v.set.check(&p) }
 
+// Barred reports whether a person is blocked or deleted. It is for what is done in somebody's name by whoever holds a link
+// or the like, not a token of theirs: that Check refuses. A view that has gone stale answers with what it knew last; one
+// that knows nothing yet returns fault.Unavailable.
+func (v *View) Barred(userID string) (bool, error) {
+	if v.heard.Load() == nil {
+		return false, errNotFresh
+	}
+	epoch, _ := v.set.tables[userEpochs].get(userID)
+	return epoch.blocked || v.set.has(deletedUsers, userID), nil
+}
+
 // Fresh returns fault.Unavailable when the view is older than MaxStaleness.
 func (v *View) Fresh() error { return v.freshAt(time.Now()) }
 

@@ -246,3 +246,42 @@ func TestView_ARoleEpochMakesTokensOfItsHoldersStale(t *testing.T) {
 		t.Errorf("after a refresh: %v", err)
 	}
 }
+
+func TestView_KnowsWhoIsBarred(t *testing.T) {
+	v := token.NewView(token.ViewOptions{})
+	if _, err := v.Barred("u-1"); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a view that has heard nothing says %v", err)
+	}
+	v.Heard(0, time.Now())
+	seq := int64(0)
+	for _, c := range []struct {
+		kind   token.Kind
+		status string
+		barred bool
+	}{
+		{token.KindUserEpoch, "", false},
+		{token.KindUserEpoch, token.StatusBlocked, true},
+		{token.KindUserEpoch, "", true}, // from a sender that can't tell
+		{token.KindUserEpoch, token.StatusActive, false},
+		{token.KindUserEpoch, token.StatusBlocked, true},
+		{token.KindSession, "", true},
+		{token.KindUserEpoch, token.StatusActive, false},
+		{token.KindUserDeleted, "", true},
+	} {
+		seq++
+		e := entry(seq, c.kind, "u-1", time.Hour)
+		e.Status = c.status
+		v.Apply(e)
+		if barred, err := v.Barred("u-1"); barred != c.barred || err != nil {
+			t.Errorf("after %d, %s %q: barred %v, %v", seq, c.kind, c.status, barred, err)
+		}
+	}
+	old := entry(2, token.KindUserEpoch, "u-2", time.Hour)
+	fresh := entry(3, token.KindUserEpoch, "u-2", time.Hour)
+	old.Status, fresh.Status = token.StatusBlocked, token.StatusActive
+	v.Apply(fresh)
+	v.Apply(old) // it comes again, late
+	if barred, _ := v.Barred("u-2"); barred {
+		t.Error("an older entry was believed over a newer one")
+	}
+}

@@ -66,9 +66,9 @@ func TestJSON_FillsEveryPart(t *testing.T) {
 	}
 }
 
-// A body of 1 MiB can be wrong in half a million places. Told one by one they would be an answer of 40 MB.
+// A body can be wrong in thousands of places. Told one by one they would be an answer of many times its size.
 func TestJSON_TellsSoManyWrongFieldsAndNoMore(t *testing.T) {
-	w, _ := call(t, "POST", "/things/a", "application/json", `{"tags":[`+strings.Repeat("1,", 400_000)+`1]}`)
+	w, _ := call(t, "POST", "/things/a", "application/json", `{"tags":[`+strings.Repeat("1,", 15_000)+`1]}`)
 	if w.Code != 400 || w.Body.Len() > 64<<10 {
 		t.Errorf("status %d, %d bytes", w.Code, w.Body.Len())
 	}
@@ -175,4 +175,30 @@ func FuzzJSON(f *testing.F) {
 			t.Errorf("answered %d to %q", w.Code, body)
 		}
 	})
+}
+
+func TestJSON_ManySmallValuesAreRefusedEarly(t *testing.T) {
+	w, _ := call(t, "POST", "/things/a", "application/json", `{"email":"a","tags":[`+strings.Repeat("1,", 500_000)+`1]}`)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "more than 20000 values") {
+		t.Errorf("got %d %.300s", w.Code, w.Body)
+	}
+	w, _ = call(t, "POST", "/things/a", "application/json", `{"email":"a","meta":{`+strings.Repeat(`"a":"b",`, 1000)+`"c":"d"}}`)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "TOO_MANY") {
+		t.Errorf("got %d %.300s", w.Code, w.Body)
+	}
+}
+
+func TestMux_AQueryThatCantBeReadWholeIsRefused(t *testing.T) {
+	for _, query := range []string{"limit=5;wait=1", "limit=5&wait=%zz", "limit=5&%", ";", "wait=1&limit=5;"} {
+		w, got := call(t, "POST", "/things/a?"+query, "application/json", `{"email":"a"}`)
+		if w.Code != 400 || got != nil || !strings.Contains(w.Body.String(), `"VALIDATION_ERROR"`) {
+			t.Errorf("%s: got %d %s", query, w.Code, w.Body)
+		}
+	}
+	if w, _ := call(t, "POST", "/things/a?limit=5&wait=1", "application/json", `{"email":"a"}`); w.Code != 204 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w, _ := call(t, "POST", "/nothing?a;b", "application/json", ""); w.Code != 404 {
+		t.Errorf("a path that is not there answered %d", w.Code)
+	}
 }

@@ -32,13 +32,23 @@ func NewMux() *Mux {
 	return m
 }
 
-// Handle routes a method and a path to h. The name labels metrics, logs and spans, so it must be unique to the route.
+// errQuery is for what URL.Query passes over in silence: pairs joined by a semicolon, and escapes that are none. Half of what
+// a client asked for is not what it asked for.
+var errQuery = fault.Validation(fault.Field{
+	Field: "query", Code: "INVALID", Detail: "the query can't be read: join its pairs with &, and escape what is not a letter or digit",
+})
+
+// Handle routes a method and a path to h, which sees no query that can't be read whole. The name labels metrics, logs and spans, so it must be unique to the route.
 func (m *Mux) Handle(method, path, name string, h http.Handler) {
 	m.routes = append(m.routes, Route{method, path, name})
 	// The path first: gorilla/mux forgets that it has seen a wrong method as soon as any later route's method fits, and
 	// would answer 404 for 405.
 	m.router.Path(path).Methods(method).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		SetRoute(r.Context(), name)
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+			problem.Write(w, r, errQuery)
+			return
+		}
 		h.ServeHTTP(w, r)
 	}))
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +16,13 @@ import (
 
 // maxDepth bounds how deep a body may nest. Nothing of ours goes past four.
 const maxDepth = 32
+
+// maxValues bounds how many values a body may have: a megabyte of small ones costs a hundred times what one large one does.
+// No call of ours has a tenth of it.
+const maxValues = 20_000
+
+// maxMembers bounds one object. None of ours has a tenth of it.
+const maxMembers = 1000
 
 // object keeps the order and the repetition of keys, which a map would hide.
 type object []member
@@ -33,13 +39,13 @@ func decodeStrict(raw []byte, v reflect.Value) ([]fault.Field, error) {
 	if !utf8.Valid(raw) || loneSurrogate(raw) {
 		return nil, fault.New(fault.Invalid, "the body is not valid UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	tree, err := parse(dec, 0)
+	p := parser{Decoder: json.NewDecoder(bytes.NewReader(raw)), left: maxValues}
+	p.UseNumber()
+	tree, err := p.value(0)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, parseDetail(err), err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if _, err := p.Token(); !errors.Is(err, io.EOF) {
 		return nil, fault.New(fault.Invalid, "the body has more than one JSON value")
 	}
 	if _, ok := tree.(object); !ok {
@@ -50,60 +56,75 @@ func decodeStrict(raw []byte, v reflect.Value) ([]fault.Field, error) {
 	return a.bad, nil
 }
 
-var errTooDeep = errors.New("too deep")
+var (
+	errTooDeep = errors.New("too deep")
+	errTooMany = errors.New("too many values")
+)
 
 func parseDetail(err error) string {
-	if errors.Is(err, errTooDeep) {
+	switch {
+	case errors.Is(err, errTooDeep):
 		return fmt.Sprintf("the body nests deeper than %d", maxDepth)
+	case errors.Is(err, errTooMany):
+		return fmt.Sprintf("the body has more than %d values", maxValues)
 	}
 	return "the body is not valid JSON"
 }
 
-func parse(dec *json.Decoder, depth int) (any, error) {
+// parser reads a tree, no larger than it may be.
+type parser struct {
+	*json.Decoder
+	left int // values it may still read
+}
+
+func (p *parser) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
 	}
-	t, err := dec.Token()
+	if p.left--; p.left < 0 {
+		return nil, errTooMany
+	}
+	t, err := p.Token()
 	if err != nil {
 		return nil, err
 	}
 	switch t {
 	case json.Delim('{'):
-		return parseObject(dec, depth)
+		return p.object(depth)
 	case json.Delim('['):
-		return parseArray(dec, depth)
+		return p.array(depth)
 	default:
 		return t, nil
 	}
 }
 
-func parseObject(dec *json.Decoder, depth int) (any, error) {
+func (p *parser) object(depth int) (any, error) {
 	o := object{}
-	for dec.More() {
-		key, err := dec.Token()
+	for p.More() {
+		key, err := p.Token()
 		if err != nil {
 			return nil, err
 		}
-		value, err := parse(dec, depth+1)
+		value, err := p.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
 		o = append(o, member{key.(string), value}) //nolint:forcetypeassert // a key is a string or the decoder failed
 	}
-	_, err := dec.Token()
+	_, err := p.Token()
 	return o, err
 }
 
-func parseArray(dec *json.Decoder, depth int) (any, error) {
+func (p *parser) array(depth int) (any, error) {
 	list := []any{}
-	for dec.More() {
-		value, err := parse(dec, depth+1)
+	for p.More() {
+		value, err := p.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, value)
 	}
-	_, err := dec.Token()
+	_, err := p.Token()
 	return list, err
 }
 
@@ -206,17 +227,18 @@ func (a *assigner) assignStruct(path string, node any, v reflect.Value) {
 }
 
 func (a *assigner) unique(path string, o object) []member {
-	var once []member
+	if len(o) > maxMembers {
+		a.refuse(path, "TOO_MANY", "has too many members")
+		return nil
+	}
+	seen, once := make(map[string]bool, len(o)), o[:0:0]
 	for _, m := range o {
-		if slices.ContainsFunc(once, func(have member) bool { return have.key == m.key }) {
+		if seen[m.key] {
 			a.refuse(join(path, m.key), "DUPLICATE", "give it once")
 			continue
 		}
+		seen[m.key] = true
 		once = append(once, m)
-		if len(once) > 1000 { // quadratic above; no object of ours has a tenth of it
-			a.refuse(path, "TOO_MANY", "has too many members")
-			return nil
-		}
 	}
 	return once
 }

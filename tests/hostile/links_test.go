@@ -217,3 +217,58 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// What somebody shares is shut within a second of their being blocked, a download that runs included, and open again
+// within a second of the block's end. Others' links go on, and a change of rights is no block.
+func TestLink_OfABlockedPersonOpensNothing(t *testing.T) {
+	admin, ada := administration(t)
+	bob := ada.Fresh().SignUp()
+	large := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
+	l, others := newLink(ada, large, nil), newLink(bob, bob.Upload("a", []byte("x")).Is(201).File(), nil)
+	set := func(change fields) { admin.Do("PATCH", "/v1/users/"+ada.User.ID, change).Is(200) }
+	within := func(status int) {
+		t.Helper()
+		for changed := time.Now(); ada.Fresh().Do("HEAD", l.URL, nil).Status != status; time.Sleep(10 * time.Millisecond) {
+			if time.Since(changed) > time.Second {
+				t.Fatalf("a second later the link does not answer %d", status)
+			}
+		}
+	}
+	res, err := http.Get(ada.Base + l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	set(fields{"permissions": []fields{right("files", "read", "self")}})
+	within(200)
+	set(fields{"status": "blocked"})
+	within(404)
+	ada.Fresh().Do("GET", l.URL, nil).Refused(404, "NOT_FOUND")
+	time.Sleep(time.Second)
+	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {
+		t.Errorf("a download that ran read %d more bytes, %v", n, err)
+	}
+	bob.Do("GET", others.URL, nil).Is(200)
+	set(fields{"name": "Ada"}) // another change keeps it shut
+	within(404)
+	set(fields{"status": "active"})
+	within(200)
+}
+
+// Who is blocked is known again after a restart, and not asked of anybody on the way.
+func TestLink_OfABlockedPersonAfterARestart(t *testing.T) {
+	stack := harness.Start(t)
+	c := harness.NewClient(t, stack.Public)
+	b := stack.Bootstrap()
+	admin := c.LogIn(b.Admin.Username, b.Admin.Password)
+	ada := c.Fresh().SignUp()
+	l := newLink(ada, ada.Upload("a", []byte("x")).Is(201).File(), nil)
+	admin.Do("PATCH", "/v1/users/"+ada.User.ID, fields{"status": "blocked"}).Is(200)
+	stack.Kill()
+	stack.Run()
+	again := harness.NewClient(t, stack.Public)
+	again.Do("GET", l.URL, nil).Refused(404, "NOT_FOUND")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
@@ -217,7 +218,11 @@ func (e UserEdit) apply(ctx context.Context, tx Tx, caller principal.Principal, 
 	if e.Status == nil && !e.touchesRights() {
 		return nil
 	}
-	if u.Epoch, err = raiseEpoch(ctx, tx, u.ID); err != nil {
+	kept := time.Duration(0)
+	if e.Status != nil {
+		kept = longKept
+	}
+	if u.Epoch, err = raiseEpoch(ctx, tx, u.ID, kept); err != nil {
 		return err
 	}
 	if e.touchesRights() {

@@ -147,8 +147,11 @@ type RevocationLog interface {
 	AppendRevocation(ctx context.Context, e Revocation) (seq int64, err error)
 	// RevocationHead is the largest number ever assigned, zero for an empty log.
 	RevocationHead(ctx context.Context) (int64, error)
-	// Revocations lists the entries after a number that still matter (Until after now), in order.
+	// Revocations lists the entries after a number that still matter (Until after now), in order, each user_epoch with
+	// the Status its person has now.
 	Revocations(ctx context.Context, after int64, limit int) ([]Revocation, error)
+	// UntoldBlocks lists blocked people of whom the log has no user_epoch that matters beyond until, by id.
+	UntoldBlocks(ctx context.Context, until time.Time, limit int) (userIDs []string, err error)
 }
 
 // AuditTrail keeps what was done, by whom, as a chain.

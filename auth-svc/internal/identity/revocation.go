@@ -23,6 +23,10 @@ type Revocation struct {
 	ID    string
 	At    time.Time
 	Until time.Time
+
+	// Status is the person's when the entry was read, of a user_epoch; empty for other kinds and for whoever is gone. It
+	// is not kept: a later status has an entry of its own behind this one.
+	Status Status
 }
 
 // EventKind says what a follower is told.

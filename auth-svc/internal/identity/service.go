@@ -128,7 +128,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer sign.Stop()
 	defer look.Stop()
 	others, level := foreign{service: s}, leveller{service: s}
-	err := level.keep(ctx)
+	err := errors.Join(level.keep(ctx), s.retellBlocks(ctx))
 	for {
 		if err != nil && ctx.Err() == nil {
 			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())
@@ -139,7 +139,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-keys.C:
 			err = s.keepKeys(ctx)
 		case <-sweep.C:
-			err = s.sweep(ctx)
+			err = errors.Join(s.sweep(ctx), s.retellBlocks(ctx))
 		case <-sign.C:
 			err = s.checkpoint(ctx)
 		case <-look.C:

@@ -49,10 +49,18 @@ func (s *Service) sweepAll(ctx context.Context, some func(Tx) (int, error)) (tot
 		if n < sweepBatch {
 			return total, nil
 		}
-		select {
-		case <-ctx.Done():
-			return total, ctx.Err()
-		case <-time.After(sweepPause):
+		if err := pause(ctx, sweepPause); err != nil {
+			return total, err
 		}
+	}
+}
+
+// pause waits, or returns why ctx ended.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }

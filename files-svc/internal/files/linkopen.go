@@ -68,7 +68,11 @@ func (s *Service) linked(ctx context.Context, tx ReadTx, find func() (Link, erro
 	if err != nil {
 		return Link{}, File{}, err
 	}
-	if f.Owner != l.Owner || !f.visible(now) || !o.ErasedAt.IsZero() {
+	barred, err := s.opts.Barred(l.Owner)
+	if err != nil {
+		return Link{}, File{}, err
+	}
+	if f.Owner != l.Owner || !f.visible(now) || !o.ErasedAt.IsZero() || barred {
 		return Link{}, File{}, errNoLink()
 	}
 	return l, f, nil

@@ -80,8 +80,20 @@ func (e Event) ends(l Link) bool {
 	}
 }
 
+// bar ends the downloads whose owner may not be here. Who can't be asked about goes on: the next look will.
+func (w *linkWatch) bar(barred func(OwnerID) (bool, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for d := range w.running {
+		if out, err := barred(d.link.Owner); err == nil && out {
+			d.cut(errNoLink())
+		}
+	}
+}
+
 // lookAtLinks reads what is new in the outbox and ends what it ends.
 func (s *Service) lookAtLinks(ctx context.Context) error {
+	s.links.bar(s.opts.Barred)
 	for {
 		after, watching := s.links.next()
 		if !watching {

@@ -24,6 +24,10 @@ type Options struct {
 	KeepEvents     time.Duration    // default 30 days
 	NewUploadID    func() string    // at least 128 random bits, safe in a path; nil: 130 bits
 
+	// Barred reports whether an owner is blocked or deleted: their links open nothing then. An error is passed on. nil:
+	// nobody is. It is asked for each download by link and must not block.
+	Barred func(owner OwnerID) (bool, error)
+
 	Scrub ScrubPace // how stored bytes are read back while Run runs; zero: not at all
 	Scan  Scan      // who looks into contents before they are kept; zero: nobody
 
@@ -44,6 +48,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.NewUploadID == nil {
 		o.NewUploadID = newUploadID
+	}
+	if o.Barred == nil {
+		o.Barred = func(OwnerID) (bool, error) { return false, nil }
 	}
 	if o.At == nil {
 		o.At = func(string) error { return nil }

@@ -120,7 +120,7 @@ func (s *stream) lines(e identity.Event) []line {
 		lines := make([]line, 0, len(e.Entries))
 		for _, r := range e.Entries {
 			lines = append(lines, line{Entry: &token.Entry{
-				Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until,
+				Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until, Status: string(r.Status),
 			}})
 		}
 		return lines

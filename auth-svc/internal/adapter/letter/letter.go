@@ -35,8 +35,8 @@ var subjects = map[identity.MailKind]string{
 	identity.MailPasswordChanged: "Your password was changed",
 	identity.MailEmailChanged:    "Your address was changed",
 
-	identity.MailIdentityLinked:   "A new way to sign in was added",
-	identity.MailIdentityUnlinked: "A way to sign in was removed",
+	identity.MailIdentityLinked:    "A new way to sign in was added",
+	identity.MailIdentityUnlinked:  "A way to sign in was removed",
 	identity.MailFactorAdded:       "A second factor was added to your account",
 	identity.MailFactorRemoved:     "A second factor was removed from your account",
 	identity.MailFactorsReset:      "Your second factors were reset by an administrator",

@@ -141,5 +141,5 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Ready(context.Context) error { return s.view.Fresh() }
 
 func entry(r identity.Revocation) token.Entry {
-	return token.Entry{Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until}
+	return token.Entry{Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until, Status: string(r.Status)}
 }

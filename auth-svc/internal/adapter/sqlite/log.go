@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"cloakroom.dev/libs/sqlite"
 
@@ -28,10 +29,18 @@ func (t *transaction) RevocationHead(ctx context.Context) (seq int64, err error)
 
 func (t *transaction) Revocations(ctx context.Context, after int64, limit int) ([]identity.Revocation, error) {
 	scan := func(row scanner) (r identity.Revocation, err error) {
-		return r, row.Scan(&r.Seq, &r.Kind, &r.ID, moment{&r.At}, moment{&r.Until})
+		return r, row.Scan(&r.Seq, &r.Kind, &r.ID, moment{&r.At}, moment{&r.Until}, &r.Status)
 	}
-	return list(ctx, t, scan, `SELECT seq, kind, subject, at, valid_until FROM revocations
-		WHERE seq > ? AND valid_until > ? ORDER BY seq LIMIT ?`, after, micros(t.now), limit)
+	return list(ctx, t, scan, `SELECT r.seq, r.kind, r.subject, r.at, r.valid_until, COALESCE(u.status, '')
+		FROM revocations r LEFT JOIN users u ON r.kind = 'user_epoch' AND u.id = r.subject
+		WHERE r.seq > ? AND r.valid_until > ? ORDER BY r.seq LIMIT ?`, after, micros(t.now), limit)
+}
+
+// UntoldBlocks reads all people. It runs once an hour, and a reader keeps nobody waiting.
+func (t *transaction) UntoldBlocks(ctx context.Context, until time.Time, limit int) ([]string, error) {
+	scan := func(row scanner) (id string, err error) { return id, row.Scan(&id) }
+	return list(ctx, t, scan, `SELECT id FROM users WHERE status = 'blocked' AND id NOT IN
+		(SELECT subject FROM revocations WHERE kind = 'user_epoch' AND valid_until > ?) ORDER BY id LIMIT ?`, micros(until), limit)
 }
 
 const sweepRevocations = `

@@ -2,7 +2,9 @@ package identitytest
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"time"
 
 	"cloakroom.dev/auth-svc/internal/identity"
 )
@@ -20,10 +22,25 @@ func (tx *memoryTx) RevocationHead(context.Context) (int64, error) { return tx.h
 func (tx *memoryTx) Revocations(_ context.Context, after int64, limit int) (out []identity.Revocation, _ error) {
 	for _, r := range tx.log {
 		if len(out) < limit && r.Seq > after && tx.at.Before(r.Until) {
+			if r.Kind == identity.KindUserEpoch {
+				r.Status = tx.users[r.ID].Status
+			}
 			out = append(out, r)
 		}
 	}
 	return out, nil
+}
+
+func (tx *memoryTx) UntoldBlocks(_ context.Context, until time.Time, limit int) (ids []string, _ error) {
+	for _, id := range slices.Sorted(maps.Keys(tx.users)) {
+		told := slices.ContainsFunc(tx.log, func(r identity.Revocation) bool {
+			return r.Kind == identity.KindUserEpoch && r.ID == id && r.Until.After(until)
+		})
+		if tx.users[id].Status == identity.Blocked && !told && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 func (tx *memoryTx) SweepRevocations(_ context.Context, limit int) (n int, _ error) {

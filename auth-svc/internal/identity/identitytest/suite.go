@@ -36,6 +36,7 @@ func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identi
 		"tokens until":      checkTokensUntil,
 		"signing keys":      checkSigningKeys,
 		"revocation log":    checkLog,
+		"blocks in the log": checkBlocks,
 		"log order":         checkLogOrder,
 		"audit trail":       checkAudit,
 		"audit search":      checkAuditSearch,

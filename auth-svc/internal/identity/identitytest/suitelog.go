@@ -65,6 +65,65 @@ func checkLog(_ *testing.T, s *suite) {
 	s.same(int64(4), add(identity.KindAPIKey, "d", time.Minute).Seq)
 }
 
+// checkBlocks: who reads a user_epoch learns the person's status of now, and who is blocked is told of again in time.
+func checkBlocks(_ *testing.T, s *suite) {
+	ada, bob := s.user("ada"), s.user("bob")
+	status := func(u identity.User, to identity.Status) {
+		s.Helper()
+		s.write(func(ctx context.Context, tx identity.Tx) error {
+			u, err := tx.User(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			u.Status = to
+			return tx.UpdateUser(ctx, u)
+		})
+	}
+	read := func(want ...identity.Status) {
+		s.Helper()
+		s.read(func(ctx context.Context, tx identity.Tx) error {
+			log, err := tx.Revocations(ctx, 0, 10)
+			var got []identity.Status
+			for _, r := range log {
+				got = append(got, r.Status)
+			}
+			s.same(want, got)
+			return err
+		})
+	}
+	untold := func(life time.Duration, limit int, want ...string) {
+		s.Helper()
+		s.read(func(ctx context.Context, tx identity.Tx) error {
+			got, err := tx.UntoldBlocks(ctx, tx.Now().Add(life), limit)
+			s.same(len(want), len(got))
+			if len(want) > 0 {
+				s.same(want, got)
+			}
+			return err
+		})
+	}
+	tell := func(kind identity.Kind, id string) {
+		s.write(func(ctx context.Context, tx identity.Tx) error {
+			_, err := tx.AppendRevocation(ctx, identity.Revocation{Kind: kind, ID: id, At: tx.Now(), Until: tx.Now().Add(time.Hour)})
+			return err
+		})
+	}
+	tell(identity.KindUserEpoch, ada.ID)
+	tell(identity.KindSession, ada.ID) // another kind is not about the person
+	tell(identity.KindUserEpoch, "nobody")
+	read(identity.Active, "", "")
+	untold(0, 10)
+	status(ada, identity.Blocked)
+	status(bob, identity.Blocked)
+	read(identity.Blocked, "", "")
+	untold(time.Minute, 10, bob.ID)
+	both := []string{min(ada.ID, bob.ID), max(ada.ID, bob.ID)}
+	untold(time.Hour, 10, both...)
+	untold(time.Hour, 1, both[:1]...)
+	status(bob, identity.Active)
+	untold(time.Hour, 10, ada.ID)
+}
+
 // checkLogOrder lets slow and quick writers append at once while readers ask only for what lies past the last number
 // they have seen. Whoever sees a number must have seen every smaller one, or a revocation is lost for ever.
 func checkLogOrder(t *testing.T, s *suite) {

@@ -50,6 +50,7 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"what can not be a link is none":                  checkLinkRefusals,
 		"a link's password can not be guessed":            checkLinkPassword,
 		"downloads by a link that ends are cut":           checkLinkCut,
+		"links of a blocked owner open nothing":           checkLinkBarred,
 		"a request under a key makes one file":            checkOnceMade,
 		"a key does not stand for another request":        checkKeyReused,
 		"a thousand requests under a key make one file":   checkOnceRace,
