@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"cloakroom.dev/libs/api/v1alpha1"
 
@@ -50,11 +51,18 @@ func passkeyOrigin(text, site string) (string, error) {
 		return "", fmt.Errorf("origin %q: %w", text, err)
 	}
 	host := strings.ToLower(u.Hostname())
+	local := u.Scheme == "http" && (host == "localhost" || strings.HasSuffix(host, ".localhost"))
 	switch {
+	case strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "", fmt.Errorf("origin %q: write the name as browsers do, in ASCII (xn--…)", text)
 	case host != site && !strings.HasSuffix(host, "."+site):
 		return "", fmt.Errorf("pages at %s can't ask for passkeys of %q: name a site that is their domain or one above it", text, site)
-	case u.Scheme != "https" && host != "localhost" && !strings.HasSuffix(host, ".localhost"):
+	case u.Scheme != "https" && !local:
 		return "", fmt.Errorf("browsers keep passkeys from %s: it is not https", text)
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host), nil
+	origin := u.Scheme + "://" + strings.ToLower(u.Host)
+	if u.Scheme == "https" { // an origin leaves out the port that goes without saying
+		return strings.TrimSuffix(origin, ":443"), nil
+	}
+	return strings.TrimSuffix(origin, ":80"), nil
 }

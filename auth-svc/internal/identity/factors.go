@@ -245,8 +245,15 @@ func (s *Service) RemoveFactor(ctx context.Context, caller principal.Principal, 
 		if err := recentlyProved(ctx, tx, caller); err != nil {
 			return err
 		}
+		factors, err := tx.Factors(ctx, caller.UserID)
+		if err != nil {
+			return err
+		}
 		if err := dropFactor(ctx, tx, caller.UserID, id); err != nil {
 			return err
+		}
+		if !slices.ContainsFunc(factors, func(f Factor) bool { return f.ID == id && f.Confirmed() }) {
+			return nil // it guarded nothing: no mail had told of it either
 		}
 		u, err := tx.User(ctx, caller.UserID)
 		if err != nil {

@@ -12,17 +12,26 @@ import (
 
 var errCurrentPassword = fault.New(fault.InvalidCurrentPassword, "the current password is wrong")
 
+// Profile is a person as they see themselves.
+type Profile struct {
+	User
+	Factors []FactorKind // the kinds that guard the person, each once
+}
+
 // Me returns the caller's own record.
-func (s *Service) Me(ctx context.Context, caller principal.Principal) (u User, err error) {
+func (s *Service) Me(ctx context.Context, caller principal.Principal) (p Profile, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {
 		err := check(ctx, tx, caller, act{resource: resUsers, verb: actRead, owner: caller.UserID})
 		if err != nil {
 			return err
 		}
-		u, err = tx.User(ctx, caller.UserID)
+		if p.User, err = tx.User(ctx, caller.UserID); err != nil {
+			return err
+		}
+		p.Factors, err = kindsHeld(ctx, tx, caller.UserID)
 		return err
 	})
-	return u, err
+	return p, err
 }
 
 // UserChange says what to change about oneself: nil leaves a field, "" removes it. Identifiers need CurrentPassword.
@@ -53,10 +62,10 @@ func (c UserChange) apply(u *User) (fields []string, bad []fault.Field) {
 }
 
 // UpdateMe changes the caller's own record. Faults: Invalid, InvalidCurrentPassword, UserExists.
-func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, change UserChange) (u User, err error) {
+func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, change UserChange) (p Profile, err error) {
 	fields, bad := change.apply(&User{}) // what is wrong by itself is told before a hash is spent on it
 	if len(bad) > 0 {
-		return User{}, fault.Validation(bad...)
+		return Profile{}, fault.Validation(bad...)
 	}
 	a := act{
 		resource: resUsers, verb: actUpdate, owner: caller.UserID, name: "user.update", target: userTarget(caller.UserID),
@@ -65,11 +74,12 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 	var confirmed User
 	if change.touchesIdentifiers() {
 		if confirmed, err = s.confirm(ctx, caller, a, change.Client, change.CurrentPassword); err != nil {
-			return User{}, err
+			return Profile{}, err
 		}
 	}
 	err = s.store.InTx(ctx, func(tx Tx) error {
-		if u, err = own(ctx, tx, caller, a); err != nil {
+		u, err := own(ctx, tx, caller, a)
+		if err != nil {
 			return err
 		}
 		if change.touchesIdentifiers() {
@@ -89,10 +99,14 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return err
 		}
+		p.User = u
+		if p.Factors, err = kindsHeld(ctx, tx, u.ID); err != nil {
+			return err
+		}
 		return s.emailChanged(ctx, tx, before, u, change.Client.cleaned())
 	})
 	s.post.wake()
-	return u, err
+	return p, err
 }
 
 // ChangePassword sets a new password and ends every other session. Faults: Invalid, InvalidCurrentPassword.

@@ -14,7 +14,7 @@ import (
 func TestUpdateMe_NameNeedsNoPasswordIdentifiersDo(t *testing.T) {
 	w := newWorld(t, ordinary)
 	caller := w.Caller(w.SignUp("ada").Tokens)
-	u := must[identity.User](t)(w.Service.UpdateMe(t.Context(), caller, identity.UserChange{Name: new("Ada L.")}))
+	u := must[identity.Profile](t)(w.Service.UpdateMe(t.Context(), caller, identity.UserChange{Name: new("Ada L.")}))
 	if u.Name != "Ada L." || u.Username != "ada" {
 		t.Errorf("the record says %+v", u)
 	}
@@ -25,7 +25,7 @@ func TestUpdateMe_NameNeedsNoPasswordIdentifiersDo(t *testing.T) {
 		wantFault(t, err, fault.InvalidCurrentPassword)
 	}
 	change.CurrentPassword = text(identitytest.Password)
-	u = must[identity.User](t)(w.Service.UpdateMe(t.Context(), caller, change))
+	u = must[identity.Profile](t)(w.Service.UpdateMe(t.Context(), caller, change))
 	if u.EmailKey != "ada@elsewhere.example" || u.UsernameKey != "" || u.Name != "Ada L." {
 		t.Errorf("the record says %+v", u)
 	}
@@ -45,7 +45,7 @@ func TestUpdateMe_RefusesBadFieldsTakenNamesAndAnUnreachableAccount(t *testing.T
 	wantFault(t, err, fault.UserExists)
 	_, err = w.Service.UpdateMe(t.Context(), caller, identity.UserChange{Username: new(""), Email: new(" "), CurrentPassword: pw})
 	wantFields(t, err, "email")
-	if me := must[identity.User](t)(w.Service.Me(t.Context(), caller)); me.UsernameKey != "ada" {
+	if me := must[identity.Profile](t)(w.Service.Me(t.Context(), caller)); me.UsernameKey != "ada" {
 		t.Errorf("a refused change was kept: %+v", me)
 	}
 }

@@ -28,7 +28,7 @@ type Answer struct {
 	Issuer string // who says to have answered (RFC 9207); empty when nobody did
 }
 
-// Claims of a provider about somebody, verified as far as the provider can be trusted at all.
+// ProviderClaims is what a provider says about somebody, verified as far as the provider can be trusted at all.
 type ProviderClaims struct {
 	Subject       string
 	Email         string // may be empty

@@ -382,7 +382,7 @@ func TestNotice_OfAnAddressGoesToTheOldOneWhoeverChangesIt(t *testing.T) {
 			t.Fatalf("got the mails %v, want %v", got, want)
 		}
 	}
-	must[identity.User](t)(w.Service.UpdateMe(t.Context(), ada, identity.UserChange{
+	must[identity.Profile](t)(w.Service.UpdateMe(t.Context(), ada, identity.UserChange{
 		Email: new("ada@second.example"), CurrentPassword: text(identitytest.Password), Client: identitytest.Laptop,
 	}))
 	both(identity.MailEmailChanged+" ada@example.org", identity.MailVerify+" ada@second.example")

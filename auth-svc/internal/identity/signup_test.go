@@ -19,7 +19,7 @@ func TestSignup_MakesAGuestWithASession(t *testing.T) {
 	if c.UserID != e.User.ID || len(c.Roles) != 1 || c.Roles[0] != identity.RoleGuest || !c.May("files", "create", true) || c.May("users", "read", false) {
 		t.Errorf("the token says %+v", c)
 	}
-	me := must[identity.User](t)(w.Service.Me(t.Context(), c))
+	me := must[identity.Profile](t)(w.Service.Me(t.Context(), c))
 	if me.Email != "Ada@Example.org" || me.EmailKey != "ada@example.org" || me.Username != "Ada" || me.Name != "Ada Lovelace" {
 		t.Errorf("the record says %+v", me)
 	}

@@ -10,9 +10,19 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-func (a *API) me(ctx context.Context, caller principal.Principal, _ empty) (userBody, error) {
-	u, err := a.opts.Core.Me(ctx, caller)
-	return newUser(u), err
+// profileBody is a person as they see themselves.
+type profileBody struct {
+	userBody
+	Factors []identity.FactorKind `json:"factors"`
+}
+
+func newProfile(p identity.Profile) profileBody {
+	return profileBody{newUser(p.User), orEmpty(p.Factors)}
+}
+
+func (a *API) me(ctx context.Context, caller principal.Principal, _ empty) (profileBody, error) {
+	p, err := a.opts.Core.Me(ctx, caller)
+	return newProfile(p), err
 }
 
 type updateMeRequest struct {
@@ -23,12 +33,12 @@ type updateMeRequest struct {
 	CurrentPassword hidden    `json:"current_password"`
 }
 
-func (a *API) updateMe(ctx context.Context, caller principal.Principal, in updateMeRequest) (userBody, error) {
-	u, err := a.opts.Core.UpdateMe(ctx, caller, identity.UserChange{
+func (a *API) updateMe(ctx context.Context, caller principal.Principal, in updateMeRequest) (profileBody, error) {
+	p, err := a.opts.Core.UpdateMe(ctx, caller, identity.UserChange{
 		Name: in.Name, Email: in.Email.value, Phone: in.Phone.value, Username: in.Username.value,
 		CurrentPassword: in.CurrentPassword.String, Client: client(ctx, ""),
 	})
-	return newUser(u), err
+	return newProfile(p), err
 }
 
 type deleteMeRequest struct {
