@@ -70,15 +70,7 @@ func TestImport_TakesWhatOtherSystemsHold(t *testing.T) {
 	if code != run.ExitOK || out.Created != 3 || out.Lines != 4 || !out.Done || len(left) != 0 {
 		t.Fatalf("exit %d, %+v, %v", code, out, left)
 	}
-	var exported struct {
-		User struct {
-			CreatedAt     string `json:"created_at"`
-			EmailVerified bool   `json:"email_verified"`
-			Status        string
-		}
-		CameFrom []struct{ Source, ID string } `json:"came_from"`
-	}
-	exported = lines[struct {
+	exported := lines[struct {
 		User struct {
 			CreatedAt     string `json:"created_at"`
 			EmailVerified bool   `json:"email_verified"`

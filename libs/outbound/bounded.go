@@ -10,9 +10,9 @@ import (
 // ErrTooLarge is what reading an answer ends with when it is longer than allowed. Nothing past the bound was kept.
 var ErrTooLarge = errors.New("the answer is too large")
 
-// ReadAll reads a body of at most max bytes. A longer one is ErrTooLarge, never a shortened answer that looks whole.
-func ReadAll(body io.Reader, max int64) ([]byte, error) {
-	data, err := io.ReadAll(&limited{from: body, left: max})
+// ReadAll reads a body of at most maxBytes. A longer one is ErrTooLarge, never a shortened answer that looks whole.
+func ReadAll(body io.Reader, maxBytes int64) ([]byte, error) {
+	data, err := io.ReadAll(&limited{from: body, left: maxBytes})
 	if err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
 	}

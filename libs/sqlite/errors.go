@@ -17,6 +17,12 @@ func IsUnique(err error) bool {
 		(e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
+// isBusy reports whether another connection holds the file.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY // the low byte is the primary result code
+}
+
 // Micros is how times stand in a column: microseconds since 1970, UTC.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
 

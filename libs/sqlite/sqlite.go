@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/pressly/goose/v3"
@@ -88,6 +89,9 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	if err := w.exec("PRAGMA busy_timeout = 0"); err != nil { // from here on it waits in its own way
+		return errors.Join(err, w.close())
+	}
 	db.writer = newWriter(w, db.metrics, opts.Log)
 	for range readers {
 		r, err := db.connect(ctx, "rw", "query_only(1)", "cache_size(-2048)")
@@ -116,9 +120,12 @@ func (db *DB) connect(ctx context.Context, mode string, pragmas ...string) (*con
 	return &conn{conn: c, stmts: map[string]*sql.Stmt{}, tracing: db.tracing}, nil
 }
 
+// busyTimeout is how long a statement waits for another process, in milliseconds.
+const busyTimeout = 5000
+
 func dsn(path, mode string, pragmas ...string) string {
 	// temp_store(2) keeps what savepoints could undo in memory: in a file it costs a group commit a third of its time.
-	pragmas = append([]string{"busy_timeout(5000)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "secure_delete(1)", "temp_store(2)"}, pragmas...)
+	pragmas = append([]string{"busy_timeout(" + strconv.Itoa(busyTimeout) + ")", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)", "secure_delete(1)", "temp_store(2)"}, pragmas...)
 	q := url.Values{"mode": {mode}, "_pragma": pragmas}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }

@@ -116,7 +116,7 @@ func (w *writer) gather(group []*job) []*job {
 // commit runs the group in one transaction and leaves each job's outcome in it.
 func (w *writer) commit(group []*job) {
 	start := time.Now()
-	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(); err != nil {
 		failAll(group, fmt.Errorf("begin: %w", err))
 		return
 	}
@@ -136,6 +136,23 @@ func (w *writer) commit(group []*job) {
 		return
 	}
 	w.metrics.committed(len(group), time.Since(start))
+}
+
+// Another process may be writing the same file, in turns: a command beside a service. SQLite's own waiting looks less and
+// less often, in the end every 100 ms, and misses the gap between two of the other's transactions again and again.
+const (
+	turnEvery = time.Millisecond
+	turnWait  = busyTimeout * time.Millisecond
+)
+
+// begin waits for our turn, looking often enough to take the first gap.
+func (w *writer) begin() error {
+	for began := time.Now(); ; time.Sleep(turnEvery) {
+		err := w.conn.exec("BEGIN IMMEDIATE")
+		if !isBusy(err) || time.Since(began) > turnWait {
+			return err
+		}
+	}
 }
 
 // runOne runs a job in its savepoint. The returned error means that the surrounding transaction is gone.

@@ -116,3 +116,44 @@ func TestImport_KilledAgainAndAgain(t *testing.T) {
 		t.Errorf("from the start: exit %d, %+v", code, again)
 	}
 }
+
+// An import beside a stack that serves is in nobody's way for long: the service gets its turn between two batches. What a
+// busy machine adds to both figures says nothing of us, so the ratio is printed always and judged only where IMPORT_RATIO
+// is set, on a machine that does nothing else.
+func TestImport_LeavesRefreshesAlone(t *testing.T) {
+	const people, most = 6000, 3.0
+	var lines []string
+	for i := range people {
+		lines = append(lines, fmt.Sprintf(`{"id": %d, "email": "p%d@example.org", "password_hash": %q}`, i, i, oldBcrypt))
+	}
+	m := move(t, lines...)
+	c := harness.NewClient(t, m.stack.Public)
+	signedIn := []*harness.Client{c.SignUp(), c.Fresh().SignUp()}
+	refreshes(t, signedIn, 300*time.Millisecond) // warm
+	quiet := refreshes(t, signedIn, time.Second)
+	cmd := m.command()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() { ended <- cmd.Wait() }()
+	var beside []time.Duration
+	for running := true; running; {
+		beside = append(beside, refreshes(t, signedIn, 200*time.Millisecond)...)
+		select {
+		case err := <-ended:
+			running = false
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+		}
+	}
+	took := time.Since(began)
+	q, b := p99(quiet), p99(beside)
+	t.Logf("refresh p99 %v quiet (%d), %v beside an import (%d), at most %v; %d people in %v", q, len(quiet), b, len(beside), beside[len(beside)-1], people, took)
+	if os.Getenv("IMPORT_RATIO") != "" && float64(b) > most*float64(q) {
+		t.Errorf("an import makes refreshes %.1f times as slow", float64(b)/float64(q))
+	}
+}

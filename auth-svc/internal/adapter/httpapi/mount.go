@@ -55,7 +55,17 @@ func New(opts Options) *API {
 // Public returns the routes for clients.
 func (a *API) Public() *web.Mux {
 	m := web.NewMux()
+	a.mountAuth(m)
+	a.mountWaysIn(m)
+	a.mountPeople(m)
+	a.mountAdministration(m)
+	m.Get("/.well-known/jwks.json", "jwks", web.Func(a.jwks))
+	m.Get("/openapi.yaml", "openapi", web.Func(a.contract))
+	return m
+}
 
+// mountAuth routes logins, sessions and passwords.
+func (a *API) mountAuth(m *web.Mux) {
 	m.Post("/v1/auth/signup", "auth.signup", open(a, a.signup))
 	m.Post("/v1/auth/login", "auth.login", open(a, a.login))
 	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a, a.loginFactor))
@@ -79,7 +89,10 @@ func (a *API) Public() *web.Mux {
 	m.Get("/auth/links/reset-password", "links.reset_password.show", a.resetPage().show(a.opts.Core))
 	m.Post("/auth/links/reset-password", "links.reset_password.submit", a.resetPage().submit())
 	m.Post("/v1/auth/password/change", "password.change", guarded(a, a.changePassword))
+}
 
+// mountWaysIn routes second factors and identity providers.
+func (a *API) mountWaysIn(m *web.Mux) {
 	m.Get("/v1/auth/factors", "factors.list", guarded(a, a.listFactors))
 	m.Post("/v1/auth/factors", "factors.enrol", guarded(a, a.enrolFactor))
 	m.Post("/v1/auth/factors/recovery-codes", "factors.recovery_codes", guarded(a, a.makeRecoveryCodes))
@@ -94,7 +107,10 @@ func (a *API) Public() *web.Mux {
 	m.Get("/v1/auth/identities", "identities.list", guarded(a, a.listIdentities))
 	m.Post("/v1/auth/identities", "identities.link", guarded(a, a.linkIdentity))
 	m.Delete("/v1/auth/identities/{id}", "identities.unlink", guarded(a, a.unlinkIdentity))
+}
 
+// mountPeople routes one's own profile and everybody's.
+func (a *API) mountPeople(m *web.Mux) {
 	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
 	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))
 	m.Delete("/v1/users/me", "users.me.delete", guarded(a, a.deleteMe))
@@ -111,7 +127,10 @@ func (a *API) Public() *web.Mux {
 	m.Delete("/v1/users/{id}/factors/{fid}", "users.factors.delete", guarded(a, a.deleteUserFactor))
 	m.Put("/v1/users/{id}/sessions/{sid}", "users.sessions.name", guarded(a, a.putUserSession))
 	m.Delete("/v1/users/{id}/sessions/{sid}", "users.sessions.delete", guarded(a, a.deleteUserSession))
+}
 
+// mountAdministration routes roles, keys and the audit trail.
+func (a *API) mountAdministration(m *web.Mux) {
 	m.Get("/v1/roles", "roles.list", guarded(a, a.listRoles))
 	m.Put("/v1/roles/{name}", "roles.put", guarded(a, a.putRole))
 	m.Delete("/v1/roles/{name}", "roles.delete", guarded(a, a.deleteRole))
@@ -125,10 +144,6 @@ func (a *API) Public() *web.Mux {
 	m.Get("/v1/signing-keys", "signing_keys.list", guarded(a, a.listSigningKeys))
 	m.Post("/v1/signing-keys", "signing_keys.rotate", guarded(a, a.rotateSigningKeys))
 	m.Delete("/v1/signing-keys/{kid}", "signing_keys.kill", guarded(a, a.killSigningKey))
-
-	m.Get("/.well-known/jwks.json", "jwks", web.Func(a.jwks))
-	m.Get("/openapi.yaml", "openapi", web.Func(a.contract))
-	return m
 }
 
 // Internal returns the routes for the other services.
