@@ -120,7 +120,7 @@ func (a api) profile(w http.ResponseWriter, r *http.Request, caller principal.Pr
 	if err != nil {
 		return err
 	}
-	return dialect.Write(w, http.StatusOK, answer{Success: true, User: wholeUser(u)})
+	return dialect.Write(w, http.StatusOK, answer{Success: true, User: wholeUser(u.User)})
 }
 
 func (a api) updateProfile(w http.ResponseWriter, r *http.Request, caller principal.Principal) error {
@@ -137,7 +137,7 @@ func (a api) updateProfile(w http.ResponseWriter, r *http.Request, caller princi
 	if err != nil {
 		return err
 	}
-	return dialect.Write(w, http.StatusOK, answer{Success: true, Message: "Profile updated successfully", User: wholeUser(u)})
+	return dialect.Write(w, http.StatusOK, answer{Success: true, Message: "Profile updated successfully", User: wholeUser(u.User)})
 }
 
 func (a api) changePassword(w http.ResponseWriter, r *http.Request, caller principal.Principal) error {
