@@ -66,6 +66,9 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
+// Pid is the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Output is what the process has printed so far.
 func (p *Process) Output() string { return p.output.String() }
 

@@ -29,7 +29,7 @@ var built struct {
 	paths map[string]string
 }
 
-// Build builds the program in the package (`cloakroom.dev/stack`) once a process and returns its path.
+// Build builds the program in the package (`cloakroom.dev/stack`, or `./tusd` of tests/bench) once a process and returns its path.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	built.Lock()
@@ -47,6 +47,10 @@ func Build(t testing.TB, pkg string) string {
 	path := filepath.Join(built.dir, filepath.Base(pkg))
 	cmd := exec.Command("go", "build", "-o", path, pkg)
 	cmd.Dir = Root(t)
+	if strings.HasPrefix(pkg, "./") { // a server of others: they have a module of their own
+		cmd.Dir = filepath.Join(Root(t), "tests", "bench")
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
@@ -202,6 +206,21 @@ func ready(base string) bool {
 	_, _ = io.Copy(io.Discard, res.Body)
 	_ = res.Body.Close()
 	return res.StatusCode == http.StatusOK
+}
+
+// answers reports whether anything at all answers there.
+func answers(base string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/", nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil
 }
 
 // Kill sends SIGKILL and waits until the process is gone.
