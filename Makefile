@@ -66,8 +66,13 @@ fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
 	@tests/tools/fuzz.sh
 
 .PHONY: bench
-bench: ## run the benchmarks beside the code
-	go test -run '^$$' -bench . -benchtime 2s work
+bench: ## run the benchmarks beside the code, then those beside the servers of others
+	go test -run '^$$' -bench . -benchtime 2s $(foreach m,$(filter-out tests,$(MODULES)),./$(m)/...)
+	@$(MAKE) --no-print-directory bench-beside
+
+.PHONY: bench-beside
+bench-beside: ## measure uploads beside tusd and PocketBase, in turns on one disk, and hold the ratios to their marks (wants a quiet machine)
+	go test -run '^$$' -bench Uploads -benchtime 1x -timeout 30m ./tests/beside/
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## vet style and the arrows between the rooms
@@ -88,6 +93,7 @@ tidy: ## tidy every module
 .PHONY: verify
 verify: generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
+	@GOWORK=off go -C tests/bench vet ./...
 	@test -z "$$(gofmt -l $(MODULES))" || { echo 'these files want `make fmt`:'; gofmt -l $(MODULES); exit 1; }
 	@git diff --exit-code -- '*.go' '*.mod' '*/go.sum' k8s libs || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
 

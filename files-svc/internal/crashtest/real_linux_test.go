@@ -124,7 +124,7 @@ func TestStrace_RealErrnos(t *testing.T) {
 	}
 	folder := t.TempDir()
 	p := serveFor(t, folder)
-	content := bytes.Repeat([]byte("content "), 8<<10)
+	content := bytes.Repeat([]byte("content "), 16<<10) // enough for a file without a name, which gets one by linkat
 	id := mustUpload(t, p, content)
 	for _, tc := range []struct {
 		calls, errno string

@@ -1,5 +1,6 @@
-// Command tusd serves tusd's own handler over its store on a local filesystem, as its makers publish them: nothing is hashed,
-// nothing synced. It prints its address and runs until it is killed.
+// Command tusd serves tusd's handler over its store on a local filesystem with its locks in files, as tusd's own command does unless
+// it is told otherwise, but without that one's log and metrics. Nothing is hashed, nothing synced. It prints its address and runs until
+// it is killed.
 package main
 
 import (
@@ -10,9 +11,9 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/tus/tusd/v2/pkg/filelocker"
 	"github.com/tus/tusd/v2/pkg/filestore"
 	"github.com/tus/tusd/v2/pkg/handler"
-	"github.com/tus/tusd/v2/pkg/memorylocker"
 	"golang.org/x/exp/slog"
 )
 
@@ -28,7 +29,7 @@ func main() {
 func serve(dir string) error {
 	composer := handler.NewStoreComposer()
 	filestore.New(dir).UseIn(composer)
-	memorylocker.New().UseIn(composer) // cheaper than locks in files
+	filelocker.New(dir).UseIn(composer)
 	h, err := handler.NewHandler(handler.Config{
 		BasePath: "/files/", StoreComposer: composer, DisableDownload: true,
 		EnableExperimentalProtocol: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -3,8 +3,9 @@
 // The layout is <root>/<epoch>/<bucket>/<number>. A writer fills one bucket after the other, so that the uploads of one
 // moment lie in one directory and share its fsync. A blob is written to a file without a name (O_TMPFILE), synced, linked
 // under its number, and then the directory is synced: before the link nothing of it is visible, and a crash leaves
-// nothing. Where the filesystem knows no unnamed files the blob is created under its number at once; no row names it
-// before its commit, and the reaper finds what a crash leaves.
+// nothing. A small blob is held until it is whole, and then created under its number at once: one commit of the filesystem's
+// journal has its name and its bytes, which makes it twice as quick. So is any blob where the filesystem knows no unnamed files.
+// No row names it before both syncs, and the reaper finds what a crash leaves.
 //
 // A failed fsync ends the blobs it was for, and its descriptor is never used again: the kernel may have dropped the data
 // and call a second fsync a success. All paths go through os.Root, which can't leave the folder.
@@ -44,7 +45,7 @@ type Options struct {
 
 // The named steps of a commit.
 const (
-	StepSynced = "disk.synced" // the bytes are on disk, without a name
+	StepSynced = "disk.synced" // the bytes are on disk; a large blob has no name yet
 	StepLinked = "disk.linked" // the name is there, its directory is not synced
 )
 

@@ -42,12 +42,20 @@ func TestBlobs_WithoutUnnamedFiles(t *testing.T) {
 // put stores one small blob and returns what Commit said.
 func put(t *testing.T, b *disk.Blobs, seq int64) error {
 	t.Helper()
+	return putBytes(t, b, seq, []byte("content"))
+}
+
+// large is more than is held before there is a file.
+var large = make([]byte, 100<<10)
+
+func putBytes(t *testing.T, b *disk.Blobs, seq int64, content []byte) error {
+	t.Helper()
 	sink, err := b.Create(t.Context(), files.NewBlobID(filestest.EpochA, seq))
 	if err != nil {
 		return err
 	}
 	defer sink.Abort()
-	if _, err := sink.Write([]byte("content")); err != nil {
+	if _, err := sink.Write(content); err != nil {
 		return err
 	}
 	return sink.Commit(t.Context())
@@ -68,37 +76,63 @@ func keys(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-func TestCommit_SyncsFileThenLinksThenSyncsDirectory(t *testing.T) {
-	folder := t.TempDir()
-	var steps []string
-	b := open(t, folder, disk.Options{
-		At: func(step string) error { steps = append(steps, step); return nil },
-		Syncing: func(f *os.File) error {
-			info, err := f.Stat()
-			switch {
-			case err != nil:
-			case info.IsDir():
-				steps = append(steps, "directory")
-			case len(keys(t, folder)) == 0:
-				steps = append(steps, "unnamed file")
-			default:
-				steps = append(steps, "file")
+func TestCommit_SyncsBytesAndNameBeforeItReturns(t *testing.T) {
+	for says, it := range map[string]struct {
+		content []byte
+		file    string
+	}{
+		"large": {large, "unnamed file"}, "small": {[]byte("content"), "file"}, "empty": {nil, "file"},
+	} {
+		t.Run(says, func(t *testing.T) {
+			folder := t.TempDir()
+			var steps []string
+			b := open(t, folder, disk.Options{
+				At: func(step string) error { steps = append(steps, step); return nil },
+				Syncing: func(f *os.File) error {
+					info, err := f.Stat()
+					switch {
+					case err != nil:
+					case info.IsDir():
+						steps = append(steps, "directory")
+					case info.Size() != int64(len(it.content)):
+						t.Errorf("synced with %d bytes", info.Size())
+					case len(keys(t, folder)) == 0:
+						steps = append(steps, "unnamed file")
+					default:
+						steps = append(steps, "file")
+					}
+					return errors.Join(err, f.Sync())
+				},
+			})
+			if err := putBytes(t, b, 1, it.content); err != nil {
+				t.Fatal(err)
 			}
-			return errors.Join(err, f.Sync())
-		},
-	})
-	if err := put(t, b, 1); err != nil {
+			// The epoch's and the bucket's names are durable before anything can be linked there.
+			want := []string{"directory", "directory", it.file, disk.StepSynced, disk.StepLinked, "directory"}
+			if !slices.Equal(steps, want) {
+				t.Fatalf("got %v, want %v", steps, want)
+			}
+		})
+	}
+}
+
+// A small blob touches the disk when it is whole: what is given up before leaves nothing to clean up.
+func TestAbort_ASmallBlobWasNeverThere(t *testing.T) {
+	folder := t.TempDir()
+	b := open(t, folder, disk.Options{NoTemp: true})
+	sink, err := b.Create(t.Context(), files.NewBlobID(filestest.EpochA, 1))
+	if err != nil {
 		t.Fatal(err)
 	}
-	// The epoch's and the bucket's names are durable before anything can be linked there.
-	want := []string{"directory", "directory", "unnamed file", disk.StepSynced, disk.StepLinked, "directory"}
-	if len(steps) != len(want) {
-		t.Fatalf("got %v, want %v", steps, want)
+	if _, err := sink.Write([]byte("content")); err != nil {
+		t.Fatal(err)
 	}
-	for i := range want {
-		if steps[i] != want[i] {
-			t.Fatalf("got %v, want %v", steps, want)
-		}
+	if got := keys(t, folder); len(got) > 0 {
+		t.Errorf("before its commit there is %v", got)
+	}
+	sink.Abort()
+	if err := sink.Commit(t.Context()); err == nil || len(keys(t, folder)) > 0 {
+		t.Errorf("committed after its end: %v", err)
 	}
 }
 

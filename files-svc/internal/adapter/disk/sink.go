@@ -9,12 +9,17 @@ import (
 	"cloakroom.dev/files-svc/internal/files"
 )
 
+// heldBytes is how small a blob is that touches the disk only when it is whole. Who writes in pieces and pauses between
+// them holds the first piece, which the core keeps small.
+const heldBytes = 64 << 10
+
 // sink is one blob being written.
 type sink struct {
 	place place
 	dir   *dir
 	growing
-	named bool // under its name already
+	held  []byte // what there is so far, while there is no file
+	named bool   // under its name already
 	ended bool
 }
 
@@ -31,14 +36,38 @@ func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{growing: growing{store: b}, place: p, dir: d}
-	if err := s.open(); err != nil {
-		d.done()
-		return nil, fmt.Errorf("create blob: %w", ioFault(err))
-	}
-	return s, nil
+	return &sink{growing: growing{store: b}, place: p, dir: d}, nil
 }
 
+// Write implements io.Writer.
+func (s *sink) Write(p []byte) (int, error) {
+	if s.file == nil {
+		if len(s.held)+len(p) <= heldBytes {
+			s.held = append(s.held, p...)
+			return len(p), nil
+		}
+		if err := s.spill(s.open); err != nil {
+			return 0, err
+		}
+	}
+	return s.growing.Write(p)
+}
+
+// spill makes the file, and writes what was held to it.
+func (s *sink) spill(open func() error) error {
+	if err := open(); err != nil {
+		return fmt.Errorf("create blob: %w", ioFault(err))
+	}
+	held := s.held
+	s.held = nil
+	if len(held) == 0 {
+		return nil
+	}
+	_, err := s.growing.Write(held)
+	return err
+}
+
+// open makes a file without a name where there is such a thing.
 func (s *sink) open() (err error) {
 	if !s.store.opts.NoTemp {
 		s.file, err = openUnnamed(s.dir.file)
@@ -46,9 +75,14 @@ func (s *sink) open() (err error) {
 			return err
 		}
 	}
-	s.named = true
+	return s.create()
+}
+
+// create makes the file under its name.
+func (s *sink) create() (err error) {
 	return s.store.opts.around(Call{Kind: CallCreate, Path: s.place.path()}, func() error {
 		s.file, err = s.store.root.OpenFile(s.place.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		s.named = err == nil
 		return err
 	})
 }
@@ -70,6 +104,12 @@ func (s *sink) Commit(context.Context) error {
 }
 
 func (s *sink) commit() error {
+	if s.file == nil {
+		// Its name and its bytes go into one commit of the filesystem's journal, where an unnamed file costs two.
+		if err := s.spill(s.create); err != nil {
+			return err
+		}
+	}
 	if err := s.store.opts.sync(s.file); err != nil {
 		return fmt.Errorf("sync blob: %w", err)
 	}
@@ -105,5 +145,7 @@ func (s *sink) Abort() {
 		_ = s.store.opts.remove(s.store.root, s.place.path()) // the reaper finds what stays
 	}
 	s.dir.done()
-	_ = s.file.Close() // the bytes are not wanted any more
+	if s.file != nil {
+		_ = s.file.Close() // the bytes are not wanted any more
+	}
 }

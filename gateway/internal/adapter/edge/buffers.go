@@ -32,6 +32,10 @@ func (p *bufferPool) Get() []byte {
 		return p.large.Get().(*[largeBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
 	}
 	p.out.Add(-1)
+	return p.getSmall()
+}
+
+func (p *bufferPool) getSmall() []byte {
 	return p.small.Get().(*[smallBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
 }
 
@@ -45,3 +49,18 @@ func (p *bufferPool) Put(b []byte) {
 		p.small.Put((*[smallBuffer]byte)(b))
 	}
 }
+
+// lender is the pool as one exchange sees it: an answer that says it is short gets a small buffer, so that many small
+// answers at once do not take what the downloads need, nor all that memory.
+type lender struct{ short bool }
+
+// Get implements httputil.BufferPool.
+func (l *lender) Get() []byte {
+	if l.short {
+		return buffers.getSmall()
+	}
+	return buffers.Get()
+}
+
+// Put implements httputil.BufferPool.
+func (*lender) Put(b []byte) { buffers.Put(b) }

@@ -105,3 +105,21 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+func TestBuffers_AShortAnswerTakesNoLargeOne(t *testing.T) {
+	before := buffers.out.Load()
+	l := lender{short: true}
+	b := l.Get()
+	if len(b) != smallBuffer || buffers.out.Load() != before {
+		t.Errorf("a buffer of %d bytes", len(b))
+	}
+	l.Put(b)
+	l.short = false
+	if b = l.Get(); len(b) != largeBuffer {
+		t.Errorf("a long answer gets a buffer of %d bytes", len(b))
+	}
+	l.Put(b)
+	if now := buffers.out.Load(); now != before {
+		t.Errorf("%d large buffers are out, there were %d", now, before)
+	}
+}

@@ -41,6 +41,7 @@ type exchange struct {
 	headers  *time.Timer // of the upstream's answer beginning
 	upload   upload
 	answer   answer
+	lender   lender
 	proxy    httputil.ReverseProxy
 	values   []string // one-value headers of the request to the service, in room
 	room     [8]string

@@ -74,7 +74,7 @@ func (x *exchange) forward() error {
 func (x *exchange) pass() {
 	x.proxy = httputil.ReverseProxy{
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
-		Transport: x.upstream, BufferPool: buffers, ErrorLog: silent,
+		Transport: x.upstream, BufferPool: &x.lender, ErrorLog: silent,
 	}
 	w := x.w
 	if len(x.r.Header["Upgrade"]) > 0 {
@@ -245,6 +245,7 @@ func modify(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection
 	}
+	x.lender.short = res.ContentLength >= 0 && res.ContentLength <= smallBuffer
 	x.answer.ReadCloser, x.answer.w = res.Body, x.w
 	res.Body = &x.answer
 	return nil
