@@ -179,5 +179,17 @@ func (s *Service) takeUpload(ctx context.Context, owner OwnerID, id UploadID, in
 	if err != nil {
 		return nil, fmt.Errorf("look up the upload: %w", err)
 	}
-	return s.uploads.take(ctx, id, interrupt)
+	here, err := s.uploads.take(ctx, id, interrupt)
+	if err != nil {
+		return nil, err
+	}
+	everywhere, err := s.holdUpload(ctx, id, interrupt)
+	if err != nil {
+		here()
+		return nil, err
+	}
+	return func() {
+		everywhere()
+		here()
+	}, nil
 }

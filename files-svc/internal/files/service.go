@@ -31,6 +31,9 @@ type Options struct {
 	Scrub ScrubPace // how stored bytes are read back while Run runs; zero: not at all
 	Scan  Scan      // who looks into contents before they are kept; zero: nobody
 
+	Turns Turns // of processes that share the catalog and the bytes; nil: there is only this one
+	Holds Holds // likewise
+
 	LinkPasswordRounds int // of PBKDF2; default 600000
 
 	At func(step string) error // called at each named step (Steps); an error ends the operation there. For tests and the chaos matrix
