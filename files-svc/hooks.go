@@ -21,10 +21,11 @@ import (
 type hooks struct {
 	service *webhook.Service
 	sender  *hookhttp.Sender
+	rows    *catalogue
 }
 
 // newHooks makes the webhooks known, so that nothing which happens from here on is missed by one.
-func newHooks(ctx context.Context, cfg Config, store webhook.Store, deps Deps) (*hooks, error) {
+func newHooks(ctx context.Context, cfg Config, rows *catalogue, deps Deps) (*hooks, error) {
 	var targets []hookhttp.Target
 	var endpoints []webhook.Endpoint
 	for _, h := range cfg.Boot.Spec.Webhooks {
@@ -44,17 +45,18 @@ func newHooks(ctx context.Context, cfg Config, store webhook.Store, deps Deps) (
 	}
 	opts := cfg.hooks
 	opts.Meter = newHookMeter(deps.Registerer, endpoints)
-	service, err := webhook.New(store, sender, endpoints, func() string { return "msg_" + newID() }, deps.Log, opts)
+	service, err := webhook.New(rows.hooks, sender, endpoints, func() string { return "msg_" + newID() }, deps.Log, opts)
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
 	}
 	if err := service.Register(ctx); err != nil {
 		return nil, err
 	}
-	return &hooks{service, sender}, nil
+	return &hooks{service, sender, rows}, nil
 }
 
-func (h *hooks) run(ctx context.Context) error { return h.service.Run(ctx) }
+// run sends while no other process on the store does: receivers hear of each event from one of them.
+func (h *hooks) run(ctx context.Context) error { return h.rows.inTurn(ctx, "webhooks", h.service.Run) }
 
 func (h *hooks) close() { h.sender.Close() }
 

@@ -52,12 +52,9 @@ func open(ctx context.Context, boot *v1alpha1.FilesConfig, deps Deps) (process.S
 }
 
 func migrate(ctx context.Context, boot *v1alpha1.FilesConfig, deps Deps) error {
-	if boot.Spec.Store.SQLite == nil {
-		return errNoStore
-	}
-	_, db, err := openCatalog(ctx, string(boot.Spec.Store.SQLite.Path), deps)
+	rows, err := openCatalogue(ctx, Config{Boot: boot}, deps, toMigrate)
 	if err != nil {
 		return err
 	}
-	return db.Close()
+	return rows.shut()
 }

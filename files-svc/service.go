@@ -56,7 +56,7 @@ type Service struct {
 	eraser  *eraser
 	hooks   *hooks
 	handler http.Handler
-	close   func() error
+	stores  *stores
 }
 
 // New opens and checks everything and starts nothing. The caller must Close the service.
@@ -75,7 +75,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		}
 	}()
 	view := token.NewView(token.ViewOptions{MaxStaleness: cfg.Boot.Spec.Verifier.MaxStaleness.Std(), Registerer: deps.Registerer})
-	core, err := files.New(stores.catalog, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
+	cursors, err := stores.cursorKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	core, err := files.New(stores.rows, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
 		Policy: policy.get, Meter: newMeter(deps.Registerer), RestoreHorizon: restoreHorizon(cfg.Boot.Spec),
 		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
 		Barred: func(owner files.OwnerID) (bool, error) { return view.Barred(string(owner)) },
@@ -83,7 +87,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)
 	}
-	hooks, err := newHooks(ctx, cfg, stores.catalog.Webhooks(), deps)
+	hooks, err := newHooks(ctx, cfg, stores.catalogue, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +95,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	auth := newAuthority(cfg, deps, view, eraser.hear)
 
 	mux := web.NewMux()
-	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(stores.cursorKey), policy.accepted, contract,
+	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(cursors), policy.accepted, contract,
 		httpapi.Options{
 			Registerer: deps.Registerer, Pace: cfg.pace, Thumbnails: thumbnails(cfg.Boot.Spec, deps.Registerer),
 			PublicBaseURL: cfg.publicBaseURL(),
 		})
 	return &Service{
-		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, close: stores.close,
+		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, stores: stores,
 		handler: web.Edge(mux, web.EdgeOptions{
 			Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
@@ -122,6 +126,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.eraser.run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })
 	group.Go(func() error { return s.hooks.run(ctx) })
+	group.Go(func() error { return s.stores.run(ctx) })
 	return group.Wait()
 }
 
@@ -129,7 +134,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) Close() error {
 	s.auth.close()
 	s.hooks.close()
-	return s.close()
+	return s.stores.close()
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -119,30 +119,27 @@ func (c check) run(ctx context.Context, to run.IO) error {
 
 // openForCheck opens stores that must be there already: an empty new one would be found sound.
 func openForCheck(ctx context.Context, cfg Config, deps Deps) (*files.Service, func(), error) {
-	spec := cfg.Boot.Spec
-	if spec.Store.SQLite == nil || spec.Blobs.Disk == nil {
+	if cfg.Boot.Spec.Blobs.Disk == nil {
 		return nil, nil, errNoStore
 	}
-	database, folder := cfg.path(spec.Store.SQLite.Path), cfg.path(spec.Blobs.Disk.Path)
-	for _, path := range []string{database, folder} {
-		if _, err := os.Stat(path); err != nil {
-			return nil, nil, fmt.Errorf("open what is to be checked: %w", err)
-		}
+	folder := cfg.path(cfg.Boot.Spec.Blobs.Disk.Path)
+	if _, err := os.Stat(folder); err != nil {
+		return nil, nil, fmt.Errorf("open what is to be checked: %w", err)
 	}
-	rows, db, err := openCatalog(ctx, database, deps)
+	rows, err := openCatalogue(ctx, cfg, deps, toLook)
 	if err != nil {
 		return nil, nil, err
 	}
 	blobs, err := disk.New(folder, disk.Options{})
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the folder of blobs: %w", err), db.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open the folder of blobs: %w", err), rows.shut())
 	}
 	shut := func() {
-		if err := errors.Join(blobs.Close(), db.Close()); err != nil {
+		if err := errors.Join(blobs.Close(), rows.shut()); err != nil {
 			deps.Log.WarnContext(ctx, "stores could not be closed", "error", err.Error())
 		}
 	}
-	core, err := files.New(rows, blobs, newID, norm.NFC.String, deps.Log, files.Options{})
+	core, err := files.New(rows.rows, blobs, newID, norm.NFC.String, deps.Log, files.Options{})
 	if err != nil {
 		shut()
 		return nil, nil, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/hookhttp"
@@ -78,18 +77,11 @@ func (c *hookCommand) open(ctx context.Context, fs *flag.FlagSet, args []string,
 	if err != nil {
 		return nil, nil, err
 	}
-	if boot.Spec.Store.SQLite == nil {
-		return nil, nil, errNoStore
-	}
-	path := Config{Boot: boot}.path(boot.Spec.Store.SQLite.Path)
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil, fmt.Errorf("open the catalogue: %w", err)
-	}
-	rows, db, err := openCatalog(ctx, path, deps)
+	rows, err := openCatalogue(ctx, Config{Boot: boot}, deps, toLook)
 	if err != nil {
 		return nil, nil, err
 	}
-	return webhook.NewManager(rows.Webhooks()), func() { _ = db.Close() }, nil
+	return webhook.NewManager(rows.hooks), func() { _ = rows.shut() }, nil
 }
 
 // deliveryJSON is a delivery as scripts read it. Names are stable.

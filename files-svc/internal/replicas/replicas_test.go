@@ -73,7 +73,7 @@ func (r replica) serve(t filestest.TB, blobs files.Blobs, opts files.Options) *f
 
 // empty forgets everything, which is quicker than another database.
 const empty = `TRUNCATE epochs, blobs, owners, files, versions, events, log_position, uploads, upload_holds, links, receipts, webhooks,
-	webhook_deliveries; UPDATE event_counter SET last = 0`
+	webhook_deliveries, imported_files; UPDATE event_counter SET last = 0`
 
 // worlds makes one world after the other on one database. done ends a world.
 func worlds(t testing.TB) (next func() (stores filestest.Stores, done func())) {

@@ -213,3 +213,15 @@ CREATE TABLE shared_keys (
     name  text  NOT NULL PRIMARY KEY,
     value bytea NOT NULL
 );
+
+-- Which files of other systems have come in, so that none comes twice. A row outlives its file.
+CREATE TABLE imported_files (
+    source     text COLLATE "C" NOT NULL,
+    foreign_id text COLLATE "C" NOT NULL,
+    owner      text COLLATE "C" NOT NULL,
+    file       text             NOT NULL,
+    at         timestamptz(6)   NOT NULL,
+    PRIMARY KEY (source, foreign_id)
+);
+
+CREATE INDEX imported_files_of_owner ON imported_files (owner);
