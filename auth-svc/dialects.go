@@ -7,11 +7,13 @@ import (
 
 	"cloakroom.dev/auth-svc/internal/adapter/dialect"
 	"cloakroom.dev/auth-svc/internal/adapter/dialect/siteworks"
+	"cloakroom.dev/auth-svc/internal/adapter/dialect/trackit"
 )
 
 // dialects are all the contracts of other systems that can be spoken.
 var dialects = map[v1alpha1.DialectName]func(dialect.Deps) dialect.Surface{
 	v1alpha1.DialectSiteworks: siteworks.New,
+	v1alpha1.DialectTrackit:   trackit.New,
 }
 
 // withDialects puts the dialects that AuthConfig names beside the service's own contract, each below its own prefix.

@@ -19,6 +19,7 @@ import (
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/problem"
+	"cloakroom.dev/libs/secret"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 
@@ -90,6 +91,15 @@ func (d Deps) Caller(r *http.Request) (principal.Principal, error) {
 		return principal.Principal{}, err
 	}
 	return d.Verifier.Verify(r.Context(), raw)
+}
+
+// APIKey is whoever a key of ours stands for, with what the key may. Faults: InvalidCredentials, Unavailable.
+func (d Deps) APIKey(r *http.Request, key secret.String) (principal.Principal, error) {
+	made, err := d.Core.ExchangeAPIKey(r.Context(), key)
+	if err != nil {
+		return principal.Principal{}, err
+	}
+	return d.Verifier.Verify(r.Context(), made.AccessToken.Reveal())
 }
 
 // Guarded is a handler for callers with a good access token of a session.
