@@ -27,7 +27,7 @@ build: ## build the stack and the three services into .bin
 test: strace ## run every test, with the race detector
 	go test $(RACE) -timeout 25m work
 	@test -n "$(RACE)" || echo '*** RUN WITHOUT THE RACE DETECTOR for want of a C compiler ***'
-	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser) ***'
+	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser), and ours beside @tus/server (tests/differential) ***'
 	@command -v chromium >/dev/null || echo '*** NOT RUN for want of chromium: a browser session in a real browser (tests/browser) ***'
 	@command -v strace >/dev/null || echo '*** NOT RUN for want of strace: faults injected into the system calls of the files service ***'
 	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
