@@ -33,7 +33,7 @@ func openCore(ctx context.Context, cfg Config, deps Deps) (_ *identity.Service, 
 	if err != nil {
 		return nil, nil, err
 	}
-	store, closeStore, err := openStore(ctx, cfg, deps)
+	store, err := openStore(ctx, cfg, deps, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,7 +42,7 @@ func openCore(ctx context.Context, cfg Config, deps Deps) (_ *identity.Service, 
 		err = prepareCore(ctx, core, p.signer)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, closeStore())
+		return nil, nil, errors.Join(err, store.close())
 	}
-	return core, closeStore, nil
+	return core, store.close, nil
 }

@@ -40,9 +40,9 @@ func open(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (process.Se
 }
 
 func migrate(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) error {
-	_, closeStore, err := openStore(ctx, Config{Boot: boot}, deps)
+	store, err := openStore(ctx, Config{Boot: boot}, deps, true)
 	if err != nil {
 		return err
 	}
-	return closeStore()
+	return store.close()
 }

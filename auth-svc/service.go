@@ -58,6 +58,7 @@ type Service struct {
 	public   http.Handler
 	internal http.Handler
 	close    func() error
+	listen   func(ctx context.Context, changed func()) error // nil where there is one replica
 }
 
 // HelpHashing must come first in the main function of a program that runs the service: passwords are hashed by processes of
@@ -72,13 +73,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store, closeStore, err := openStore(ctx, cfg, deps)
+	store, err := openStore(ctx, cfg, deps, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, closeStore())
+			err = errors.Join(err, store.close())
 		}
 	}()
 	if !p.hasher.Apart(deps.Log) {
@@ -110,7 +111,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		Cookies:  p.policy.getCookies, PublicOrigin: originOf(cfg.publicBaseURL()),
 	})
 	return &Service{
-		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: closeStore,
+		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: store.close,
+		listen: store.listen,
 		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{Core: core, Verifier: verifier, MAC: p.keys.mac}), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
@@ -173,7 +175,23 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.hasher.Run(ctx) })
 	group.Go(func() error { return s.revoked.Run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })
+	if s.listen != nil {
+		group.Go(func() error { return s.hear(ctx) })
+	}
 	return group.Wait()
+}
+
+// hear passes on that another replica has appended to the revocation log. What is missed is found a second later, by those
+// who look at the log anyway.
+func (s *Service) hear(ctx context.Context) error {
+	err := s.listen(ctx, func() {
+		s.core.LogGrew()
+		s.revoked.LogGrew()
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // Close closes the store. Call it when Run has returned and no request runs.

@@ -4,23 +4,46 @@ import (
 	"context"
 	"errors"
 
+	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/process"
 	libsqlite "cloakroom.dev/libs/sqlite"
 
+	"cloakroom.dev/auth-svc/internal/adapter/postgres"
 	"cloakroom.dev/auth-svc/internal/adapter/sqlite"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// openStore opens the store that the boot object names, with its schema up to date.
-func openStore(ctx context.Context, cfg Config, deps Deps) (store identity.Store, closeStore func() error, err error) {
-	at := cfg.Boot.Spec.Store.SQLite
-	if at == nil {
-		return nil, nil, errors.New("AuthConfig names no store")
+// openedStore is the store that the boot object names.
+type openedStore struct {
+	identity.Store
+	close func() error
+	// listen calls changed when another replica may have appended to the revocation log, until ctx ends; nil where there
+	// can be no other.
+	listen func(ctx context.Context, changed func()) error
+}
+
+// openStore opens the store with its schema up to date. migrate overrides a boot object that leaves that to the command.
+func openStore(ctx context.Context, cfg Config, deps Deps, migrate bool) (*openedStore, error) {
+	switch at := cfg.Boot.Spec.Store; {
+	case at.SQLite != nil:
+		s, err := sqlite.Open(ctx, cfg.path(string(at.SQLite.Path)), sqlite.Options{DB: libsqlite.Options{
+			Name: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+		}})
+		if err != nil {
+			return nil, err
+		}
+		return &openedStore{Store: s, close: s.Close}, nil
+	case at.Postgres != nil:
+		dsn, opts, err := process.Postgres(*at.Postgres, "auth", cfg.path, deps)
+		if err != nil {
+			return nil, err
+		}
+		s, err := postgres.Open(ctx, dsn, postgres.Options{DB: opts, CheckOnly: !migrate && at.Postgres.Migrate == v1alpha1.MigrateCommand})
+		if err != nil {
+			return nil, err
+		}
+		return &openedStore{Store: s, close: s.Close, listen: s.Listen}, nil
+	default:
+		return nil, errors.New("AuthConfig names no store")
 	}
-	s, err := sqlite.Open(ctx, cfg.path(string(at.Path)), sqlite.Options{DB: libsqlite.Options{
-		Name: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
-	}})
-	if err != nil {
-		return nil, nil, err
-	}
-	return s, s.Close, nil
 }

@@ -18,6 +18,9 @@ type foreign struct {
 	seen    int64
 }
 
+// LogGrew tells the service that another process has appended to the log, or may have: streams look at once.
+func (s *Service) LogGrew() { s.feed.wake() }
+
 // notice wakes the followers when the log has grown, and reads the keys anew when one was killed: a token signed with
 // it from now on would be dead on arrival.
 func (f *foreign) notice(ctx context.Context) error {

@@ -32,14 +32,15 @@ type Store struct {
 	view *token.View
 	log  *slog.Logger
 	acks *ackTimes
-	read int64 // position up to which the log has been read; used by Load alone, one call at a time
+	grew chan struct{} // tells Run to look before its time
+	read int64         // position up to which the log has been read; used by Load alone, one call at a time
 }
 
 var _ identity.Store = (*Store)(nil)
 
 // New wraps store. The view is empty, and so not fresh, until the first Load.
 func New(store identity.Store, view *token.View, log *slog.Logger, reg prometheus.Registerer) *Store {
-	return &Store{Store: store, view: view, log: log, acks: newAckTimes(reg)}
+	return &Store{Store: store, view: view, log: log, acks: newAckTimes(reg), grew: make(chan struct{}, 1)}
 }
 
 // InTx runs fn as the wrapped store does, and applies what it revoked when that has committed.
@@ -124,6 +125,7 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-s.grew:
 		}
 		switch err := s.Load(ctx); {
 		case ctx.Err() != nil:
@@ -134,6 +136,14 @@ func (s *Store) Run(ctx context.Context) error {
 			broken = false
 			s.log.InfoContext(ctx, "revocation log can be read again")
 		}
+	}
+}
+
+// LogGrew tells Run that another replica has appended to the log, or may have.
+func (s *Store) LogGrew() {
+	select {
+	case s.grew <- struct{}{}:
+	default: // it will look in any case
 	}
 }
 

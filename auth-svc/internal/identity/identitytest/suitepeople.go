@@ -86,13 +86,14 @@ func checkUsers(_ *testing.T, s *suite) {
 
 func checkIdentifiers(t *testing.T, s *suite) {
 	ada, bob := s.user("ada", "guest"), s.user("bob", "guest")
+	now := s.clock.Now()
 	s.write(func(ctx context.Context, tx identity.Tx) error { // people without an identifier don't collide
 		return errors.Join(
-			tx.InsertUser(ctx, identity.User{ID: s.id(), Phone: "+15551234567", Status: identity.Active, Version: 1}),
-			tx.InsertUser(ctx, identity.User{ID: s.id(), Phone: "+15557654321", Status: identity.Active, Version: 1}))
+			tx.InsertUser(ctx, identity.User{ID: s.id(), Phone: "+15551234567", Status: identity.Active, Version: 1, CreatedAt: now, UpdatedAt: now}),
+			tx.InsertUser(ctx, identity.User{ID: s.id(), Phone: "+15557654321", Status: identity.Active, Version: 1, CreatedAt: now, UpdatedAt: now}))
 	})
 	for _, taken := range []identity.User{{EmailKey: ada.EmailKey}, {UsernameKey: ada.UsernameKey}, {Phone: "+15551234567"}} {
-		taken.ID, taken.Status, taken.Version = s.id(), identity.Active, 1
+		taken.ID, taken.Status, taken.Version, taken.CreatedAt, taken.UpdatedAt = s.id(), identity.Active, 1, now, now
 		s.fails(fault.UserExists, func(ctx context.Context, tx identity.Tx) error { return tx.InsertUser(ctx, taken) })
 	}
 	bob.EmailKey = ada.EmailKey

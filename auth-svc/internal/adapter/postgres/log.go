@@ -1,0 +1,73 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"cloakroom.dev/libs/postgres"
+
+	"cloakroom.dev/auth-svc/internal/identity"
+)
+
+const revocationChannel = "revocations"
+
+// AppendRevocation takes the lock of the log's head by counting it up.
+func (t *transaction) AppendRevocation(ctx context.Context, r identity.Revocation) (seq int64, err error) {
+	err = t.row(ctx, `UPDATE revocation_head SET seq = seq + 1 RETURNING seq`).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("number a revocation: %w", err)
+	}
+	_, err = t.exec(ctx, `INSERT INTO revocations (seq, kind, subject, at, valid_until) VALUES ($1, $2, $3, $4, $5)`,
+		seq, string(r.Kind), r.ID, at(r.At), at(r.Until))
+	if err != nil || t.notified {
+		return seq, err
+	}
+	t.notified = true
+	return seq, t.tx.Notify(ctx, revocationChannel, "")
+}
+
+func (t *transaction) RevocationHead(ctx context.Context) (seq int64, err error) {
+	err = t.row(ctx, `SELECT seq FROM revocation_head`).Scan(&seq)
+	return seq, found("the head of the revocation log", err)
+}
+
+func (t *transaction) Revocations(ctx context.Context, after int64, limit int) ([]identity.Revocation, error) {
+	scan := func(row scanner) (r identity.Revocation, err error) {
+		return r, row.Scan(&r.Seq, &r.Kind, &r.ID, moment{&r.At}, moment{&r.Until})
+	}
+	return list(ctx, t, scan, `SELECT seq, kind, subject, at, valid_until FROM revocations
+		WHERE seq > $1 AND valid_until > $2 ORDER BY seq LIMIT $3`, after, t.now, limit)
+}
+
+func (t *transaction) SweepRevocations(ctx context.Context, limit int) (int, error) {
+	return t.sweep(ctx, "revocations", "seq", "valid_until", limit)
+}
+
+// AuditHead locks the end of the chain: two rows never follow the same one.
+func (t *transaction) AuditHead(ctx context.Context) (seq int64, hash [32]byte, err error) {
+	if err := t.lock(ctx, "audit"); err != nil {
+		return 0, hash, err
+	}
+	err = t.row(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, digest{&hash})
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, hash, nil
+	}
+	return seq, hash, err
+}
+
+func (t *transaction) Bootstrapped(ctx context.Context) (was bool, err error) {
+	err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM bootstrap)`).Scan(&was)
+	return was, found("the first start", err)
+}
+
+// InsertBootstrap loses against another replica that starts for the first time: run again, this one sees that it was second.
+func (t *transaction) InsertBootstrap(ctx context.Context, tokenHash [32]byte) error {
+	return t.one(ctx, postgres.Again(errMoved), `INSERT INTO bootstrap (only_one, token_hash, made_at) VALUES (true, $1, $2)
+		ON CONFLICT DO NOTHING`, tokenHash[:], t.now)
+}
+
+func (t *transaction) SpendBootstrapToken(ctx context.Context, tokenHash [32]byte) (bool, error) {
+	return t.did(ctx, `UPDATE bootstrap SET spent_at = $1 WHERE token_hash = $2 AND spent_at IS NULL`, t.now, tokenHash[:])
+}
