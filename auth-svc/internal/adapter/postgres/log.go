@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/google/uuid"
 
 	"cloakroom.dev/libs/postgres"
 
@@ -19,13 +22,21 @@ func (t *transaction) AppendRevocation(ctx context.Context, r identity.Revocatio
 	if err != nil {
 		return 0, fmt.Errorf("number a revocation: %w", err)
 	}
-	_, err = t.exec(ctx, `INSERT INTO revocations (seq, kind, subject, at, valid_until) VALUES ($1, $2, $3, $4, $5)`,
-		seq, string(r.Kind), r.ID, at(r.At), at(r.Until))
+	_, err = t.exec(ctx, `INSERT INTO revocations (seq, kind, subject, person, at, valid_until)
+		VALUES ($1, $2, $3, $4, $5, $6)`, seq, string(r.Kind), r.ID, personOf(r), at(r.At), at(r.Until))
 	if err != nil || t.notified {
 		return seq, err
 	}
 	t.notified = true
 	return seq, t.tx.Notify(ctx, revocationChannel, "")
+}
+
+// personOf is whose epoch an entry is.
+func personOf(r identity.Revocation) *uuid.UUID {
+	if r.Kind != identity.KindUserEpoch {
+		return nil
+	}
+	return id(r.ID)
 }
 
 func (t *transaction) RevocationHead(ctx context.Context) (seq int64, err error) {
@@ -35,10 +46,18 @@ func (t *transaction) RevocationHead(ctx context.Context) (seq int64, err error)
 
 func (t *transaction) Revocations(ctx context.Context, after int64, limit int) ([]identity.Revocation, error) {
 	scan := func(row scanner) (r identity.Revocation, err error) {
-		return r, row.Scan(&r.Seq, &r.Kind, &r.ID, moment{&r.At}, moment{&r.Until})
+		return r, row.Scan(&r.Seq, &r.Kind, &r.ID, moment{&r.At}, moment{&r.Until}, &r.Status)
 	}
-	return list(ctx, t, scan, `SELECT seq, kind, subject, at, valid_until FROM revocations
-		WHERE seq > $1 AND valid_until > $2 ORDER BY seq LIMIT $3`, after, t.now, limit)
+	return list(ctx, t, scan, `SELECT r.seq, r.kind, r.subject, r.at, r.valid_until, coalesce(u.status, '')
+		FROM revocations r LEFT JOIN users u ON u.id = r.person
+		WHERE r.seq > $1 AND r.valid_until > $2 ORDER BY r.seq LIMIT $3`, after, t.now, limit)
+}
+
+// UntoldBlocks reads all people. It runs once an hour, and a reader keeps nobody waiting.
+func (t *transaction) UntoldBlocks(ctx context.Context, until time.Time, limit int) ([]string, error) {
+	scan := func(row scanner) (id string, err error) { return id, row.Scan(&id) }
+	return list(ctx, t, scan, `SELECT u.id FROM users u WHERE u.status = 'blocked' AND NOT EXISTS
+		(SELECT 1 FROM revocations r WHERE r.person = u.id AND r.valid_until > $1) ORDER BY u.id LIMIT $2`, at(until), limit)
 }
 
 func (t *transaction) SweepRevocations(ctx context.Context, limit int) (int, error) {

@@ -92,10 +92,12 @@ CREATE TABLE revocations (
     seq         bigint         PRIMARY KEY,
     kind        text           NOT NULL CHECK (kind IN ('session', 'user_epoch', 'user_deleted', 'signing_key', 'api_key', 'role_epoch')),
     subject     text           NOT NULL,
+    person      uuid, -- whose epoch it is
     at          timestamptz(6) NOT NULL,
     valid_until timestamptz(6) NOT NULL
 );
 CREATE INDEX revocations_by_until ON revocations (valid_until);
+CREATE INDEX revocations_by_person ON revocations (person);
 CREATE TABLE revocation_head (
     only_one boolean PRIMARY KEY CHECK (only_one),
     seq      bigint  NOT NULL
