@@ -134,8 +134,7 @@ func (s *Service) reset(ctx context.Context, tx Tx, t mailToken, hash string, cl
 	u.PasswordHash, u.UpdatedAt = hash, tx.Now()
 	if u.EmailVerifiedAt.IsZero() {
 		u.EmailVerifiedAt = tx.Now() // the link has come from there
-		// Whoever made the account need not have owned the address: a sign-in they linked must not outlive the reset.
-		if err := forgetIdentities(ctx, tx, u.ID); err != nil {
+		if err := forgetOtherWaysIn(ctx, tx, u.ID); err != nil {
 			return err
 		}
 	}
@@ -155,6 +154,31 @@ func (s *Service) reset(ctx context.Context, tx Tx, t mailToken, hash string, cl
 	return logAct(ctx, tx, userTarget(u.ID), act{
 		name: "user.password_reset", target: userTarget(u.ID), detail: map[string]any{"sessions_ended": ended},
 	})
+}
+
+// forgetOtherWaysIn leaves a person nothing but the password. Whoever made the account need not have owned the address that
+// has just been shown to be somebody's: nothing they set up may outlive that, be it a linked sign-in, a passkey, which opens
+// the account alone, an app whose codes would keep the owner out, or an API key.
+func forgetOtherWaysIn(ctx context.Context, tx Tx, userID string) error {
+	if err := forgetIdentities(ctx, tx, userID); err != nil {
+		return err
+	}
+	if _, err := dropFactors(ctx, tx, userID, ""); err != nil {
+		return err
+	}
+	keys, err := tx.APIKeysOf(ctx, userID, Cursor{}, maxAPIKeys)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := tx.DeleteAPIKey(ctx, k.ID); err != nil {
+			return err
+		}
+		if _, err := revoke(ctx, tx, KindAPIKey, k.ID, k.AccessUntil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // passwordChanged ends the links that were on their way, and tells the person.
