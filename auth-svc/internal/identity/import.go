@@ -100,7 +100,8 @@ type ImportBatch struct {
 	AllowAdmin     bool // lines may make administrators
 }
 
-// MaxImportBatch bounds how long a batch keeps other writers waiting: 100 people are some 10 ms.
+// MaxImportBatch bounds how long a batch keeps other writers waiting: 100 people are some 10 ms on a quick machine. Who imports beside
+// others takes fewer where that is more.
 const MaxImportBatch = 100
 
 const (

@@ -82,6 +82,7 @@ type running struct {
 	began   time.Time
 	from    int64 // the line a former run has come to
 	stopped bool
+	pace    pace
 }
 
 func (f importFlags) run(ctx context.Context, c *call) (err error) {
@@ -90,7 +91,7 @@ func (f importFlags) run(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	defer file.Close()
-	r := &running{importFlags: f, call: c, began: time.Now()}
+	r := &running{importFlags: f, call: c, began: time.Now(), pace: newPace()}
 	if r.state, err = c.core.ImportState(ctx, nobody, f.source); err != nil {
 		return err
 	}
@@ -185,13 +186,6 @@ func (r *running) beginAnew() {
 	r.state.Cursor, r.state.Counts, r.state.Refused = identity.ImportCursor{}, identity.ImportCounts{}, nil
 }
 
-// Between batches the importer steps aside for as long as a batch took: a service that waits for the same store polls for
-// its turn, and would not find one in the moment between two commits.
-const (
-	minAside = 5 * time.Millisecond
-	maxAside = 250 * time.Millisecond
-)
-
 func (r *running) all(ctx context.Context) error {
 	for {
 		people, readErr := r.batch()
@@ -210,7 +204,7 @@ func (r *running) all(ctx context.Context) error {
 }
 
 func (r *running) batch() (people []identity.Incoming, err error) {
-	for len(people) < identity.MaxImportBatch {
+	for len(people) < r.pace.size {
 		in, err := r.in.Next()
 		if err != nil {
 			return people, err
@@ -234,15 +228,10 @@ func (r *running) one(ctx context.Context, people []identity.Incoming) error {
 		return err
 	}
 	r.told.set(state.Cursor.Lines-r.from, r.passed.n)
-	if r.dryRun || len(people) < identity.MaxImportBatch {
+	if r.dryRun || len(people) < r.pace.size {
 		return nil
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(min(max(time.Since(began), minAside), maxAside)):
-		return nil
-	}
+	return r.pace.step(ctx, time.Since(began))
 }
 
 // imported is the result for programs.

@@ -33,6 +33,10 @@ func (x *exchange) parse() error {
 		x.edge.metrics.refused("token_in_query")
 		return x.malformed(tokenInQuery)
 	}
+	if !readable(x.r.URL.RawQuery) {
+		x.edge.metrics.refused("query")
+		return x.malformed(unreadableQuery)
+	}
 	path, err := routing.Canonical(sentPath(x.r))
 	if err != nil {
 		x.edge.metrics.refused("path")
@@ -72,6 +76,30 @@ func sentPath(r *http.Request) string {
 
 var tokenInQuery = fault.Field{
 	Field: "query", Code: "TOKEN_IN_QUERY", Detail: "send credentials in the Authorization header: URLs are written to logs",
+}
+
+var unreadableQuery = fault.Field{
+	Field: "query", Code: "INVALID", Detail: "the query can't be read: join its pairs with &, and escape what is not a letter or digit",
+}
+
+// readable reports whether every program reads the same pairs in the query. A semicolon separates for some and is a
+// letter for others; an escape that is none is dropped, kept or refused.
+func readable(query string) bool {
+	for i := 0; i < len(query); i++ {
+		switch query[i] {
+		case ';':
+			return false
+		case '%':
+			if i+2 >= len(query) || !isHex(query[i+1]) || !isHex(query[i+2]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // namesToken reports whether the query has the parameter that RFC 6750 once proposed for access tokens.
