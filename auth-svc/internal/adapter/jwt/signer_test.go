@@ -225,3 +225,22 @@ func BenchmarkSign_EdDSA(b *testing.B) {
 		}
 	}
 }
+
+func TestSign_ClaimsOfAnotherContractStandBesideOurs(t *testing.T) {
+	s := newSigner(&boxes{})
+	key := generate(t, s, "k1", "EdDSA")
+	raw, err := s.Sign(key, identity.Claims{UserID: "ada", SessionID: "s1", Extra: map[string]string{"userId": "ada", "deviceId": `"x`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
+	var got map[string]any
+	if err != nil || json.Unmarshal(payload, &got) != nil || got["userId"] != "ada" || got["deviceId"] != `"x` || got["sid"] != "s1" {
+		t.Errorf("the token says %s (%v)", payload, err)
+	}
+	for _, ours := range []string{"sub", "sid", "exp", "roles", "permissions", "epoch", "api_key_id", "nbf", "aud"} {
+		if _, err := s.Sign(key, identity.Claims{UserID: "ada", SessionID: "s1", Extra: map[string]string{ours: "admin"}}); err == nil {
+			t.Errorf("another contract may say %s", ours)
+		}
+	}
+}
