@@ -44,6 +44,11 @@ func (s *Service) RefreshIf(ctx context.Context, token secret.String, client Cli
 
 // refreshed acts on a committed verdict.
 func (s *Service) refreshed(ctx context.Context, t *turn) (Tokens, error) {
+	if t.verdict == rotated || t.verdict == repeated {
+		if err := s.describe(ctx, t); err != nil {
+			return Tokens{}, err
+		}
+	}
 	switch t.verdict {
 	case rotated:
 		return s.issue(t.policy, t.session, t.rights, t.successor, t.now, t.extra)
@@ -153,12 +158,7 @@ func (t *turn) decide(ctx context.Context, tx Tx) error {
 	switch t.verdict = t.judge(newer); t.verdict {
 	case rotated:
 		t.session = t.rotate()
-		if err := t.describe(ctx, tx); err != nil {
-			return err
-		}
 		return tx.RotateSession(ctx, t.session)
-	case repeated:
-		return t.describe(ctx, tx)
 	case reused:
 		return t.end(ctx, tx, "session.theft")
 	case evicted:
@@ -190,14 +190,22 @@ func (t *turn) judge(newer int) verdict {
 	return v
 }
 
-// describe makes the claims that the client wants besides. Most want none, and cost no reading.
-func (t *turn) describe(ctx context.Context, tx Tx) error {
+// describe makes the claims that the client wants besides. Most want none, and cost no reading. It reads after the commit: the
+// owner's row locked after the session's, against the order of everybody else, would be waited for in a circle.
+func (s *Service) describe(ctx context.Context, t *turn) error {
 	if t.client.Claims == nil {
 		return nil
 	}
-	u, err := tx.User(ctx, t.session.UserID)
-	if err != nil {
-		return fmt.Errorf("read the session's owner: %w", err)
+	var u User
+	err := s.store.View(ctx, func(tx Tx) (err error) {
+		u, err = tx.User(ctx, t.session.UserID)
+		return err
+	})
+	switch {
+	case errors.Is(err, fault.Of(fault.NotFound)):
+		return errRefreshToken // erased this very moment, sessions and all
+	case err != nil:
+		return s.refreshFailed(ctx, t, fmt.Errorf("read the session's owner: %w", err)) // who comes again within the window loses nothing
 	}
 	t.extra = t.client.claims(u, t.session)
 	return nil

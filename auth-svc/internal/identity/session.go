@@ -44,7 +44,7 @@ type Client struct {
 	// here must suit. Empty is the one of everybody.
 	Policy string
 	// Claims adds to the access token what clients of another contract expect in it; nil adds nothing. It must not name
-	// what the token says already. It may be called more than once.
+	// what the token says already.
 	Claims func(u User, s Session) map[string]string
 }
 
