@@ -71,9 +71,10 @@ func (r replica) serve(t filestest.TB, blobs files.Blobs, opts files.Options) *f
 	return filestest.New(t, filestest.Stores{Catalog: r.catalog, Blobs: blobs}, opts)
 }
 
-// empty forgets everything, which is quicker than another database.
-const empty = `TRUNCATE epochs, blobs, owners, files, versions, events, log_position, uploads, upload_holds, links, receipts, webhooks,
-	webhook_deliveries, imported_files; UPDATE event_counter SET last = 0`
+// empty forgets everything, which is quicker than another database, and for few rows quicker than TRUNCATE.
+const empty = `DELETE FROM links; DELETE FROM versions; DELETE FROM files; DELETE FROM blobs; DELETE FROM owners; DELETE FROM epochs;
+	DELETE FROM events; DELETE FROM log_position; DELETE FROM uploads; DELETE FROM upload_holds; DELETE FROM receipts;
+	DELETE FROM webhook_deliveries; DELETE FROM webhooks; DELETE FROM imported_files; UPDATE event_counter SET last = 0`
 
 // worlds makes one world after the other on one database. done ends a world.
 func worlds(t testing.TB) (next func() (stores filestest.Stores, done func())) {
