@@ -90,3 +90,29 @@ func TestScanner_InfectedIs403(t *testing.T) {
 		t.Errorf("usage is %s", u.body)
 	}
 }
+
+// A concatenation that fails at its end leaves its parts as they were and nothing else: it can be asked for again and again.
+func TestScanner_ConcatenationsWhileItIsAway(t *testing.T) {
+	var away atomic.Bool
+	address := scannerDaemon(t, &away)
+	w := newWorldIn(t, t.TempDir(), newIssuer(t), func(c *Config) {
+		c.Boot.Spec.Scanner = &v1alpha1.FileScanner{
+			Clamd: &v1alpha1.Clamd{Address: v1alpha1.ScannerAddress(address)}, OnUnavailable: v1alpha1.UnscannedRefuse,
+		}
+	}, policyWith(`{quota: 250Ki, maxObjectBytes: 250Ki}`))
+	p := w.person()
+	content := randomBytes(100 << 10)
+	part := p.newTus(int64(len(content)), "Upload-Concat", "partial")
+	p.tus("PATCH", part, content, "Upload-Offset", "0").is(t, "part", 204)
+	join := func() answer { return p.tus("POST", "/v1/uploads", nil, "Upload-Concat", "final;"+part) }
+	away.Store(true)
+	for range 3 {
+		join().refused(t, "away", 503, "UNAVAILABLE")
+	}
+	if left := w.blobFiles(); len(left) != 1 { // what is copied beside the quota must not stay
+		t.Errorf("beside the part there are %v", left)
+	}
+	away.Store(false)
+	at := join().at(t, 201)
+	p.holds(p.tus("HEAD", at, nil).header.Get("Location"), content)
+}

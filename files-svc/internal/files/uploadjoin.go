@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -48,12 +49,26 @@ func (s *Service) JoinUploads(ctx context.Context, owner OwnerID, n NewUpload, i
 	if err := s.insertUpload(ctx, up); err != nil {
 		return Upload{}, fmt.Errorf("create joined upload: %w", err)
 	}
-	if err := s.join(ctx, &up, parts); err != nil {
-		_ = s.dropUpload(ctx, up.ID, func(now Upload) bool { return now.State == UploadOpen && !now.Sealed }) // else it expires
+	if err = s.join(ctx, &up, parts); err == nil {
+		err = s.finishUpload(ctx, &up)
+	}
+	if err != nil { // whoever asks again has it copied again: what was copied counts in no quota, and must not stay
+		if !errors.As(err, new(stopped)) {
+			s.dropJoined(ctx, up.ID)
+		}
 		return Upload{}, err
 	}
-	err = s.finishUpload(ctx, &up)
-	return up, err
+	return up, nil
+}
+
+// dropJoined forgets an upload whose joining has failed, unless its commit has succeeded after all. Its maker has not been
+// told of it. When it can't be forgotten now, it expires.
+func (s *Service) dropJoined(ctx context.Context, id UploadID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	if err := s.dropUpload(ctx, id, func(now Upload) bool { return now.State == UploadOpen }); err != nil {
+		s.log.WarnContext(ctx, "an upload that could not be joined stays until it expires", "upload", id, "error", err.Error())
+	}
 }
 
 func deref(up *Upload) Upload {

@@ -76,15 +76,16 @@ func checkReceipts(t *testing.T, c catalogTest) {
 	has("ann")
 }
 
-func (b *bench) once(t *testing.T, key, content string) (files.File, error) {
+func (b *bench) once(t *testing.T, key string) (files.File, error) {
 	t.Helper()
+	const content = "content"
 	nf := files.NewFile{Name: "name", Size: int64(len(content)), Key: key, Metadata: files.Metadata{"a": "b"}}
 	return b.Create(As(t.Context(), ann), ann, nf, strings.NewReader(content))
 }
 
 func checkOnceMade(t *testing.T, b *bench) {
 	ctx := As(t.Context(), ann)
-	first, err := b.once(t, "k", "content")
+	first, err := b.once(t, "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,20 +93,20 @@ func checkOnceMade(t *testing.T, b *bench) {
 	if _, err := b.Update(ctx, ann, first.ID, files.FileChange{Name: &name}); err != nil {
 		t.Fatal(err)
 	}
-	again, err := b.once(t, "k", "content")
+	again, err := b.once(t, "k")
 	if err != nil || again.ID != first.ID || again.Name != "name" || again.ETag() != first.ETag() || !again.CreatedAt.Equal(first.CreatedAt) ||
 		again.Metadata["a"] != "b" {
 		t.Errorf("again: %+v, %v; first: %+v", again, err, first)
 	}
 	b.clock.Advance(24*time.Hour + time.Second)
-	if later, err := b.once(t, "k", "content"); err != nil || later.ID == first.ID {
+	if later, err := b.once(t, "k"); err != nil || later.ID == first.ID {
 		t.Errorf("a day later: %+v, %v", later, err)
 	}
 	b.clock.Advance(24*time.Hour + time.Second)
 	if err := b.Reap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.once(t, "k2", "content"); err != nil {
+	if _, err := b.once(t, "k2"); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.EraseOwner(t.Context(), ann); err != nil {
@@ -119,7 +120,7 @@ func checkOnceMade(t *testing.T, b *bench) {
 }
 
 func checkKeyReused(t *testing.T, b *bench) {
-	first, err := b.once(t, "k", "content")
+	first, err := b.once(t, "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func checkOnceRace(t *testing.T, b *bench) {
 	for range requests {
 		wait.Go(func() {
 			<-begin
-			f, err := b.once(t, "k", "content")
+			f, err := b.once(t, "k")
 			switch {
 			case err == nil:
 				ids <- f.ID
