@@ -182,11 +182,17 @@ func TestLinks_RunningDownloadsAreCut(t *testing.T) {
 			if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
 				t.Fatal(err)
 			}
+			if n := w.metric("cloakroom_files_link_downloads_in_flight"); n != 1 {
+				t.Errorf("%v downloads by link", n)
+			}
 			if a := end(f, l); a.status != 204 {
 				t.Fatalf("got %d %s", a.status, a.body)
 			}
 			began := time.Now()
 			w.cut()
+			if n := w.metric("cloakroom_files_link_downloads_in_flight"); n != 0 {
+				t.Errorf("%v downloads by link are watched for ever", n)
+			}
 			n, err := io.Copy(io.Discard, res.Body)
 			if !errors.Is(err, io.ErrUnexpectedEOF) || n >= 63<<20 {
 				t.Errorf("read %d more bytes after %s, %v", n, time.Since(began), err)

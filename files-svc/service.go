@@ -87,6 +87,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)
 	}
+	meterLoad(deps.Registerer, core)
 	hooks, err := newHooks(ctx, cfg, stores.catalogue, deps)
 	if err != nil {
 		return nil, err

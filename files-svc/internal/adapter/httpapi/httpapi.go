@@ -58,7 +58,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	}
 	a := &api{
 		files: core, policy: policy, cursors: cursors, pace: opts.Pace.withDefaults(), now: opts.Now,
-		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now),
+		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now).meter(opts.Registerer),
 		packing: make(chan struct{}, archivesAtATime), thumbnails: opts.Thumbnails,
 		publicBase: strings.TrimSuffix(opts.PublicBaseURL, "/"),
 	}

@@ -1,0 +1,23 @@
+package filessvc
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+// meterLoad shows how full the bounded things of the core are, asked for at each scrape.
+func meterLoad(reg prometheus.Registerer, core *files.Service) {
+	f := promauto.With(reg)
+	gauge := func(name, help string, of func(files.Load) int) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "cloakroom_files_" + name, Help: help}, func() float64 { return float64(of(core.Load())) })
+	}
+	gauge("link_passwords_hashing", "Passwords of links being hashed; at most 2, others wait up to 2 s and then get 503.",
+		func(l files.Load) int { return l.LinkPasswords })
+	gauge("suspects_waiting", "Blobs a reader found damaged that wait to be looked at; at most 64, others are left to the scrub.",
+		func(l files.Load) int { return l.Suspects })
+	gauge("keyed_requests_in_flight", "Requests with an Idempotency-Key under way.", func(l files.Load) int { return l.KeyedRequests })
+	gauge("link_downloads_in_flight", "Downloads by link under way; each is cut when its link is revoked.", func(l files.Load) int { return l.LinkDownloads })
+	gauge("resumable_requests_in_flight", "Requests that work on a resumable upload.", func(l files.Load) int { return l.WorkingUploads })
+}
