@@ -147,14 +147,6 @@ func TestDisk_FullOneThroughTheGateway(t *testing.T) {
 	ada := harness.NewClient(t, stack.Public).SignUp()
 	content := bytes.Repeat([]byte("content "), 128<<10)
 	f := ada.Upload("first", content).Is(201).File()
-	tus := func(pairs ...string) harness.Option {
-		return func(r *http.Request) {
-			r.Header.Set("Tus-Resumable", "1.0.0")
-			for i := 0; i+1 < len(pairs); i += 2 {
-				r.Header.Set(pairs[i], pairs[i+1])
-			}
-		}
-	}
 	at := ada.Do("POST", "/v1/uploads", nil, tus("Upload-Length", "1048576")).Is(201).Header.Get("Location")
 	kept := 1
 	for a := ada.Upload("more", content); ; a = ada.Upload("more", content) {
@@ -190,4 +182,14 @@ func TestDisk_FullOneThroughTheGateway(t *testing.T) {
 	}
 	ada.Upload("x", []byte("x")).Refused(http.StatusServiceUnavailable, "UNAVAILABLE")
 	holds()
+}
+
+// tus sets a request's headers to those of tus 1.0 and the pairs given.
+func tus(pairs ...string) harness.Option {
+	return func(r *http.Request) {
+		r.Header.Set("Tus-Resumable", "1.0.0")
+		for i := 0; i+1 < len(pairs); i += 2 {
+			r.Header.Set(pairs[i], pairs[i+1])
+		}
+	}
 }

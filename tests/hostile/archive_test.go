@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,18 +61,7 @@ func TestArchive_StopsAtLogOut(t *testing.T) {
 	stack := harness.Start(t)
 	ada := harness.NewClient(t, stack.Public).SignUp()
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
-	req, err := ada.Request("GET", "/v1/files/archive?ids="+f.ID, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
+	res := reading(t, ada, "/v1/files/archive?ids="+f.ID)
 	ada.Do("POST", "/v1/auth/logout", nil).Is(204)
 	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,4 +41,22 @@ func downloads(t *testing.T, stack *harness.Stack) bool {
 	}
 	t.Fatal("there is no metric of downloads")
 	return false
+}
+
+// reading begins to read what a path answers with: a megabyte has come, and the rest is on its way.
+func reading(t *testing.T, c *harness.Client, path string) *http.Response {
+	t.Helper()
+	req, err := c.Request("GET", path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.HTTP().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = res.Body.Close() })
+	if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	return res
 }

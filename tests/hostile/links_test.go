@@ -3,7 +3,6 @@ package hostile
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -196,14 +195,7 @@ func TestLink_RevokedWhileItIsRead(t *testing.T) {
 	ada := c.SignUp()
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
 	l := newLink(ada, f, nil)
-	res, err := http.Get(c.Base + l.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
+	res := reading(t, c.Fresh(), l.URL)
 	ada.Do("DELETE", "/v1/files/"+f.ID+"/links/"+l.ID, nil).Is(204)
 	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {

@@ -289,16 +289,7 @@ func TestFile_ExpiresWhileItIsRead(t *testing.T) {
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, size), harness.Raw("short-lived")).Is(201).File()
 	end := time.Now().Add(2 * time.Second)
 	ada.Do("PATCH", "/v1/files/"+f.ID, map[string]any{"expires_at": end.UTC().Format(time.RFC3339Nano)}).Is(200)
-	req, err := ada.Request("GET", "/v1/files/"+f.ID+"/content", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := ada.HTTP().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	_, _ = io.ReadFull(res.Body, make([]byte, 1<<20))
+	res := reading(t, ada, "/v1/files/"+f.ID+"/content")
 	time.Sleep(time.Until(end.Add(50 * time.Millisecond)))
 	for _, path := range []string{"", "/content", "/versions"} {
 		ada.Do("GET", "/v1/files/"+f.ID+path, nil).Refused(404, "NOT_FOUND")

@@ -255,18 +255,7 @@ func TestDownload_StopsWhenItsSessionEnds(t *testing.T) {
 	ada := anyone.SignUp()
 	again := anyone.LogIn(ada.User.Username, harness.Password)
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
-	req, err := ada.Request("GET", "/v1/files/"+f.ID+"/content", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := ada.HTTP().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadFull(res.Body, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
+	res := reading(t, ada, "/v1/files/"+f.ID+"/content")
 	again.Do("DELETE", "/v1/auth/sessions/"+ada.Session.SessionID, nil).Is(204)
 	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {
