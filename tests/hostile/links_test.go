@@ -3,6 +3,7 @@ package hostile
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
