@@ -26,6 +26,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/adapter/httpapi"
 	"cloakroom.dev/auth-svc/internal/adapter/jwt"
 	"cloakroom.dev/auth-svc/internal/adapter/localview"
+	"cloakroom.dev/auth-svc/internal/adapter/postgres"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -58,7 +59,8 @@ type Service struct {
 	public   http.Handler
 	internal http.Handler
 	close    func() error
-	listen   func(ctx context.Context, changed func()) error // nil where there is one replica
+	// replicated is nil where there is one replica.
+	replicated *postgres.Store
 }
 
 // HelpHashing must come first in the main function of a program that runs the service: passwords are hashed by processes of
@@ -88,6 +90,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	view := token.NewView(token.ViewOptions{Registerer: deps.Registerer})
 	revoked := localview.New(store, view, deps.Log, deps.Registerer)
 
+	if store.replicated != nil {
+		p.options.Peers = store.replicated
+	}
 	core, err := identity.New(revoked, p.signer, p.hasher, p.options)
 	if err != nil {
 		return nil, err
@@ -112,7 +117,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	})
 	return &Service{
 		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: store.close,
-		listen: store.listen,
+		replicated: store.replicated,
 		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{Core: core, Verifier: verifier, MAC: p.keys.mac}), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
@@ -175,18 +180,19 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.hasher.Run(ctx) })
 	group.Go(func() error { return s.revoked.Run(ctx) })
 	group.Go(func() error { return s.policy.run(ctx) })
-	if s.listen != nil {
+	if s.replicated != nil {
+		group.Go(func() error { return s.core.RunPeers(ctx) })
 		group.Go(func() error { return s.hear(ctx) })
 	}
 	return group.Wait()
 }
 
-// hear passes on that another replica has appended to the revocation log. What is missed is found a second later, by those
-// who look at the log anyway.
+// hear passes on what other replicas have done. What is missed is found a second later, by those who look anyway.
 func (s *Service) hear(ctx context.Context) error {
-	err := s.listen(ctx, func() {
-		s.core.LogGrew()
-		s.revoked.LogGrew()
+	err := s.replicated.Listen(ctx, postgres.News{
+		LogGrew:        func() { s.core.LogGrew(); s.revoked.LogGrew() },
+		FollowersMoved: s.core.PeersMoved,
+		Acked:          s.core.AckedElsewhere,
 	})
 	if ctx.Err() != nil {
 		return nil

@@ -17,9 +17,8 @@ import (
 type openedStore struct {
 	identity.Store
 	close func() error
-	// listen calls changed when another replica may have appended to the revocation log, until ctx ends; nil where there
-	// can be no other.
-	listen func(ctx context.Context, changed func()) error
+	// replicated is the store again where there can be other replicas, nil where there can be none.
+	replicated *postgres.Store
 }
 
 // openStore opens the store with its schema up to date. migrate overrides a boot object that leaves that to the command.
@@ -42,7 +41,7 @@ func openStore(ctx context.Context, cfg Config, deps Deps, migrate bool) (*opene
 		if err != nil {
 			return nil, err
 		}
-		return &openedStore{Store: s, close: s.Close, listen: s.Listen}, nil
+		return &openedStore{Store: s, close: s.Close, replicated: s}, nil
 	default:
 		return nil, errors.New("AuthConfig names no store")
 	}

@@ -58,12 +58,20 @@ func (f *feed) sending(fol *follower, from, upTo int64) {
 func (f *feed) notify() {
 	close(f.moved)
 	f.moved = make(chan struct{})
+	f.change()
 }
 
-// Ack notes that a follower has applied the log up to seq. Faults: NotFound when it is not connected, Invalid when seq
-// was never sent to it.
-func (s *Service) Ack(_ context.Context, name string, seq int64) error {
-	f := &s.feed
+// Ack notes that a follower has applied the log up to seq; one that is connected to another replica is told there.
+// Faults: NotFound when it is not connected, Invalid when seq was never sent to it.
+func (s *Service) Ack(ctx context.Context, name string, seq int64) error {
+	err := s.feed.ack(name, seq)
+	if err != nil && seq >= 0 && s.feed.isElsewhere(name) {
+		return s.opts.Peers.Forward(ctx, name, seq)
+	}
+	return err
+}
+
+func (f *feed) ack(name string, seq int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fol := f.followers[name]
@@ -102,9 +110,16 @@ func (s *Service) WaitAcked(ctx context.Context, seq int64) (Acks, error) {
 func (f *feed) progress(seq int64) (a Acks, moved <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, fol := range f.followers {
+	behind := map[string]bool{} // one name at two replicas is one follower, who has come over; both its streams count
+	for name, fol := range f.followers {
+		behind[name] = fol.acked < seq
+	}
+	for _, p := range f.elsewhere {
+		behind[p.Name] = behind[p.Name] || p.Acked < seq
+	}
+	for _, is := range behind {
 		a.Of++
-		if fol.acked >= seq {
+		if !is {
 			a.Acked++
 		}
 	}

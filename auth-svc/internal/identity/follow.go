@@ -26,7 +26,9 @@ type feed struct {
 	mu        sync.Mutex
 	woken     chan struct{} // closed and replaced at each wake
 	moved     chan struct{} // closed and replaced when a follower comes, goes or acknowledges
+	changed   chan struct{} // tells RunPeers that something has moved
 	followers map[string]*follower
+	elsewhere []PeerFollower // those of other replicas
 	streams   int
 }
 
@@ -39,6 +41,7 @@ type follower struct {
 
 func (f *feed) init() {
 	f.woken, f.moved, f.followers = make(chan struct{}), make(chan struct{}), map[string]*follower{}
+	f.changed = make(chan struct{}, 1)
 }
 
 func (f *feed) wake() {

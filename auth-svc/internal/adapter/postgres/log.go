@@ -14,8 +14,6 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-const revocationChannel = "revocations"
-
 // AppendRevocation takes the lock of the log's head by counting it up.
 func (t *transaction) AppendRevocation(ctx context.Context, r identity.Revocation) (seq int64, err error) {
 	err = t.row(ctx, `UPDATE revocation_head SET seq = seq + 1 RETURNING seq`).Scan(&seq)
@@ -28,7 +26,7 @@ func (t *transaction) AppendRevocation(ctx context.Context, r identity.Revocatio
 		return seq, err
 	}
 	t.notified = true
-	return seq, t.tx.Notify(ctx, revocationChannel, "")
+	return seq, t.tx.Notify(ctx, newsChannel, newsLog)
 }
 
 // personOf is whose epoch an entry is.

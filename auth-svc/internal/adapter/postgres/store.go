@@ -45,8 +45,9 @@ type Options struct {
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
-	db  *postgres.DB
-	now func() time.Time
+	db      *postgres.DB
+	now     func() time.Time
+	replica uuid.UUID // of this process, among those that share the database
 }
 
 var _ identity.Store = (*Store)(nil)
@@ -71,7 +72,7 @@ func Open(ctx context.Context, dsn secret.String, opts Options) (*Store, error) 
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db: db, now: opts.Now}, nil
+	return &Store{db: db, now: opts.Now, replica: uuid.New()}, nil
 }
 
 // Close waits for transactions under way and closes the connections.
@@ -85,12 +86,6 @@ func (s *Store) InTx(ctx context.Context, fn func(identity.Tx) error) error {
 // View runs fn on a snapshot.
 func (s *Store) View(ctx context.Context, fn func(identity.Tx) error) error {
 	return s.db.View(ctx, func(tx *postgres.Tx) error { return fn(s.begin(tx, false)) })
-}
-
-// Listen calls changed whenever another replica, or this one, has appended to the log, and when that may have been missed,
-// until ctx ends.
-func (s *Store) Listen(ctx context.Context, changed func()) error {
-	return s.db.Listen(ctx, revocationChannel, func(string) { changed() })
 }
 
 func (s *Store) begin(tx *postgres.Tx, writes bool) *transaction {

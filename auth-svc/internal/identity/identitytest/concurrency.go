@@ -26,7 +26,7 @@ func RunConcurrency(t *testing.T, open func(t *testing.T, now func() time.Time) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
-			check(NewWorld(t, open(t, clock.Now), clock, identity.Policy{ReuseWindow: short, MaxSessions: 5}, nil))
+			check(NewWorld(t, open(t, clock.Now), clock, identity.Policy{ReuseWindow: short, MaxSessions: 5, MaxFailures: 100}, nil))
 		})
 	}
 }
