@@ -137,12 +137,15 @@ func untilEnd(ctx context.Context) error {
 	return nil
 }
 
-// inTurn runs work while no other process on the catalogue does.
+// inTurn runs work while no other process on the catalogue does, until ctx ends: that is no failure.
 func (c *catalogue) inTurn(ctx context.Context, name string, work func(context.Context) error) error {
 	if c.turns == nil {
 		return work(ctx)
 	}
-	return c.turns.Take(ctx, name, work)
+	if err := c.turns.Take(ctx, name, work); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // path is where a path of the boot object is on this machine.

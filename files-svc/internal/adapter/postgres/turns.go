@@ -13,15 +13,17 @@ func (c *Catalog) Take(ctx context.Context, work string, fn func(context.Context
 	turn, end := context.WithCancel(ctx)
 	defer end()
 	var result error
+	ran := false
 	err := c.db.Lead(turn, work, func(led context.Context) error {
 		result = fn(led)
 		if led.Err() != nil && turn.Err() == nil {
 			return context.Cause(led) // the turn was lost, not the wish for it
 		}
+		ran = true
 		end()
 		return nil
 	})
-	if ctx.Err() != nil && result == nil {
+	if !ran { // the wait has ended with ctx
 		return err
 	}
 	return result
