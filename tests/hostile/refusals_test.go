@@ -53,7 +53,7 @@ func refusedPeople(t *testing.T) (c *harness.Client, names [][2]string) {
 // taken in random order, so that what else the machine does falls on all alike.
 func TestLogin_RefusalsAreAlikeInWordsAndTime(t *testing.T) {
 	c, people := refusedPeople(t)
-	const samples = 40
+	const samples = 20
 	instance := regexp.MustCompile(`"instance":"[^"]*"`)
 	type refused struct {
 		name, identifier string
