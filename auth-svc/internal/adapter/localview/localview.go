@@ -120,13 +120,7 @@ func (s *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	broken := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case <-s.grew:
-		}
+	for { // at once: whatever else had to start since New may have taken longer than a view stays fresh
 		switch err := s.Load(ctx); {
 		case ctx.Err() != nil:
 		case err != nil && !broken:
@@ -135,6 +129,12 @@ func (s *Store) Run(ctx context.Context) error {
 		case err == nil && broken:
 			broken = false
 			s.log.InfoContext(ctx, "revocation log can be read again")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-s.grew:
 		}
 	}
 }

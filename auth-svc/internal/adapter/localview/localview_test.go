@@ -148,6 +148,26 @@ func TestRun_AStoreThatCanNotBeReadMakesTheViewStale(t *testing.T) {
 	})
 }
 
+// A start that takes longer than a view stays fresh must not end in a second of refusals.
+func TestRun_MakesTheViewFreshAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.load(t)
+		time.Sleep(time.Minute)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		synctest.Wait()
+		if err := f.Ready(ctx); err != nil {
+			t.Error(err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAcked_MeasuresOnlyWhatItSawCommit(t *testing.T) {
 	f := newFixture()
 	seq := revoke(t, f, "a", nil)
