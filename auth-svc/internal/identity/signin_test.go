@@ -170,6 +170,16 @@ func finish(w *identitytest.World, provider, state, browser, code string) error 
 	return err
 }
 
+// altered is another text of the same length and letters.
+func altered(state string) string {
+	middle := len(state) / 2
+	with := "A"
+	if state[middle] == 'A' {
+		with = "B"
+	}
+	return state[:middle] + with + state[middle+1:]
+}
+
 func TestSignIn_AStateIsForOneBrowserOneProviderAndOneAnswer(t *testing.T) {
 	w, e := newElsewhere(t)
 	state := w.StartSignIn("big", "browser")
@@ -177,7 +187,7 @@ func TestSignIn_AStateIsForOneBrowserOneProviderAndOneAnswer(t *testing.T) {
 	wantFault(t, finish(w, "big", state, "other browser", "c"), fault.InvalidCredentials)
 	wantFault(t, finish(w, "big", state, "", "c"), fault.InvalidCredentials)
 	wantFault(t, finish(w, "small", state, "browser", "c"), fault.InvalidCredentials)
-	wantFault(t, finish(w, "big", state[:len(state)-1]+"A", "browser", "c"), fault.InvalidCredentials)
+	wantFault(t, finish(w, "big", altered(state), "browser", "c"), fault.InvalidCredentials)
 	wantFault(t, finish(w, "none", state, "browser", "c"), fault.NotFound)
 	if err := finish(w, "big", state, "browser", "c"); err != nil { // what others tried has cost nothing
 		t.Fatal(err)

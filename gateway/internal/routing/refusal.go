@@ -2,54 +2,61 @@ package routing
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"cloakroom.dev/libs/api/v1alpha1"
-	"cloakroom.dev/libs/problem"
+	"cloakroom.dev/libs/fault"
 )
 
 // Refusal is how the gateway's own refusals look on a Route, for clients of another contract. It is immutable.
 type Refusal struct {
-	contentType string
+	ContentType string
 	parts       []string // text and placeholders in turn, text first
 }
 
-// Shape fills the template in. What it puts in is escaped: no detail can end a string.
-func (f *Refusal) Shape(_ *http.Request, doc problem.Document, _ error) problem.Refusal {
+// Told is what a refusal says.
+type Told struct {
+	Code, Title, Detail string
+	Status              int
+	RequestID           string
+	Fields              []fault.Field
+}
+
+// Fill fills the template in. What it puts in is escaped: no detail can end a string.
+func (f *Refusal) Fill(t Told) []byte {
 	var b strings.Builder
 	for i, part := range f.parts {
 		if i%2 == 0 {
 			b.WriteString(part)
 			continue
 		}
-		b.WriteString(placeholders[part](doc))
+		b.WriteString(placeholders[part](t))
 	}
 	b.WriteByte('\n')
-	return problem.Refusal{Status: doc.Status, ContentType: f.contentType, Body: []byte(b.String())}
+	return []byte(b.String())
 }
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-var placeholders = map[string]func(problem.Document) string{
-	"{code}":       func(d problem.Document) string { return inString(d.Code) },
-	"{title}":      func(d problem.Document) string { return inString(d.Title) },
-	"{detail}":     func(d problem.Document) string { return inString(told(d)) },
-	"{status}":     func(d problem.Document) string { return strconv.Itoa(d.Status) },
-	"{request_id}": func(d problem.Document) string { return inString(d.Instance) },
+var placeholders = map[string]func(Told) string{
+	"{code}":       func(t Told) string { return inString(t.Code) },
+	"{title}":      func(t Told) string { return inString(t.Title) },
+	"{detail}":     func(t Told) string { return inString(t.sentence()) },
+	"{status}":     func(t Told) string { return strconv.Itoa(t.Status) },
+	"{request_id}": func(t Told) string { return inString(t.RequestID) },
 }
 
-// told is one sentence: what is wrong with the first field says more than that something is.
-func told(d problem.Document) string {
+// sentence is the detail: what is wrong with the first field says more than that something is.
+func (t Told) sentence() string {
 	switch {
-	case len(d.Errors) > 0:
-		return d.Errors[0].Field + ": " + d.Errors[0].Detail
-	case d.Detail != "":
-		return d.Detail
+	case len(t.Fields) > 0:
+		return t.Fields[0].Field + ": " + t.Fields[0].Detail
+	case t.Detail != "":
+		return t.Detail
 	default:
-		return d.Title
+		return t.Title
 	}
 }
 
@@ -64,9 +71,9 @@ func compileRefusal(spec *v1alpha1.RouteRefusals, f *finding) *Refusal {
 		return nil
 	}
 	const at = "spec.refusals.body"
-	r := &Refusal{contentType: spec.ContentType}
-	if r.contentType == "" {
-		r.contentType = "application/json"
+	r := &Refusal{ContentType: spec.ContentType}
+	if r.ContentType == "" {
+		r.ContentType = "application/json"
 	}
 	rest := 0
 	for _, found := range placeholder.FindAllStringIndex(spec.Body, -1) {
@@ -79,9 +86,9 @@ func compileRefusal(spec *v1alpha1.RouteRefusals, f *finding) *Refusal {
 	}
 	r.parts = append(r.parts, spec.Body[rest:])
 	// A detail with quotation marks in it must not be what first shows that the body is no JSON.
-	sample := r.Shape(nil, problem.Document{Code: "A", Title: `"`, Detail: `\"`, Status: http.StatusTeapot, Instance: "1"}, nil)
+	sample := r.Fill(Told{Code: "A", Title: `"`, Detail: `\"`, Status: 418, RequestID: "1"})
 	var object map[string]any
-	if err := json.Unmarshal(sample.Body, &object); err != nil {
+	if err := json.Unmarshal(sample, &object); err != nil {
 		f.reject(at, "is not a JSON object once filled in: %v", err)
 		return nil
 	}

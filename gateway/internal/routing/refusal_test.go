@@ -7,7 +7,6 @@ import (
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/fault"
-	"cloakroom.dev/libs/problem"
 
 	"cloakroom.dev/gateway/internal/routing"
 )
@@ -26,10 +25,10 @@ func TestRefusal_FillsTheTemplateInAndNothingEscapesIt(t *testing.T) {
 	if table.Nearest("any.example", "/elsewhere") != nil {
 		t.Error("a path that no Route claims is near one")
 	}
-	doc := problem.Document{Code: "NOT_FOUND", Title: "Not found", Detail: "no \"such\" thing\\\n</script>", Status: 404, Instance: "id-1"}
-	got := rule.Refusal.Shape(nil, doc, nil)
-	if got.Status != 404 || got.ContentType != "application/json" {
-		t.Errorf("answered %+v", got)
+	doc := routing.Told{Code: "NOT_FOUND", Title: "Not found", Detail: "no \"such\" thing\\\n</script>", Status: 404, RequestID: "id-1"}
+	got := rule.Refusal.Fill(doc)
+	if rule.Refusal.ContentType != "application/json" {
+		t.Errorf("answered as %q", rule.Refusal.ContentType)
 	}
 	var object struct {
 		OK    bool
@@ -38,15 +37,15 @@ func TestRefusal_FillsTheTemplateInAndNothingEscapesIt(t *testing.T) {
 			N             int
 		}
 	}
-	if err := json.Unmarshal(got.Body, &object); err != nil {
-		t.Fatalf("%v: %s", err, got.Body)
+	if err := json.Unmarshal(got, &object); err != nil {
+		t.Fatalf("%v: %s", err, got)
 	}
 	if e := object.Error; e.Code != doc.Code || e.Say != "Not found: "+doc.Detail || e.N != 404 || e.ID != "id-1" {
 		t.Errorf("filled in as %+v", e)
 	}
-	doc.Errors = []fault.Field{{Field: "path", Detail: "is bad"}}
-	if got := rule.Refusal.Shape(nil, doc, nil); !strings.Contains(string(got.Body), "path: is bad") {
-		t.Errorf("the first field is not told: %s", got.Body)
+	doc.Fields = []fault.Field{{Field: "path", Detail: "is bad"}}
+	if got := rule.Refusal.Fill(doc); !strings.Contains(string(got), "path: is bad") {
+		t.Errorf("the first field is not told: %s", got)
 	}
 }
 

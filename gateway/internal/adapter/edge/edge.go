@@ -183,7 +183,16 @@ func (x *exchange) shape() {
 		rule = x.live.table.Nearest(x.r.Host, asked)
 	}
 	if rule != nil && rule.Refusal != nil {
-		web.SetShape(x.r.Context(), rule.Refusal.Shape)
+		web.SetShape(x.r.Context(), shapeOf(rule.Refusal))
+	}
+}
+
+func shapeOf(refusal *routing.Refusal) problem.Shape {
+	return func(_ *http.Request, doc problem.Document, _ error) problem.Refusal {
+		body := refusal.Fill(routing.Told{
+			Code: doc.Code, Title: doc.Title, Detail: doc.Detail, Status: doc.Status, RequestID: doc.Instance, Fields: doc.Errors,
+		})
+		return problem.Refusal{Status: doc.Status, ContentType: refusal.ContentType, Body: body}
 	}
 }
 

@@ -103,7 +103,7 @@ func (a api) as(r *http.Request, username, password string, do func(ctx context.
 }
 
 // shape is how TrackIt fails: a line for a person, and few statuses.
-func shape(doc problem.Document, err error) (int, any) {
+func shape(doc problem.Document, _ error) (int, any) {
 	out := failure{Error: doc.Detail}
 	switch {
 	case len(doc.Errors) > 0:
