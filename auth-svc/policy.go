@@ -140,6 +140,7 @@ func Check(s *resource.Snapshot) (findings []resource.Finding) {
 				Message: fmt.Sprintf("there is no SessionPolicy %q", name),
 			})
 		}
+		findings = append(findings, checkDialects(s, boot)...)
 		for i, d := range boot.Spec.Dialects {
 			if _, found := resource.Named[*v1alpha1.SessionPolicy](s, string(d.SessionPolicyRef.Name)); !found {
 				findings = append(findings, resource.Finding{
@@ -162,6 +163,7 @@ func compile(spec v1alpha1.SessionPolicySpec) identity.Policy {
 		AbsoluteLife: spec.AbsoluteLifetime.Std(),
 		MaxSessions:  int(spec.MaxSessions),
 		RefuseAtCap:  spec.Eviction == v1alpha1.RefuseNew,
+		TellOfMoves:  spec.OnNewAddress == v1alpha1.TellNewAddress,
 		MinPassword:  int(spec.Password.MinLength),
 		MaxPassword:  int(spec.Password.MaxLength),
 		Require:      classesOf(spec.Password.Require),

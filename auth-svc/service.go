@@ -118,7 +118,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	return &Service{
 		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: store.close,
 		replicated: store.replicated,
-		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{Core: core, Verifier: verifier, MAC: p.keys.mac}), web.EdgeOptions{
+		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{
+			Core: core, Verifier: verifier, MAC: p.keys.mac, Envelope: jwt.NewEnvelope(p.signer, core.PublishedKeys),
+		}), web.EdgeOptions{
 			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
 		}),

@@ -96,14 +96,14 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	auth := newAuthority(cfg, deps, view, eraser.hear)
 
 	mux := web.NewMux()
-	httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(cursors), policy.accepted, contract,
+	transfers := httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(cursors), policy.accepted, contract,
 		httpapi.Options{
 			Registerer: deps.Registerer, Pace: cfg.pace, Thumbnails: thumbnails(cfg.Boot.Spec, deps.Registerer),
 			PublicBaseURL: cfg.publicBaseURL(),
 		})
 	return &Service{
 		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, stores: stores,
-		handler: web.Edge(mux, web.EdgeOptions{
+		handler: web.Edge(withDialects(mux, cfg.Boot.Spec.Dialects, core, transfers, auth.verifier), web.EdgeOptions{
 			Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
 			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
 		}),

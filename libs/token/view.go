@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -48,12 +49,18 @@ func (i *instant) age(now time.Time) time.Duration {
 	return max(now.Sub(i.made), time.Duration(now.UnixNano()-i.wall))
 }
 
+const reasonRevoked = reason("revoked")
+
 var (
-	errRevoked    = fault.Wrap(fault.InvalidToken, invalidDetail, reason("revoked"))
+	errRevoked    = fault.Wrap(fault.InvalidToken, invalidDetail, reasonRevoked)
 	errStale      = fault.New(fault.TokenStale, "your rights have changed since this access token was issued; refresh it")
 	errNotFresh   = fault.Retry(fault.Unavailable, "revocations can't be checked right now", time.Second)
 	errIncomplete = fault.Retry(fault.Unavailable, "revocations can't be checked right now", 2*time.Second)
 )
+
+// Revoked reports whether err is the refusal of a token that was good until its session, person, key or signing key was
+// revoked. Whoever presents one has held it, so it may be told.
+func Revoked(err error) bool { return errors.Is(err, reasonRevoked) }
 
 // NewView makes an empty view, which is not fresh until Heard.
 func NewView(opts ViewOptions) *View {

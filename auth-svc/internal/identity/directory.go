@@ -22,6 +22,8 @@ func (f UserFilter) Key() string { return fold(f.Text) }
 type Directory interface {
 	// FindUsers lists the people that match, newest first, after the cursor when it is not zero.
 	FindUsers(ctx context.Context, f UserFilter, after Cursor, limit int) ([]User, error)
+	// UsersInOrder lists people in an order, ties broken by id in the same direction, without the first skip.
+	UsersInOrder(ctx context.Context, o UserOrder, skip int64, limit int) ([]User, error)
 }
 
 const maxFilterBytes = 254

@@ -65,6 +65,7 @@ const (
 	ProofPassword Proof = "password"
 	ProofFactor   Proof = "factor"
 	ProofProvider Proof = "provider" // an identity provider's word
+	ProofVouched  Proof = "vouched"  // the word of a service with the permission to give it: nothing was shown here
 )
 
 // Methods are the proof in the words of RFC 8176, for the amr of tokens. A factor is shown on top of the password or of a

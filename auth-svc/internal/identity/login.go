@@ -249,5 +249,5 @@ func (p Policy) over(live []Session, name string) (over []Session) {
 
 func (s *Service) entered(e entering) (Entry, error) {
 	tokens, err := s.issue(e.policy, e.session, e.rights, e.live, e.now, e.extra)
-	return Entry{User: e.user, Tokens: tokens}, err
+	return Entry{User: e.user, Rights: e.rights, Tokens: tokens}, err
 }

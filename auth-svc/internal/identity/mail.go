@@ -27,7 +27,8 @@ const (
 	MailFactorsReset      MailKind = "factors_reset"       // by an administrator; every session has ended
 	MailRecoveryCodes     MailKind = "recovery_codes_made" // those before are worth nothing
 	MailRecoveryCodeSpent MailKind = "recovery_code_used"
-	MailPasskeyCopied     MailKind = "passkey_copied" // its counter went back: there may be two of it
+	MailAddressChanged    MailKind = "address_changed" // a session goes on from another network address
+	MailPasskeyCopied     MailKind = "passkey_copied"  // its counter went back: there may be two of it
 )
 
 // OutMail is a mail on its way. It is written in the transaction of what it tells of, and sent after the commit.

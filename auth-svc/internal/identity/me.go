@@ -38,6 +38,7 @@ func (s *Service) Me(ctx context.Context, caller principal.Principal) (p Profile
 type UserChange struct {
 	Name, Email, Phone, Username *string
 	CurrentPassword              secret.String
+	Lately                       bool   // a recent proof does in place of CurrentPassword
 	Client                       Client // guesses of the password are counted against it
 }
 
@@ -73,7 +74,7 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 	}
 	var confirmed User
 	if change.touchesIdentifiers() {
-		if confirmed, err = s.confirm(ctx, caller, a, change.Client, change.CurrentPassword); err != nil {
+		if confirmed, err = s.confirm(ctx, caller, a, change.Client, confirmation{change.CurrentPassword, change.Lately}); err != nil {
 			return Profile{}, err
 		}
 	}
@@ -111,10 +112,20 @@ func (s *Service) UpdateMe(ctx context.Context, caller principal.Principal, chan
 
 // ChangePassword sets a new password and ends every other session. Faults: Invalid, InvalidCurrentPassword.
 func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal, client Client, current, next secret.String) error {
+	return s.changePassword(ctx, caller, client, confirmation{password: current}, next)
+}
+
+// ChangePasswordLately is ChangePassword for contracts that do not ask for the current password: the caller must have shown
+// lately to be the person. Faults: Invalid, Forbidden without such a proof.
+func (s *Service) ChangePasswordLately(ctx context.Context, caller principal.Principal, client Client, next secret.String) error {
+	return s.changePassword(ctx, caller, client, confirmation{lately: true}, next)
+}
+
+func (s *Service) changePassword(ctx context.Context, caller principal.Principal, client Client, by confirmation, next secret.String) error {
 	a := act{
 		resource: resUsers, verb: actUpdate, owner: caller.UserID, name: "user.password_change", target: userTarget(caller.UserID),
 	}
-	confirmed, err := s.confirm(ctx, caller, a, client, current)
+	confirmed, err := s.confirm(ctx, caller, a, client, by)
 	if err != nil {
 		return err
 	}
@@ -152,8 +163,18 @@ func (s *Service) ChangePassword(ctx context.Context, caller principal.Principal
 // DeleteMe erases the caller: sessions and API keys end, user_deleted goes into the log. Faults:
 // InvalidCurrentPassword, Conflict for the last administrator.
 func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, client Client, current secret.String) error {
+	return s.deleteMe(ctx, caller, client, confirmation{password: current})
+}
+
+// DeleteMeLately is DeleteMe for contracts that do not ask for the current password: the caller must have shown lately to be
+// the person. Faults: Forbidden without such a proof, Conflict for the last administrator.
+func (s *Service) DeleteMeLately(ctx context.Context, caller principal.Principal, client Client) error {
+	return s.deleteMe(ctx, caller, client, confirmation{lately: true})
+}
+
+func (s *Service) deleteMe(ctx context.Context, caller principal.Principal, client Client, by confirmation) error {
 	a := act{resource: resUsers, verb: actDelete, owner: caller.UserID, name: "user.delete", target: userTarget(caller.UserID)}
-	confirmed, err := s.confirm(ctx, caller, a, client, current)
+	confirmed, err := s.confirm(ctx, caller, a, client, by)
 	if err != nil {
 		return err
 	}
@@ -172,9 +193,15 @@ func (s *Service) DeleteMe(ctx context.Context, caller principal.Principal, clie
 	})
 }
 
-// confirm asks for the caller's password again, before the transaction; who has none must have come in lately. Whoever writes then compares the hash with the
+// confirmation is how somebody shows again to be the person.
+type confirmation struct {
+	password secret.String
+	lately   bool // by a recent proof in place of the password
+}
+
+// confirm asks for the caller's password again, before the transaction; who has none, or need not give it, must have come in lately. Whoever writes then compares the hash with the
 // one that was proved: the password may have changed in between.
-func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, client Client, password secret.String) (u User, err error) {
+func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act, client Client, by confirmation) (u User, err error) {
 	if caller.SessionID == "" {
 		return User{}, errNeedsSession
 	}
@@ -183,7 +210,7 @@ func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act
 		if err = check(ctx, tx, caller, a); err != nil {
 			return false, err
 		}
-		if u, err = tx.User(ctx, caller.UserID); err != nil || u.PasswordHash != "" {
+		if u, err = tx.User(ctx, caller.UserID); err != nil || (u.PasswordHash != "" && !by.lately) {
 			return true, err
 		}
 		return true, recentlyProved(ctx, tx, caller)
@@ -192,10 +219,10 @@ func (s *Service) confirm(ctx context.Context, caller principal.Principal, a act
 		return User{}, err
 	}
 	defer g.end(ctx)
-	if u.PasswordHash == "" {
+	if u.PasswordHash == "" || by.lately {
 		return u, nil
 	}
-	match, _, err := s.guarded(ctx, g, password, u.PasswordHash)
+	match, _, err := s.guarded(ctx, g, by.password, u.PasswordHash)
 	if err != nil {
 		return User{}, err
 	}

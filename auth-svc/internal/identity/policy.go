@@ -13,6 +13,7 @@ type Policy struct {
 	MaxSessions  int           // of one person; 0 for, and at most, 1000
 	RefuseAtCap  bool          // refuse the sign-in over the cap instead of ending the oldest session
 	APIKeyTTL    time.Duration // life of a token exchanged for an API key; default 5 min, at most 1 hour
+	TellOfMoves  bool          // a refresh from another network address is told to the person
 	MinPassword  int           // characters; default 8
 	MaxPassword  int           // characters; default and at most 1024
 	Require      Classes       // what a new password must hold; default nothing in particular

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -51,6 +52,9 @@ func (s *Service) refreshed(ctx context.Context, t *turn) (Tokens, error) {
 	}
 	switch t.verdict {
 	case rotated:
+		if t.moved() {
+			s.post.wake()
+		}
 		return s.issue(t.policy, t.session, t.rights, t.successor, t.now, t.extra)
 	case repeated:
 		successor, err := openSuccessor(t.presented, t.session.Sealed)
@@ -99,16 +103,36 @@ const (
 
 func (v verdict) ends() bool { return v == reused || v == evicted }
 
-// decide lets the turn decide, and tells the person of a theft in the same transaction.
+// decide lets the turn decide, and tells the person of a theft, or of another address where the policy says so, in the same
+// transaction.
 func (s *Service) decide(ctx context.Context, tx Tx, t *turn) error {
-	if err := t.decide(ctx, tx); err != nil || t.verdict != reused {
+	kind := MailTheft
+	switch err := t.decide(ctx, tx); {
+	case err != nil:
 		return err
+	case t.verdict == rotated && t.moved():
+		kind = MailAddressChanged
+	case t.verdict != reused:
+		return nil
 	}
 	u, err := tx.User(ctx, t.session.UserID)
 	if err != nil {
 		return err
 	}
-	return s.notify(ctx, tx, u, MailTheft, t.client)
+	if kind == MailAddressChanged {
+		err := logAct(ctx, tx, userTarget(u.ID), act{
+			name: "session.address_change", target: sessionTarget(t.session.ID), subject: u.ID, client: t.client,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.notify(ctx, tx, u, kind, t.client)
+}
+
+// moved reports whether the session goes on from another address, and the policy wants that told.
+func (t *turn) moved() bool {
+	return t.policy.TellOfMoves && t.from.IsValid() && t.client.Address.IsValid() && t.from != t.client.Address
 }
 
 // turn is one refresh. Everything that costs time is made before the transaction, which then reads one row and
@@ -130,6 +154,7 @@ type turn struct {
 	rights  Rights
 	extra   map[string]string
 	now     time.Time
+	from    netip.Addr // of the sign-in or the refresh before
 }
 
 func (s *Service) newTurn(presented refreshToken, client Client) (*turn, error) {
@@ -219,6 +244,7 @@ func (t *turn) inWindow() bool {
 
 func (t *turn) rotate() Session {
 	s := t.session
+	t.from = s.Address
 	s.Generation++
 	s.PreviousHash, s.SecretHash, s.Sealed = s.SecretHash, t.successorHash, t.sealed
 	s.RefreshedAt = t.now

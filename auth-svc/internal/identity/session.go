@@ -61,6 +61,7 @@ type Tokens struct {
 // there is only Pending.
 type Entry struct {
 	User    User
+	Rights  Rights
 	Tokens  Tokens
 	Pending *PendingLogin
 }

@@ -17,11 +17,12 @@ type SignupInput struct {
 	Name                   string
 	Client                 Client
 	BootstrapToken         secret.String // makes the person an administrator, once
+	NoSession              bool          // makes the person alone
 }
 
 var errBootstrapToken = fault.New(fault.Forbidden, "the bootstrap token is not valid or has been used")
 
-// Signup makes a person with role guest, and a session. Faults: Invalid, UserExists, Overloaded; Forbidden for a
+// Signup makes a person with role guest, and a session unless none is wanted. Faults: Invalid, UserExists, Overloaded; Forbidden for a
 // bootstrap token that is wrong or spent.
 func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	u := User{Status: Active, Roles: []string{RoleGuest}}
@@ -44,6 +45,9 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 		return Entry{}, fmt.Errorf("sign up: %w", err)
 	}
 	s.post.wake()
+	if in.NoSession {
+		return Entry{User: e.user, Rights: e.rights}, nil
+	}
 	return s.entered(e)
 }
 
@@ -59,12 +63,21 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 		u.Roles = []string{RoleAdmin}
 	}
 	u = u.born(tx.Now())
-	u.LastLoginAt = tx.Now()
+	if !in.NoSession {
+		u.LastLoginAt = tx.Now()
+	}
 	if err := tx.InsertUser(ctx, u); err != nil {
 		return entering{}, err
 	}
 	client := in.Client.cleaned()
-	e, err := s.openSession(ctx, tx, u, client, ProofPassword)
+	e, detail := entering{user: u}, map[string]any{"roles": u.Roles}
+	var err error
+	if in.NoSession {
+		e.rights, err = tx.Rights(ctx, u.ID)
+	} else {
+		e, err = s.openSession(ctx, tx, u, client, ProofPassword)
+		detail["session_id"] = e.session.ID
+	}
 	if err != nil {
 		return entering{}, err
 	}
@@ -75,8 +88,8 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 		return entering{}, err
 	}
 	return e, logAct(ctx, tx, userTarget(u.ID), act{
-		name: "user.signup", target: userTarget(u.ID), detail: map[string]any{"session_id": e.session.ID, "roles": u.Roles},
-		subject: u.ID, client: in.Client.cleaned(),
+		name: "user.signup", target: userTarget(u.ID), detail: detail,
+		subject: u.ID, client: client,
 	})
 }
 

@@ -44,7 +44,7 @@ func recentlyProved(ctx context.Context, tx Tx, caller principal.Principal) erro
 	}
 	// Tokens say when they were issued in whole seconds. A clock that was set back must not hold the proof open.
 	older := caller.IssuedAt.Before(sess.ProvedAt.Truncate(time.Second))
-	if older || tx.Now().Sub(sess.ProvedAt).Abs() >= stepUpLife || (holds && sess.Proof != ProofFactor) {
+	if older || tx.Now().Sub(sess.ProvedAt).Abs() >= stepUpLife || (holds && sess.Proof != ProofFactor) || sess.Proof == ProofVouched {
 		return errStepUp
 	}
 	return nil
@@ -122,7 +122,7 @@ func (s *Service) StepUp(ctx context.Context, caller principal.Principal, in Ste
 			return Tokens{}, err
 		}
 	case in.Code.IsZero():
-		u, err := s.confirm(ctx, caller, a, in.Client, in.Password)
+		u, err := s.confirm(ctx, caller, a, in.Client, confirmation{password: in.Password})
 		if err != nil {
 			return Tokens{}, err
 		}

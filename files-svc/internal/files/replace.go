@@ -12,6 +12,7 @@ import (
 
 // NewContent says what is being put in the place of a file's content.
 type NewContent struct {
+	Name        *string  // of the file from now on; nil: as it was
 	ContentType string   // empty: as it was
 	Size        int64    // as declared, or UnknownSize
 	Digest      *Digest  // expected; nil: none was declared
@@ -39,6 +40,9 @@ func (s *Service) Replace(ctx context.Context, owner OwnerID, id FileID, c NewCo
 		if err := checkMatch(old, c.IfMatch); err != nil {
 			return err
 		}
+		if c.Name != nil {
+			old.Name, old.Fold = *c.Name, s.fold(*c.Name)
+		}
 		f, err = s.nextVersion(ctx, tx, &u, o, old, c.ContentType)
 		return err
 	})
@@ -54,6 +58,13 @@ func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c 
 		return err
 	}
 	policy := s.opts.Policy()
+	if c.Name != nil {
+		name, bad := s.checkName(*c.Name)
+		if len(bad) > 0 {
+			return fault.Validation(bad...)
+		}
+		c.Name = &name
+	}
 	if c.ContentType != "" {
 		contentType, bad := normalContentType(c.ContentType)
 		if len(bad) > 0 {

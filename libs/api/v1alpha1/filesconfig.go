@@ -74,6 +74,14 @@ type FilesConfigSpec struct {
 	// +kubebuilder:default={}
 	Thumbnails Thumbnails `json:"thumbnails,omitempty"`
 
+	// Dialects are contracts of other systems that are spoken too, so that their clients can stay as they are. Each answers at
+	// /compat/<name>/ of the public listener; Routes bring clients there. Without any, none is spoken.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Dialects []FilesDialect `json:"dialects,omitempty"`
+
 	// PublicBaseURL is where people reach the gateway. The addresses of links are made of it and never of a request's Host.
 	// +kubebuilder:default="http://localhost:8080"
 	PublicBaseURL OriginURL `json:"publicBaseURL,omitempty"`
@@ -106,6 +114,17 @@ type FilesListeners struct {
 	// +kubebuilder:default={address: "127.0.0.1:9092"}
 	Ops Listener `json:"ops,omitempty"`
 }
+
+// FilesDialect is one contract of another system, as far as it is about files. AuthConfig names the same for the rest of it.
+type FilesDialect struct {
+	// Name of the contract.
+	// +required
+	Name FilesDialectName `json:"name"`
+}
+
+// FilesDialectName is a contract the files service can speak.
+// +kubebuilder:validation:Enum=rest-auth-files
+type FilesDialectName string
 
 // Blobs is exactly one kind of place for bytes.
 // +kubebuilder:validation:XValidation:rule="has(self.disk)",message="exactly one place for blobs is needed: disk"

@@ -71,6 +71,11 @@ type SessionPolicySpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	MaxSessions int32 `json:"maxSessions,omitempty"`
 
+	// OnNewAddress says what a refresh from another network address than the one before leads to: nothing, or a row in the
+	// audit trail and a mail to the person. The refresh itself works either way.
+	// +kubebuilder:default=Ignore
+	OnNewAddress NewAddressAction `json:"onNewAddress,omitempty"`
+
 	// Eviction says what a login beyond maxSessions does: end the oldest session, or be refused.
 	// +kubebuilder:default=EndOldest
 	Eviction SessionEviction `json:"eviction,omitempty"`
@@ -108,6 +113,16 @@ type SameSite string
 const (
 	SameSiteLax    SameSite = "Lax"
 	SameSiteStrict SameSite = "Strict"
+)
+
+// NewAddressAction is what a refresh from another network address leads to.
+// +kubebuilder:validation:Enum=Ignore;Tell
+type NewAddressAction string
+
+// The actions.
+const (
+	IgnoreNewAddress NewAddressAction = "Ignore"
+	TellNewAddress   NewAddressAction = "Tell"
 )
 
 // SessionEviction is what happens to a login beyond the cap.

@@ -12,9 +12,11 @@
 package dialect
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
@@ -35,7 +37,17 @@ type Deps struct {
 	Core     *identity.Service
 	Verifier *token.Verifier
 	MAC      identity.MAC // for names that nobody can make up
+	Envelope Envelope     // for contracts with JWTs besides access tokens
 	Policy   string       // name of the SessionPolicy of this dialect's sessions; empty for the one of everybody
+}
+
+// Envelope signs and opens JWTs that are no access tokens, with the keys that sign those.
+type Envelope interface {
+	// SignLike signs claims as a token of this type, with the key that has signed like.
+	SignLike(ctx context.Context, like, tokenType string, claims map[string]any) (string, error)
+	// Open returns the claims of a token of this type that a published key of ours has signed, and when it expires, even when
+	// that is past.
+	Open(ctx context.Context, raw, tokenType string) (claims map[string]any, until time.Time, err error)
 }
 
 // Surface is a dialect as it is mounted. Routes have paths as the dialect's own clients know them.

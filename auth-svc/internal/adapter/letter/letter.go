@@ -42,6 +42,7 @@ var subjects = map[identity.MailKind]string{
 	identity.MailFactorsReset:      "Your second factors were reset by an administrator",
 	identity.MailRecoveryCodes:     "New recovery codes were made",
 	identity.MailRecoveryCodeSpent: "A recovery code was used",
+	identity.MailAddressChanged:    "One of your sessions goes on from another network",
 	identity.MailPasskeyCopied:     "One of your passkeys may have been copied",
 }
 

@@ -15,6 +15,7 @@ import (
 var kinds = []identity.MailKind{
 	identity.MailVerify, identity.MailReset, identity.MailNewDevice, identity.MailTheft, identity.MailPasswordChanged, identity.MailEmailChanged,
 	identity.MailFactorAdded, identity.MailFactorRemoved, identity.MailFactorsReset, identity.MailRecoveryCodes, identity.MailRecoveryCodeSpent, identity.MailPasskeyCopied,
+	identity.MailAddressChanged,
 }
 
 func write(t *testing.T, kind identity.MailKind, agent string) (subject, text, html string) {

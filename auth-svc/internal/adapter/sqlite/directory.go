@@ -48,6 +48,24 @@ func (t *transaction) FindUsers(ctx context.Context, f identity.UserFilter, afte
 	return list(ctx, t, scanUser, query, at, id, string(f.Status), f.Key(), "%"+likeEscapes.Replace(f.Text)+"%", f.Role, limit)
 }
 
+// orders are the ways people can be listed in. Each is a text of ours: nothing a client says becomes part of a query.
+var orders = map[identity.UserOrder]string{
+	{By: identity.ByCreation}:                   `u.created_at, u.id`,
+	{By: identity.ByCreation, Descending: true}: `u.created_at DESC, u.id DESC`,
+	{By: identity.ByChange}:                     `u.updated_at, u.id`,
+	{By: identity.ByChange, Descending: true}:   `u.updated_at DESC, u.id DESC`,
+	{By: identity.ByUsername}:                   `coalesce(u.username_key, ''), u.id`,
+	{By: identity.ByUsername, Descending: true}: `coalesce(u.username_key, '') DESC, u.id DESC`,
+}
+
+func (t *transaction) UsersInOrder(ctx context.Context, o identity.UserOrder, skip int64, limit int) ([]identity.User, error) {
+	order, ok := orders[o]
+	if !ok {
+		return nil, fmt.Errorf("people can't be listed by %q", o.By)
+	}
+	return list(ctx, t, scanUser, `SELECT `+userColumns+` FROM users u ORDER BY `+order+` LIMIT ? OFFSET ?`, limit, skip)
+}
+
 func (t *transaction) NameSession(ctx context.Context, id, deviceName string) error {
 	return t.one(ctx, errNotFound, `UPDATE sessions SET device_name = ? WHERE id = ?`, deviceName, id)
 }

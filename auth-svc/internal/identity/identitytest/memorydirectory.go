@@ -1,7 +1,9 @@
 package identitytest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +19,28 @@ func (tx *memoryTx) FindUsers(_ context.Context, f identity.UserFilter, after id
 	}
 	at := func(u identity.User) identity.Cursor { return identity.Cursor{At: u.CreatedAt, ID: u.ID} }
 	return newestFirst(out, at, after, limit), nil
+}
+
+func (tx *memoryTx) UsersInOrder(_ context.Context, o identity.UserOrder, skip int64, limit int) ([]identity.User, error) {
+	by := func(u identity.User) string {
+		switch o.By {
+		case identity.ByUsername:
+			return u.UsernameKey
+		case identity.ByChange:
+			return u.UpdatedAt.UTC().Format("20060102150405.000000")
+		default:
+			return u.CreatedAt.UTC().Format("20060102150405.000000")
+		}
+	}
+	out := slices.SortedFunc(maps.Values(tx.users), func(a, b identity.User) int {
+		c := cmp.Or(strings.Compare(by(a), by(b)), strings.Compare(a.ID, b.ID))
+		if o.Descending {
+			return -c
+		}
+		return c
+	})
+	out = out[min(skip, int64(len(out))):]
+	return out[:min(limit, len(out))], nil
 }
 
 func matches(u identity.User, f identity.UserFilter) bool {

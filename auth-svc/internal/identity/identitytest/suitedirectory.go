@@ -2,6 +2,8 @@ package identitytest
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +35,36 @@ func checkDirectory(_ *testing.T, s *suite) {
 			return err
 		})
 	}
+	inOrder := func(o identity.UserOrder, skip int64, limit int, want ...identity.User) {
+		s.Helper()
+		s.read(func(ctx context.Context, tx identity.Tx) error {
+			got, err := tx.UsersInOrder(ctx, o, skip, limit)
+			names, wanted := []string{}, []string{}
+			for _, u := range got {
+				names = append(names, u.Username)
+			}
+			for _, u := range want {
+				wanted = append(wanted, u.Username)
+			}
+			s.same(wanted, names)
+			return err
+		})
+	}
+	inOrder(identity.UserOrder{By: identity.ByCreation}, 0, 10, ada, bob, adam, odd)
+	inOrder(identity.UserOrder{By: identity.ByCreation, Descending: true}, 1, 2, adam, bob)
+	inOrder(identity.UserOrder{By: identity.ByChange, Descending: true}, 0, 1, odd)
+	inOrder(identity.UserOrder{By: identity.ByChange}, 4, 10)
+	s.read(func(ctx context.Context, tx identity.Tx) error {
+		up, err := tx.UsersInOrder(ctx, identity.UserOrder{By: identity.ByUsername}, 0, 10)
+		if err != nil {
+			return err
+		}
+		down, err := tx.UsersInOrder(ctx, identity.UserOrder{By: identity.ByUsername, Descending: true}, 0, 10)
+		slices.Reverse(down)
+		s.same(up, down)
+		s.same(true, slices.IsSortedFunc(up, func(a, b identity.User) int { return strings.Compare(a.UsernameKey, b.UsernameKey) }))
+		return err
+	})
 	at := func(u identity.User) identity.Cursor { return identity.Cursor{At: u.CreatedAt, ID: u.ID} }
 	list(identity.UserFilter{}, identity.Cursor{}, 10, odd, adam, bob, ada)
 	list(identity.UserFilter{}, identity.Cursor{}, 2, odd, adam)

@@ -35,8 +35,7 @@ func (a *api) download(w http.ResponseWriter, r *http.Request, open func(context
 			return fmt.Errorf("sniff content: %w", err)
 		}
 	}
-	w.Header().Set("Cache-Control", "private, no-cache") // the right to read can end at any time: ask again
-	w.Header().Set("Vary", "Authorization")
+	keepPrivate(w.Header())
 	return a.serve(w, r, c, inline, freely)
 }
 

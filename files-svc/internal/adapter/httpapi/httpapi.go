@@ -49,10 +49,11 @@ type api struct {
 }
 
 // Mount routes the contract to the core. Calls pass require first, which lets only known callers through; document is the
-// contract itself, for everyone. policy is what the operator allows now; its error refuses uploads.
+// contract itself, for everyone. policy is what the operator allows now; its error refuses uploads. It returns the way in and
+// out for adapters of other contracts.
 func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Handler, cursors *web.CursorCodec,
 	policy func() (files.Policy, error), document []byte, opts Options,
-) {
+) Transfers {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -84,6 +85,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Post("/v1/trash/{id}/restore", "trash.restore", require(web.JSON(a.restoreTrashed)))
 	a.mountLinks(m, require)
 	m.Get("/openapi.yaml", "openapi", contract(document))
+	return Transfers{a}
 }
 
 // owner is whose files a request is about: the caller's own. The core asks again whether there is a caller.

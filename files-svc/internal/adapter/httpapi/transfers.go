@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+
+	"cloakroom.dev/files-svc/internal/files"
+)
+
+// Transfers moves the bytes of files for adapters that speak another contract: with the same floor, leash, verification and
+// metrics as our own.
+type Transfers struct{ api *api }
+
+// Upload is the file of a form on its way in.
+type Upload struct {
+	Name        string
+	ContentType string
+	Content     io.Reader // its faults are those of the request
+}
+
+// NewFile says all of it that a new file needs.
+func (u Upload) NewFile() files.NewFile {
+	return files.NewFile{Name: u.Name, ContentType: u.ContentType, Size: files.UnknownSize}
+}
+
+// Receive reads a form with one file and nothing else, and hands it to store. Without such a part it fails with fault.Invalid.
+func (t Transfers) Receive(w http.ResponseWriter, r *http.Request, store func(context.Context, Upload) (files.File, error)) (files.File, error) {
+	return t.api.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
+		if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "multipart/form-data" {
+			return files.File{}, badForm(fileField, "REQUIRED", "send a form with a part named file")
+		}
+		in, err := t.api.receive(r, body)
+		if err != nil {
+			return files.File{}, err
+		}
+		if in.name == "" { // a field of text that happens to be called so
+			return files.File{}, badForm(fileField, "REQUIRED", "the part named file has no file name")
+		}
+		return store(ctx, Upload{Name: in.name, ContentType: in.contentType, Content: in.content})
+	})
+}
+
+// Send answers with the content that open opens, as an attachment.
+func (t Transfers) Send(w http.ResponseWriter, r *http.Request, open func(context.Context) (*files.Content, error)) error {
+	c, err := open(r.Context())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	keepPrivate(w.Header())
+	return t.api.serve(w, r, c, false, freely)
+}
+
+// keepPrivate lets nobody but the client keep the answer, and the client ask each time: the right to read can end at any time.
+func keepPrivate(h http.Header) {
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Vary", "Authorization")
+}
