@@ -24,13 +24,17 @@ build: ## build the stack and the three services into .bin
 	@for s in auth-svc files-svc gateway; do go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
 
 .PHONY: test
-test: strace ## run every test, with the race detector
+test: strace containers ## run every test, with the race detector
 	go test $(RACE) -timeout 25m work
 	@test -n "$(RACE)" || echo '*** RUN WITHOUT THE RACE DETECTOR for want of a C compiler ***'
 	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser), and ours beside @tus/server (tests/differential) ***'
 	@command -v chromium >/dev/null || echo '*** NOT RUN for want of chromium: a browser session in a real browser (tests/browser) ***'
 	@command -v strace >/dev/null || echo '*** NOT RUN for want of strace: faults injected into the system calls of the files service ***'
 	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
+
+.PHONY: containers
+containers: # docker and the images of what the services can be run on, made ready where that can be done without asking
+	@tests/images/up || { echo '*** NOT RUN for want of docker: everything on PostgreSQL, Redis and S3 ***'; test "$$CI" != true; }
 
 .PHONY: strace
 strace: # injects faults into system calls; installed where that can be done without asking
@@ -73,6 +77,10 @@ bench: ## run the benchmarks beside the code, then those beside the servers of o
 .PHONY: bench-beside
 bench-beside: ## measure uploads beside tusd and PocketBase, in turns on one disk, and hold the ratios to their marks (wants a quiet machine)
 	go test -run '^$$' -bench Uploads -benchtime 1x -timeout 30m ./tests/beside/
+
+.PHONY: bench-pages
+bench-pages: ## time pages of people on PostgreSQL among ten thousand and ten million (minutes, and gigabytes of disk)
+	cd auth-svc && PAGES_ROWS=10000000 go test -count=1 -v -timeout 60m -run Pages_AreFlat ./internal/adapter/postgres
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## vet style and the arrows between the rooms

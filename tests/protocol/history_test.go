@@ -13,16 +13,33 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"cloakroom.dev/libs/pgtest"
+
 	"cloakroom.dev/tests/harness"
 )
 
 // historyWindow is the reuse window of the stack under test: short, so that it opens and closes often.
 const historyWindow = time.Second
 
-// storages are what the auth service may keep its sessions in. Each is a stack's environment; another store is a line
-// more.
-var storages = map[string]func(t *testing.T) []string{
-	"sqlite": func(*testing.T) []string { return nil },
+// storage is what the auth service keeps its sessions in.
+type storage struct {
+	edits     []func(yaml string) string // of the stack's resources
+	env       []string
+	meanwhile func() // happens to it each time the stack is killed
+}
+
+// storages are those there are.
+var storages = map[string]func(t *testing.T) storage{
+	"sqlite": func(*testing.T) storage { return storage{meanwhile: func() {}} },
+	// The database is killed as well, and recovers from its own log.
+	"postgres": func(t *testing.T) storage {
+		server := pgtest.NewServer(t)
+		return storage{
+			edits:     []func(string) string{harness.Replace(t, "  issuer: cloakroom\n  audiences: [cloakroom]\n", "  store: {postgres: {dsn: {env: HISTORY_DSN}}}\n  issuer: cloakroom\n  audiences: [cloakroom]\n")},
+			env:       []string{"HISTORY_DSN=" + server.DSN().Reveal()},
+			meanwhile: func() { server.Kill(); server.Start() },
+		}
+	},
 }
 
 // TestHistory_SessionsUnderKillsAndCuts lets people with several clients each refresh, retry, steal, log out, change
@@ -45,12 +62,13 @@ func TestHistory_SessionsUnderKillsAndCuts(t *testing.T) {
 		seed = rand.Uint64N(1 << 32)
 	}
 	name := cmp.Or(os.Getenv("HISTORY_STORE"), "sqlite")
-	storage, ok := storages[name]
+	open, ok := storages[name]
 	if !ok {
 		t.Fatalf("no storage is called %q", name)
 	}
 	t.Logf("store %s, seed %d, %d s", name, seed, seconds)
-	h := newHistory(t, storage(t))
+	kept := open(t)
+	h := newHistory(t, kept)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	kills := 0
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); kills++ {
@@ -68,6 +86,7 @@ func TestHistory_SessionsUnderKillsAndCuts(t *testing.T) {
 		close(stop)
 		group.Wait()
 		h.settle(killed)
+		kept.meanwhile()
 		h.stack.Run()
 	}
 	for _, p := range h.people {
@@ -93,14 +112,15 @@ type history struct {
 	open int // the first operation of the present process
 }
 
-func newHistory(t *testing.T, env []string) *history {
+func newHistory(t *testing.T, kept storage) *history {
 	t.Helper()
-	s := harness.Start(t, append(env, "PORT="+port(t), "CONFIG_DIR="+harness.ConfigDir(t,
+	config := harness.ConfigDir(t, append(kept.edits,
 		harness.Replace(t, "  reuseWindow: 10s\n", "  reuseWindow: "+historyWindow.String()+"\n"),
 		harness.Replace(t, "  maxSessions: 50\n", "  maxSessions: 1000\n"),
 		harness.Replace(t, "    maxFailures: 10\n    maxFailuresPerAddress: 100\n", "    maxFailures: 1000\n    maxFailuresPerAddress: 100000\n"),
 		harness.Replace(t, "    limit: 3000\n", "    limit: 1000000\n"),
-	))...)
+	)...)
+	s := harness.Start(t, append(kept.env, "PORT="+port(t), "CONFIG_DIR="+config)...)
 	h := &history{stack: s, began: time.Now()}
 	anyone := harness.NewClient(t, s.Public)
 	boot := s.Bootstrap()
