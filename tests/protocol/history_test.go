@@ -35,7 +35,7 @@ var storages = map[string]func(t *testing.T) storage{
 	"postgres": func(t *testing.T) storage {
 		server := pgtest.NewServer(t)
 		return storage{
-			edits:     []func(string) string{harness.Replace(t, "  issuer: cloakroom\n  audiences: [cloakroom]\n", "  store: {postgres: {dsn: {env: HISTORY_DSN}}}\n  issuer: cloakroom\n  audiences: [cloakroom]\n")},
+			edits:     []func(string) string{harness.Replace(t, "\n  bootstrap:\n", "\n  store: {postgres: {dsn: {env: HISTORY_DSN}}}\n  bootstrap:\n")},
 			env:       []string{"HISTORY_DSN=" + server.DSN().Reveal()},
 			meanwhile: func() { server.Kill(); server.Start() },
 		}
