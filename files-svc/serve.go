@@ -24,7 +24,7 @@ func Commands() []run.Command {
 		Open: open,
 	}
 	return append(process.Commands(program), process.MigrateCommand(program, migrate), scrubCommand(program), verifyBackupCommand(program),
-		webhookCommand(program), crashtestCommand())
+		webhookCommand(program), importCommand(program), crashtestCommand())
 }
 
 // CheckRules finds what the schemas of the files service's resources can't.

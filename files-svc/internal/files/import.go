@@ -33,7 +33,7 @@ const (
 )
 
 // Imported finds what has become of a file of another system for this owner. It returns fault.NotFound when it has not
-// come in, and fault.Conflict when it has, for somebody else.
+// come in, and fault.Invalid when it has, for somebody else.
 func (s *Service) Imported(ctx context.Context, owner OwnerID, from Foreign) (known Imported, err error) {
 	if err := s.allow(ctx, owner, "create"); err != nil {
 		return known, err
@@ -43,7 +43,7 @@ func (s *Service) Imported(ctx context.Context, owner OwnerID, from Foreign) (kn
 		return err
 	})
 	if err == nil && known.Owner != owner {
-		return Imported{}, fault.New(fault.Conflict, "this file has come in before, for somebody else")
+		return Imported{}, fault.Validation(fault.Field{Field: "id", Code: "DUPLICATE", Detail: "has come in before, for somebody else"})
 	}
 	return known, err
 }
@@ -51,13 +51,7 @@ func (s *Service) Imported(ctx context.Context, owner OwnerID, from Foreign) (kn
 // Import is Create for a file that was elsewhere before. It makes one file of each, however often and in however many
 // processes it is called, and keeps when the file was made there. Of one that has come in before it returns fault.Conflict.
 func (s *Service) Import(ctx context.Context, owner OwnerID, from Foreign, nf NewFile, content io.Reader) (File, error) {
-	if err := s.checkForeign(from); err != nil {
-		return File{}, err
-	}
-	switch _, err := s.Imported(ctx, owner, from); {
-	case err == nil:
-		return File{}, errImported()
-	case !errors.Is(err, fault.Of(fault.NotFound)):
+	if err := s.checkImported(ctx, owner, from); err != nil {
 		return File{}, err
 	}
 	u := upload{s: s, owner: owner, action: "create", declared: nf.Size, expected: nf.Digest, born: from.CreatedAt.UTC().Truncate(time.Microsecond)}
@@ -70,6 +64,29 @@ func (s *Service) Import(ctx context.Context, owner OwnerID, from Foreign, nf Ne
 		}
 		return tx.InsertImported(ctx, Imported{Source: from.Source, ForeignID: from.ID, Owner: owner, File: f.ID, At: f.UpdatedAt})
 	})
+}
+
+// CheckImport refuses what Import would refuse before the first byte.
+func (s *Service) CheckImport(ctx context.Context, owner OwnerID, from Foreign, nf NewFile) error {
+	if err := s.checkImported(ctx, owner, from); err != nil {
+		return err
+	}
+	_, err := s.newFile(ctx, owner, nf)
+	return err
+}
+
+func (s *Service) checkImported(ctx context.Context, owner OwnerID, from Foreign) error {
+	if err := s.checkForeign(from); err != nil {
+		return err
+	}
+	switch _, err := s.Imported(ctx, owner, from); {
+	case err == nil:
+		return errImported()
+	case errors.Is(err, fault.Of(fault.NotFound)):
+		return nil
+	default:
+		return err
+	}
 }
 
 func errImported() error { return fault.New(fault.Conflict, "this file has come in before") }

@@ -78,10 +78,11 @@ func checkImport(t *testing.T, b *bench) {
 		t.Helper()
 		_, err := b.bring(t, ann, fromShop, "content")
 		wantKind(t, err, fault.Conflict)
+		wantKind(t, b.CheckImport(As(t.Context(), ann), ann, fromShop, files.NewFile{Name: "x"}), fault.Conflict)
 		_, err = b.bring(t, bob, fromShop, "content")
-		wantKind(t, err, fault.Conflict)
+		wantKind(t, err, fault.Invalid)
 		_, err = b.Imported(As(t.Context(), bob), bob, fromShop)
-		wantKind(t, err, fault.Conflict)
+		wantKind(t, err, fault.Invalid)
 	}
 	again()
 	if err := b.Delete(As(t.Context(), ann), ann, f.ID, true); err != nil {
