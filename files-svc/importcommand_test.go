@@ -190,7 +190,7 @@ func TestImport_LeavesHostileFilesOut(t *testing.T) {
 
 func TestImport_QuotaHoldsUnlessItIsIgnored(t *testing.T) {
 	s := openShop(t)
-	s.policy = strings.Replace(policyYAML, "1Gi", `"10"`, 1)
+	s.policy = strings.NewReplacer("1Gi", `"10"`, "512Mi", `"10"`).Replace(policyYAML)
 	s.write("uploads/six", "123456")
 	list := `{"id": "a", "owner": "1", "path": "six"}` + "\n" + `{"id": "b", "owner": "1", "path": "six"}` + "\n" + `{"id": "c", "owner": "2", "path": "six"}`
 	if code, out, left := s.bring(list, "--parallel", "1"); code != run.ExitPartial || out.Created != 2 || left[2] != "file QUOTA_EXCEEDED" {
