@@ -10,6 +10,7 @@ package sqldump
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -94,7 +95,7 @@ func NewReader(in io.Reader, d Dialect, tables ...string) (*Reader, error) {
 		wanted:  tables, columns: map[string][]string{},
 	}
 	head, err := r.in.Peek(4 << 10)
-	if len(head) == 0 && err != nil && err != io.EOF { //nolint:errorlint // bufio passes on io.EOF itself
+	if len(head) == 0 && err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read the dump: %w", err)
 	}
 	if what := notText(head, d); what != "" {

@@ -58,7 +58,7 @@ func Open(system string, dump io.Reader, opts Options) (*People, error) {
 	case "trackit":
 		read, err = fromSQL(dump, sqldump.Standard, "users", trackit)
 	case "user-management":
-		read, err = fromMongo(dump, opts.Hash)
+		read = fromMongo(dump, opts.Hash)
 	case "medods":
 		return nil, ErrNobody
 	default:

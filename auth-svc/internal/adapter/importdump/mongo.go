@@ -21,7 +21,7 @@ import (
 const maxDocumentBytes = 64 << 10
 
 // fromMongo reads what mongoexport writes of user-management's collection: one document a line, in extended JSON.
-func fromMongo(dump io.Reader, h Hash) (next, error) {
+func fromMongo(dump io.Reader, h Hash) next {
 	in, line := bufio.NewReaderSize(dump, maxDocumentBytes), int64(0)
 	return func() (identity.Incoming, int64, error) {
 		for {
@@ -41,7 +41,7 @@ func fromMongo(dump io.Reader, h Hash) (next, error) {
 				return document(raw, h), line, nil
 			}
 		}
-	}, nil
+	}
 }
 
 // readLine reads up to and with the line's end. Of one that is too long nothing is kept.
