@@ -166,8 +166,8 @@ func (f importFlags) openCore(ctx context.Context, cfg Config, deps Deps) (*file
 	if err != nil {
 		return nil, nil, err
 	}
-	core, err := files.New(stores.catalog, stores.blobs, newID, norm.NFC.String, deps.Log, files.Options{
-		Policy: func() files.Policy { return policy }, RestoreHorizon: restoreHorizon(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
+	core, err := files.New(stores.rows, stores.blobs, newID, norm.NFC.String, deps.Log, files.Options{
+		Policy: func() files.Policy { return policy }, Turns: stores.turns, RestoreHorizon: restoreHorizon(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, stores.close())
