@@ -72,6 +72,7 @@ fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
 .PHONY: bench
 bench: ## run the benchmarks beside the code, then those beside the servers of others
 	go test -run '^$$' -bench . -benchtime 2s $(foreach m,$(filter-out tests,$(MODULES)),./$(m)/...)
+	CLOAKROOM_BENCH_ROWS=10000000 go test -run StayFlat -v -timeout 60m ./files-svc/internal/adapter/postgres/
 	@$(MAKE) --no-print-directory bench-beside
 
 .PHONY: bench-beside

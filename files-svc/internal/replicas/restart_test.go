@@ -15,6 +15,7 @@ import (
 	"cloakroom.dev/files-svc/internal/files/filestest"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/pgtest"
+	db "cloakroom.dev/libs/postgres"
 )
 
 // stored is what uploaders were told.
@@ -128,5 +129,38 @@ func within(t *testing.T, what string, is func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: not within a minute", what)
 		}
+	}
+}
+
+// When every connection is taken a write waits for its time and no longer, and says when to come back.
+func TestPostgres_AllConnectionsBusy(t *testing.T) {
+	d, err := db.Open(t.Context(), template.New(t), db.Options{Name: "files", MaxConnections: 2, AcquireTimeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	c := postgres.New(d, nil)
+	defer c.Close()
+	taken, leave := make(chan struct{}), make(chan struct{})
+	var wait sync.WaitGroup
+	for range 2 {
+		wait.Go(func() {
+			_ = c.Read(t.Context(), func(files.ReadTx) error { taken <- struct{}{}; <-leave; return nil })
+		})
+		<-taken
+	}
+	began := time.Now()
+	err = c.Write(t.Context(), func(tx files.Tx) error { return tx.SetLogPosition(t.Context(), 1) })
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) || refusal.Kind != fault.Overloaded || refusal.RetryAfter <= 0 {
+		t.Errorf("refused with %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it waited %s", took)
+	}
+	close(leave)
+	wait.Wait()
+	if err := c.Write(t.Context(), func(tx files.Tx) error { return tx.SetLogPosition(t.Context(), 1) }); err != nil {
+		t.Errorf("after that: %v", err)
 	}
 }
