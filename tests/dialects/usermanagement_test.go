@@ -47,7 +47,7 @@ func register(m mount) (username, userID string) {
 func enter(m mount, username string) (access, refresh *http.Cookie) {
 	m.t.Helper()
 	a := m.do("POST", "/v1/login", fields{"username": username, "password": harness.Password})
-	a.is(200, fields{"success": true, "message": username + " has been authenticated succesfully."})
+	a.is(200, fields{"success": true, "message": username + " has been authenticated successfully."})
 	return a.cookieOf("access_token"), a.cookieOf("refresh_token")
 }
 
@@ -90,7 +90,7 @@ func TestUserManagement_SignsInAsItsDocumentSays(t *testing.T) {
 		me := fields{"success": true, "user": userOf(username, "guest", false)}
 		m.do("GET", "/v1/users/me", nil, withCookie(access)).is(200, me)
 		next := m.do("GET", "/v1/refresh/jwt", nil, withCookie(refresh))
-		next.is(200, fields{"success": true, "message": "JWT token has been refreshed succesfully."})
+		next.is(200, fields{"success": true, "message": "JWT token has been refreshed successfully."})
 		if next.cookieOf("refresh_token").Value == refresh.Value || next.cookieOf("access_token").Value == access.Value {
 			t.Error("a refresh brought the same cookies")
 		}
@@ -157,7 +157,7 @@ func TestUserManagement_PeopleLookAfterThemselves(t *testing.T) {
 		m.do("GET", "/v1/users/"+userID, nil, withCookie(access)).is(200, fields{"success": true, "data": userOf(username, "guest", false)})
 		renamed := username + "x"
 		m.do("PATCH", "/v1/users/"+userID, fields{"username": renamed, "password": harness.Password + "x"}, withCookie(access)).is(200, fields{
-			"success": true, "message": "Fields have been updated succesfully.", "fields_updated": fields{"username": true, "password": true},
+			"success": true, "message": "Fields have been updated successfully.", "fields_updated": fields{"username": true, "password": true},
 		})
 		m.do("GET", "/v1/users/me", nil, withCookie(other)).is(401, failed("Invalid token."))
 		m.do("POST", "/v1/login", fields{"username": renamed, "password": harness.Password}).is(403, failed(anything))

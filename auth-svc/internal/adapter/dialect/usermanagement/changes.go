@@ -84,7 +84,7 @@ func (a api) update(w http.ResponseWriter, r *http.Request, caller principal.Pri
 	return dialect.Write(w, http.StatusOK, struct {
 		said
 		Fields map[string]bool `json:"fields_updated"`
-	}{said{true, "Fields have been updated succesfully."}, in.fields()})
+	}{said{true, "Fields have been updated successfully."}, in.fields()})
 }
 
 // updateOwn changes the caller's username, then the password, which ends the other sessions.

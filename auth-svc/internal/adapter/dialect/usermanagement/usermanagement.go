@@ -79,7 +79,7 @@ func (a api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := a.giveCookies(w, r, entry.User.ID, entry.Tokens); err != nil {
 		return err
 	}
-	return dialect.Write(w, http.StatusOK, said{true, in.Username + " has been authenticated succesfully."})
+	return dialect.Write(w, http.StatusOK, said{true, in.Username + " has been authenticated successfully."})
 }
 
 func (a api) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -94,7 +94,7 @@ func (a api) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err := a.giveCookies(w, r, owner, tokens); err != nil {
 		return err
 	}
-	return dialect.Write(w, http.StatusOK, said{true, "JWT token has been refreshed succesfully."})
+	return dialect.Write(w, http.StatusOK, said{true, "JWT token has been refreshed successfully."})
 }
 
 var errBlocked = fault.New(fault.Forbidden, "User is blacklisted.")
