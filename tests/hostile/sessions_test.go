@@ -104,8 +104,17 @@ func TestLogin_AThousandGuessesAreLookedAtFiveTimes(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := looked.Load(); n > most || n == 0 {
-		t.Errorf("%d guesses were looked at, want at most %d", n, most)
+	guess := fields{"identifier": ada.User.Username, "password": "a guess"}
+	for tries := 0; looked.Load() < most && tries < 60; tries++ { // where hashes are slow, most guesses were told to come back
+		switch c.Do("POST", "/v1/auth/login", guess, harness.Header("User-Agent", "guesser/1")).Status {
+		case http.StatusUnauthorized:
+			looked.Add(1)
+		case http.StatusServiceUnavailable:
+			time.Sleep(time.Second)
+		}
+	}
+	if n := looked.Load(); n != most {
+		t.Errorf("%d guesses were looked at, want %d", n, most)
 	}
 	right := fields{"identifier": ada.User.Username, "password": harness.Password}
 	c.Do("POST", "/v1/auth/login", right, harness.Header("User-Agent", "guesser/1")).Refused(429, "RATE_LIMIT_EXCEEDED")
