@@ -117,7 +117,7 @@ func lock() (unlock func(), err error) {
 // reap leaves a process behind that removes the container when its owner, the `go test` above, has gone.
 func reap(owner int, name string) error {
 	script := `while kill -0 "$1" 2>/dev/null; do sleep 2; done; docker rm -f -v "$2"`
-	cmd := exec.Command("sh", "-c", script, "reap", strconv.Itoa(owner), name)
+	cmd := exec.Command("sh", "-c", script, "reap", strconv.Itoa(owner), name) //nolint:gosec // both are this package's own
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the reaper: %w", err)

@@ -25,10 +25,7 @@ const migrationLockTimeout = "5s"
 // others find nothing left to do. A schema that is ahead, because newer code has been here, is left alone: migrations suit
 // the code of the release before.
 func (db *DB) Migrate(ctx context.Context, fsys fs.FS) error {
-	pool, err := db.lonePool()
-	if err != nil {
-		return err
-	}
+	pool := db.lonePool()
 	defer pool.Close()
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(db.lockID("migrate")), lock.WithLockTimeout(1, 300))
 	if err != nil {
@@ -64,10 +61,7 @@ func (db *DB) makeSchema(ctx context.Context, pool *sql.DB) error {
 
 // CheckSchema returns ErrBehind when a migration of fsys has not been run. It changes nothing.
 func (db *DB) CheckSchema(ctx context.Context, fsys fs.FS) error {
-	pool, err := db.lonePool()
-	if err != nil {
-		return err
-	}
+	pool := db.lonePool()
 	defer pool.Close()
 	var there bool
 	if err := pool.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&there); err != nil {
@@ -93,12 +87,12 @@ func (db *DB) CheckSchema(ctx context.Context, fsys fs.FS) error {
 }
 
 // lonePool is a connection without the pool's time limits: a migration takes as long as it takes.
-func (db *DB) lonePool() (*sql.DB, error) {
+func (db *DB) lonePool() *sql.DB {
 	cfg := db.pool.Config().ConnConfig
 	cfg.RuntimeParams["statement_timeout"] = "0"
 	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
 	cfg.RuntimeParams["lock_timeout"] = migrationLockTimeout
-	return stdlib.OpenDB(*cfg), nil
+	return stdlib.OpenDB(*cfg)
 }
 
 // lockID is the number of the advisory lock with this name, distinct for each schema.

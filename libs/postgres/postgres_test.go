@@ -176,7 +176,7 @@ func TestInTx_RunsAgainWhenToldTo_ButNotWithoutEnd(t *testing.T) {
 	lost := fault.New(fault.Conflict, "lost")
 	runs := 0
 	err := db.InTx(ctx, func(*postgres.Tx) error { runs++; return postgres.Again(lost) })
-	if runs != 5 || err != error(lost) {
+	if runs != 5 || !errors.Is(err, error(lost)) {
 		t.Errorf("%d runs, %v", runs, err)
 	}
 }
