@@ -41,7 +41,7 @@ func TestPages_AreFlat(t *testing.T) {
 		if _, err := conn.Exec(ctx, makePeople, made+1, rows); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Exec(ctx, `VACUUM ANALYZE auth.users`); err != nil {
+		if _, err := conn.Exec(ctx, `VACUUM (ANALYZE, PARALLEL 0) auth.users`); err != nil {
 			t.Fatal(err)
 		}
 		made = rows
