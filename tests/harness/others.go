@@ -101,3 +101,6 @@ func ForgetPeak(t testing.TB, pid int) {
 		t.Fatal(err)
 	}
 }
+
+// RSSOf is the resident memory of a process in bytes.
+func RSSOf(t testing.TB, pid int) int64 { return statusBytes(t, pid, "VmRSS:") }

@@ -12,6 +12,7 @@ import (
 type Three struct {
 	Public               string // the gateway
 	Direct               string // the files service, without a gateway in front
+	GatewayOps           string // the gateway's ops port
 	Auth, Files, Gateway *Process
 }
 
@@ -31,7 +32,7 @@ func StartThree(t testing.TB) *Three {
 	}
 	start := func(pkg string) *Process { return StartProcess(t, pkg, dir, config) }
 	// In the order that has most to wait for: everything must come up whatever is there first.
-	s := &Three{Public: "http://" + a[5], Direct: "http://" + a[3]}
+	s := &Three{Public: "http://" + a[5], Direct: "http://" + a[3], GatewayOps: "http://" + a[6]}
 	s.Gateway = start("cloakroom.dev/gateway/cmd/gateway")
 	s.Files = start("cloakroom.dev/files-svc/cmd/files-svc")
 	s.Auth = start("cloakroom.dev/auth-svc/cmd/auth-svc")

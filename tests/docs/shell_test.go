@@ -1,0 +1,51 @@
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cloakroom.dev/tests/harness"
+)
+
+// The guide's commands run in order in one shell, each as it stands but for the address: upload with a digest, ranges, resumed downloads by
+// curl and wget, conditions, a link, an archive.
+func TestShellGuide_CommandsDoWhatTheySay(t *testing.T) {
+	for _, program := range []string{"curl", "wget", "openssl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("this test needs %s", program)
+			}
+			t.Skipf("not run: this test needs %s", program)
+		}
+	}
+	s := harness.Start(t)
+	ada := harness.NewClient(t, s.Public).SignUp()
+	raw, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "guides", "files-from-a-shell.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	for _, m := range block.FindAllStringSubmatch(string(raw), -1) {
+		script.WriteString(m[1])
+	}
+	commands := strings.ReplaceAll(script.String(), "http://localhost:8080", s.Public)
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", commands)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "TOKEN="+ada.Session.AccessToken)
+	out, err := cmd.CombinedOutput()
+	want := "400|the part|repr-digest: sha-256=:|curl resumed|wget resumed|304|200|412|the second version|PK is an archive|in the trash"
+	rest := strings.ToLower(string(out))
+	for _, line := range strings.Split(strings.ToLower(want), "|") {
+		_, after, found := strings.Cut(rest, line)
+		if !found {
+			t.Fatalf("%q is missing, or in another place: %v\n%s", line, err, out)
+		}
+		rest = after
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
