@@ -5,9 +5,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/pgtest"
@@ -15,6 +19,7 @@ import (
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/resourcetest"
 	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/secret"
 	"cloakroom.dev/libs/token/tokentest"
 )
 
@@ -71,5 +76,42 @@ func TestPostgres_ServesWhatWasMigratedByCommand(t *testing.T) {
 	p.w = newWorldIn(t, dir, issuer, on)
 	if a := p.get(f.content()); a.status != http.StatusOK || string(a.body) != "one" {
 		t.Errorf("after a restart: %d %s", a.status, a.body)
+	}
+}
+
+// Another process that has the same rows may work on an upload: this one waits until that has let go of it, or is gone.
+func TestPostgres_AnUploadOfAnotherProcessIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	store, config := onPostgres(t, dir)
+	if code, _, errs := command(t, t.Context(), "migrate", "--config", config); code != run.ExitOK {
+		t.Fatalf("migrate: %d %s", code, errs)
+	}
+	dsn, err := os.ReadFile(filepath.Join(dir, "dsn"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := postgres.Open(t.Context(), secret.NewString(string(dsn)), postgres.Options{Name: "files", Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+
+	p := newWorldIn(t, dir, tokentest.New(t), func(c *Config) { c.Boot.Spec.Store = store }).person()
+	at := p.newTus(5)
+	const held = 1500 * time.Millisecond
+	err = rows.InTx(t.Context(), func(tx *postgres.Tx) error {
+		_, err := tx.Exec(t.Context(), "INSERT INTO upload_holds (upload, holder, until, wanted) VALUES ($1, 'another', clock_timestamp() + $2, false)",
+			path.Base(at), held)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if a := p.tus(http.MethodPatch, at, []byte("bytes"), "Upload-Offset", "0"); a.status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if took := time.Since(began); took < held/2 {
+		t.Errorf("did not wait for the other process: %v", took)
 	}
 }

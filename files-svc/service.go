@@ -81,7 +81,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	}
 	core, err := files.New(stores.rows, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
 		Policy: policy.get, Meter: newMeter(deps.Registerer), RestoreHorizon: restoreHorizon(cfg.Boot.Spec),
-		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec),
+		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec), Turns: stores.turns, Holds: stores.holds,
 		Barred: func(owner files.OwnerID) (bool, error) { return view.Barred(string(owner)) },
 	})
 	if err != nil {
