@@ -109,7 +109,7 @@ func (hs *helpers) start() (*helper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the own program: %w", err)
 	}
-	cmd := exec.Command(program, helperWord)
+	cmd := exec.Command(program, helperWord) //nolint:gosec // the program that runs already
 	cmd.Env = []string{}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -152,7 +152,7 @@ func (hs *helpers) close() {
 func (h *helper) do(j job) (o outcome, err error) {
 	late := time.AfterFunc(helperPatience, func() { _ = h.cmd.Process.Kill() })
 	defer late.Stop()
-	if err := h.jobs.Encode(j); err != nil {
+	if err := h.jobs.Encode(j); err != nil { //nolint:gosec // the password is what the helper is for; the pipe is ours alone
 		return o, fmt.Errorf("hand over a password: %w", err)
 	}
 	if err := h.outcomes.Decode(&o); err != nil {

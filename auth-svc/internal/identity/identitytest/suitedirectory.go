@@ -35,6 +35,28 @@ func checkDirectory(_ *testing.T, s *suite) {
 			return err
 		})
 	}
+	checkOrder(s, ada, bob, adam, odd)
+	at := func(u identity.User) identity.Cursor { return identity.Cursor{At: u.CreatedAt, ID: u.ID} }
+	list(identity.UserFilter{}, identity.Cursor{}, 10, odd, adam, bob, ada)
+	list(identity.UserFilter{}, identity.Cursor{}, 2, odd, adam)
+	list(identity.UserFilter{}, at(adam), 2, bob, ada)
+	list(identity.UserFilter{}, at(ada), 2)
+	list(identity.UserFilter{Status: identity.Blocked}, identity.Cursor{}, 10, bob)
+	list(identity.UserFilter{Role: "admin"}, identity.Cursor{}, 10, ada)
+	list(identity.UserFilter{Role: "guest"}, at(odd), 1, adam)
+	list(identity.UserFilter{Role: "nobody's"}, identity.Cursor{}, 10)
+	list(identity.UserFilter{Role: "guest", Status: identity.Active, Text: "ADA"}, identity.Cursor{}, 10, adam)
+	list(identity.UserFilter{Text: "Ada"}, identity.Cursor{}, 10, adam, ada)
+	list(identity.UserFilter{Text: "am@example"}, identity.Cursor{}, 10, adam)
+	list(identity.UserFilter{Text: "555123"}, identity.Cursor{}, 10, bob)
+	list(identity.UserFilter{Text: "zimmer"}, identity.Cursor{}, 10, bob)
+	list(identity.UserFilter{Text: "0%_"}, identity.Cursor{}, 10, odd) // no wildcards
+	list(identity.UserFilter{Text: "%"}, identity.Cursor{}, 10, odd)
+	list(identity.UserFilter{Text: `\`}, identity.Cursor{}, 10)
+}
+
+// checkOrder looks at pages by number of the same people, who were made in this order.
+func checkOrder(s *suite, ada, bob, adam, odd identity.User) {
 	inOrder := func(o identity.UserOrder, skip int64, limit int, want ...identity.User) {
 		s.Helper()
 		s.read(func(ctx context.Context, tx identity.Tx) error {
@@ -65,23 +87,6 @@ func checkDirectory(_ *testing.T, s *suite) {
 		s.same(true, slices.IsSortedFunc(up, func(a, b identity.User) int { return strings.Compare(a.UsernameKey, b.UsernameKey) }))
 		return err
 	})
-	at := func(u identity.User) identity.Cursor { return identity.Cursor{At: u.CreatedAt, ID: u.ID} }
-	list(identity.UserFilter{}, identity.Cursor{}, 10, odd, adam, bob, ada)
-	list(identity.UserFilter{}, identity.Cursor{}, 2, odd, adam)
-	list(identity.UserFilter{}, at(adam), 2, bob, ada)
-	list(identity.UserFilter{}, at(ada), 2)
-	list(identity.UserFilter{Status: identity.Blocked}, identity.Cursor{}, 10, bob)
-	list(identity.UserFilter{Role: "admin"}, identity.Cursor{}, 10, ada)
-	list(identity.UserFilter{Role: "guest"}, at(odd), 1, adam)
-	list(identity.UserFilter{Role: "nobody's"}, identity.Cursor{}, 10)
-	list(identity.UserFilter{Role: "guest", Status: identity.Active, Text: "ADA"}, identity.Cursor{}, 10, adam)
-	list(identity.UserFilter{Text: "Ada"}, identity.Cursor{}, 10, adam, ada)
-	list(identity.UserFilter{Text: "am@example"}, identity.Cursor{}, 10, adam)
-	list(identity.UserFilter{Text: "555123"}, identity.Cursor{}, 10, bob)
-	list(identity.UserFilter{Text: "zimmer"}, identity.Cursor{}, 10, bob)
-	list(identity.UserFilter{Text: "0%_"}, identity.Cursor{}, 10, odd) // no wildcards
-	list(identity.UserFilter{Text: "%"}, identity.Cursor{}, 10, odd)
-	list(identity.UserFilter{Text: `\`}, identity.Cursor{}, 10)
 }
 
 func checkSessionNames(_ *testing.T, s *suite) {
