@@ -27,7 +27,12 @@ func checkLinkBarred(t *testing.T, b *bench) {
 	run, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- asked.Run(run) }()
-	defer func() { stop(); <-ran }()
+	defer func() {
+		stop()
+		if err := <-ran; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}()
 	_, token := b.link(t, b.upload(t, ann, "shared", "x"), files.NewLink{})
 	open := func() (*files.Shared, error) { return asked.OpenLink(t.Context(), token, nil) }
 	c, err := open()
