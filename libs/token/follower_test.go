@@ -186,7 +186,7 @@ func TestFollower_OutlivesAServerThatIsDown(t *testing.T) {
 // A server that ends its streams itself is being stopped, as it should be: only when it stays away it is worth a warning.
 func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var warnings strings.Builder
+		var warnings lockedText
 		var gone atomic.Bool
 		leave := make(chan struct{})
 		f := follow(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -203,7 +203,7 @@ func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 		gone.Store(true)
 		close(leave)
 		time.Sleep(2 * time.Second)
-		if f.ended(t, "refused") == 0 || warnings.Len() > 0 {
+		if f.ended(t, "refused") == 0 || warnings.String() != "" {
 			t.Errorf("warned of a goodbye: %s", warnings.String())
 		}
 		time.Sleep(10 * time.Second)
@@ -211,6 +211,24 @@ func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 			t.Errorf("%d warnings of a server that stays away: %s", n, warnings.String())
 		}
 	})
+}
+
+// lockedText is written by one goroutine and read by another.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestFollower_OutlivesAServerThatHangs(t *testing.T) {

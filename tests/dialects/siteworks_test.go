@@ -2,6 +2,8 @@ package dialects
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +190,32 @@ func TestSiteworks_OnlyTheFrontEndMayRead(t *testing.T) {
 		}
 		if got := m.do("GET", "/api/auth/profile", nil, with("Origin", "https://elsewhere.example")).header.Get("Access-Control-Allow-Origin"); got != "" {
 			t.Errorf("another site may read: %q", got)
+		}
+	})
+}
+
+// Who registers gets a mail through the configured mailer, whose link names the configured address on either way in.
+func TestSiteworks_ARegistrationIsMailed(t *testing.T) {
+	s := start(t)
+	onBoth(t, s, "siteworks", func(t *testing.T, m mount) {
+		email, _, _ := siteworks(t, m)
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			paths, err := filepath.Glob(filepath.Join(s.Dir, "mail", "*.eml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range paths {
+				raw, err := os.ReadFile(path)
+				if err == nil && strings.Contains(string(raw), email) {
+					if !strings.Contains(string(raw), s.Public+"/auth/links/") || strings.Contains(string(raw), "siteworks.localhost") {
+						t.Errorf("the link is not of the configured address:\n%s", raw)
+					}
+					return
+				}
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no mail to %s among %d", email, len(paths))
+			}
 		}
 	})
 }

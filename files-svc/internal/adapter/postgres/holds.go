@@ -40,13 +40,15 @@ type Holds struct {
 
 	mu   sync.Mutex
 	mine map[string]func() // what interrupts each hold of this process, by its holder; as many as requests
+
+	missed chan struct{} // has one element when a notification may have been missed
 }
 
 var _ files.Holds = (*Holds)(nil)
 
 // NewHolds makes them; Run must run.
 func NewHolds(db *postgres.DB, log *slog.Logger) *Holds {
-	return &Holds{db: db, log: log, mine: map[string]func(){}}
+	return &Holds{db: db, log: log, mine: map[string]func(){}, missed: make(chan struct{}, 1)}
 }
 
 // Hold implements files.Holds.
@@ -145,18 +147,26 @@ func (h *Holds) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-tick.C:
-			if err := h.renew(ctx); err != nil && ctx.Err() == nil {
-				h.log.WarnContext(ctx, "holds of uploads could not be renewed; others may take them over", "error", err.Error())
-			}
+		case <-h.missed:
 		case <-ctx.Done():
 			return nil
+		}
+		if err := h.renew(ctx); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "holds of uploads could not be renewed; others may take them over", "error", err.Error())
 		}
 	}
 }
 
-// wanted is told of a hold that another process wants let go. Nothing is told when notifications may have been missed: the next
-// renewal sees what they were about.
+// wanted is told of a hold that another process wants let go. When notifications may have been missed it is told of none, and a
+// renewal at once sees what they were about.
 func (h *Holds) wanted(holder string) {
+	if holder == "" {
+		select {
+		case h.missed <- struct{}{}:
+		default: // a renewal is to come anyway
+		}
+		return
+	}
 	h.mu.Lock()
 	interrupt := h.mine[holder]
 	h.mu.Unlock()
