@@ -168,8 +168,8 @@ var rules = []rule{
 
 	// Route
 	{kind: "Route", field: "spec.refusals", says: "body may have {code}, {title}, {detail}, {status} and {request_id}, and no other placeholder",
-		accept: route("") + `, refusals: {body: '{"error": "{detail}", "status": {status}}'}`,
-		refuse: route("") + `, refusals: {body: '{"error": "{message}"}'}`},
+		accept: route("") + "\n" + `refusals: {body: '{"error": "{detail}", "status": {status}}'}`,
+		refuse: route("") + "\n" + `refusals: {body: '{"error": "{message}"}'}`},
 	{kind: "Route", field: "spec.rules[0]", says: "require needs auth.tokenPolicyRef",
 		accept: route("auth: {tokenPolicyRef: {name: default}}, require: {permissions: ['files:read:self']}"),
 		refuse: route("require: {permissions: ['files:read:self']}")},
