@@ -138,7 +138,7 @@ func (e *Edge) Drain(ctx context.Context) { e.tunnels.drain(ctx) }
 // Close closes idle connections to the services.
 func (e *Edge) Close() {
 	for _, u := range e.upstreams {
-		u.transport.CloseIdleConnections()
+		u.address.Close()
 	}
 }
 

@@ -2,8 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -13,47 +11,25 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 )
 
-// Pool bounds the connections to one upstream.
-type Pool struct {
-	MaxConns     int // at once; 0 is no bound
-	MaxIdleConns int
-	IdleTimeout  time.Duration
-	DialTimeout  time.Duration
-}
-
-// continueTimeout is how long a client that asked for 100-continue is made to wait for the service's word. It is long
-// enough for the service to look at the request, so that a refused upload is never sent.
-const continueTimeout = 10 * time.Second
-
-// maxAnswerHeaderBytes bounds the header of a service's answer.
-const maxAnswerHeaderBytes = 256 << 10
+// Pool bounds the connections to one address of an upstream.
+type Pool = upstream.Pool
 
 // Upstream is one service behind the gateway.
 type Upstream struct {
-	name      string
-	url       *url.URL
-	transport *http.Transport
-	tracer    trace.Tracer // nil without tracing
-	metrics   *upstreamMetrics
+	name    string
+	url     *url.URL
+	address *upstream.Address
+	tracer  trace.Tracer // nil without tracing
+	metrics *upstreamMetrics
 }
 
 // NewUpstream makes an upstream. base is scheme, host and port.
 func NewUpstream(name string, base *url.URL, pool Pool) *Upstream {
-	dialer := &net.Dialer{Timeout: pool.DialTimeout, KeepAlive: 15 * time.Second}
-	return &Upstream{name: name, url: base, transport: &http.Transport{
-		DialContext:            dialer.DialContext,
-		MaxIdleConnsPerHost:    pool.MaxIdleConns,
-		MaxConnsPerHost:        pool.MaxConns,
-		IdleConnTimeout:        pool.IdleTimeout,
-		TLSHandshakeTimeout:    pool.DialTimeout,
-		ExpectContinueTimeout:  continueTimeout,
-		MaxResponseHeaderBytes: maxAnswerHeaderBytes,
-		DisableCompression:     true, // what the client and the service agreed on is theirs
-		// HTTP/2 between machines next to each other costs throughput and gains nothing.
-		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
-	}}
+	return &Upstream{name: name, url: base, address: upstream.NewAddress(base, pool)}
 }
 
 // observe gives the upstream its metrics and its tracer.
@@ -68,7 +44,7 @@ func (u *Upstream) observe(m *metrics, provider trace.TracerProvider) {
 func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
 	span := u.start(r)
-	res, err := u.transport.RoundTrip(r)
+	res, err := u.address.RoundTrip(r)
 	u.metrics.seconds.Observe(time.Since(began).Seconds())
 	if u.tracer != nil {
 		end(span, res, err)
