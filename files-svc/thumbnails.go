@@ -3,7 +3,7 @@ package filessvc
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"cloakroom.dev/files-svc/internal/adapter/picture"
+	"cloakroom.dev/files-svc/internal/picture"
 	"cloakroom.dev/libs/api/v1alpha1"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/alexedwards/argon2id"
 
-	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
+	"cloakroom.dev/auth-svc/internal/foreignhash"
 )
 
 // job is the work on one password: to check it against a stored hash, or, without one, to make a new hash.

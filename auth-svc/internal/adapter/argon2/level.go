@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
+	"cloakroom.dev/auth-svc/internal/foreignhash"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 

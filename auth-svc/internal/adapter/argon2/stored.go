@@ -7,7 +7,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 
-	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
+	"cloakroom.dev/auth-svc/internal/foreignhash"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 

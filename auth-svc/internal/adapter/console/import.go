@@ -12,7 +12,7 @@ import (
 
 	"cloakroom.dev/libs/run"
 
-	"cloakroom.dev/auth-svc/internal/adapter/importdump"
+	"cloakroom.dev/auth-svc/internal/adapter/console/importdump"
 	"cloakroom.dev/auth-svc/internal/identity"
 	"cloakroom.dev/auth-svc/internal/wire"
 )

@@ -13,8 +13,8 @@ import (
 
 	"cloakroom.dev/libs/run"
 
-	"cloakroom.dev/auth-svc/internal/adapter/importdump"
-	"cloakroom.dev/auth-svc/internal/adapter/importfile"
+	"cloakroom.dev/auth-svc/internal/adapter/console/importdump"
+	"cloakroom.dev/auth-svc/internal/adapter/console/importfile"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 

@@ -18,8 +18,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"cloakroom.dev/files-svc/internal/adapter/picture"
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/picture"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/web"
 )

@@ -12,8 +12,8 @@ import (
 	"strconv"
 
 	"cloakroom.dev/files-svc/internal/adapter/httpapi/field"
-	"cloakroom.dev/files-svc/internal/adapter/picture"
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/files-svc/internal/picture"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/web"
 )

@@ -13,20 +13,11 @@ import (
 // metrics as our own.
 type Transfers struct{ api *api }
 
-// Upload is the file of a form on its way in.
-type Upload struct {
-	Name        string
-	ContentType string
-	Content     io.Reader // its faults are those of the request
-}
-
-// NewFile says all of it that a new file needs.
-func (u Upload) NewFile() files.NewFile {
-	return files.NewFile{Name: u.Name, ContentType: u.ContentType, Size: files.UnknownSize}
-}
-
-// Receive reads a form with one file and nothing else, and hands it to store. Without such a part it fails with fault.Invalid.
-func (t Transfers) Receive(w http.ResponseWriter, r *http.Request, store func(context.Context, Upload) (files.File, error)) (files.File, error) {
+// Receive reads a form with one file and nothing else, and hands what it says of the file, with its bytes, to store. Without such
+// a part it fails with fault.Invalid.
+func (t Transfers) Receive(w http.ResponseWriter, r *http.Request,
+	store func(ctx context.Context, n files.NewFile, content io.Reader) (files.File, error),
+) (files.File, error) {
 	return t.api.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
 		if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "multipart/form-data" {
 			return files.File{}, badForm(fileField, "REQUIRED", "send a form with a part named file")
@@ -38,7 +29,7 @@ func (t Transfers) Receive(w http.ResponseWriter, r *http.Request, store func(co
 		if in.name == "" { // a field of text that happens to be called so
 			return files.File{}, badForm(fileField, "REQUIRED", "the part named file has no file name")
 		}
-		return store(ctx, Upload{Name: in.name, ContentType: in.contentType, Content: in.content})
+		return store(ctx, files.NewFile{Name: in.name, ContentType: in.contentType, Size: files.UnknownSize}, in.content)
 	})
 }
 

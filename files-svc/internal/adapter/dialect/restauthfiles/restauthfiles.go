@@ -6,18 +6,19 @@
 //	/file/download/{id}              ──> core.Open
 //	/file/delete/{id}                ──> core.Delete, past the trash
 //
-// It has no rule of its own. Bytes move by the same ways as everywhere (httpapi.Transfers), tokens are verified as everywhere,
+// It has no rule of its own. Bytes move by the same ways as everywhere (dialect.Transfers), tokens are verified as everywhere,
 // and every refusal, also of routing, is {"error": "…"}. People see their own files only, which the seed did not hold to.
 package restauthfiles
 
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
 
-	"cloakroom.dev/files-svc/internal/adapter/httpapi"
+	"cloakroom.dev/files-svc/internal/adapter/dialect"
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/principal"
 	"cloakroom.dev/libs/web"
@@ -31,11 +32,11 @@ const Prefix = "/compat/" + Name
 
 type adapter struct {
 	files     *files.Service
-	transfers httpapi.Transfers
+	transfers dialect.Transfers
 }
 
 // New returns the handler of everything below Prefix. Calls pass require first, which lets only known callers through.
-func New(core *files.Service, transfers httpapi.Transfers, require func(http.Handler) http.Handler) http.Handler {
+func New(core *files.Service, transfers dialect.Transfers, require func(http.Handler) http.Handler) http.Handler {
 	a := &adapter{files: core, transfers: transfers}
 	m := web.NewMux()
 	mount := func(method, path, name string, h http.Handler) {
@@ -64,8 +65,8 @@ type stored struct {
 }
 
 func (a *adapter) upload(w http.ResponseWriter, r *http.Request) error {
-	f, err := a.transfers.Receive(w, r, func(ctx context.Context, u httpapi.Upload) (files.File, error) {
-		return a.files.Create(ctx, owner(ctx), u.NewFile(), u.Content)
+	f, err := a.transfers.Receive(w, r, func(ctx context.Context, n files.NewFile, content io.Reader) (files.File, error) {
+		return a.files.Create(ctx, owner(ctx), n, content)
 	})
 	if err != nil {
 		return err
@@ -75,10 +76,10 @@ func (a *adapter) upload(w http.ResponseWriter, r *http.Request) error {
 
 // update replaces content, type and name. The old content stays until the new one is whole.
 func (a *adapter) update(w http.ResponseWriter, r *http.Request) error {
-	f, err := a.transfers.Receive(w, r, func(ctx context.Context, u httpapi.Upload) (files.File, error) {
+	f, err := a.transfers.Receive(w, r, func(ctx context.Context, n files.NewFile, content io.Reader) (files.File, error) {
 		return a.files.Replace(ctx, owner(ctx), id(r), files.NewContent{
-			Name: &u.Name, ContentType: u.ContentType, Size: files.UnknownSize,
-		}, u.Content)
+			Name: &n.Name, ContentType: n.ContentType, Size: n.Size,
+		}, content)
 	})
 	if err != nil {
 		return missing(err)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
+	"cloakroom.dev/auth-svc/internal/foreignhash"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 

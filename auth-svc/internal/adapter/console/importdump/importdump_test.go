@@ -12,15 +12,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"cloakroom.dev/auth-svc/internal/adapter/foreignhash"
-	"cloakroom.dev/auth-svc/internal/adapter/importdump"
+	"cloakroom.dev/auth-svc/internal/adapter/console/importdump"
+	"cloakroom.dev/auth-svc/internal/foreignhash"
 	"cloakroom.dev/auth-svc/internal/identity"
 	"cloakroom.dev/libs/sqldump"
 )
 
 func sample(t *testing.T, path string) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("../../../../docs/samples", path))
+	raw, err := os.ReadFile(filepath.Join("../../../../../docs/samples", path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"cloakroom.dev/auth-svc/internal/adapter/importfile"
+	"cloakroom.dev/auth-svc/internal/adapter/console/importfile"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
