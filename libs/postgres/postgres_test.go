@@ -77,6 +77,37 @@ func TestInTx_KeepsWhatReturnedAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestInTxRelaxed_DoesNotWaitForTheDisk(t *testing.T) {
+	dsn := secret.NewString(template.New(t).Reveal() + "&synchronous_commit=on") // the test's server waits for nobody
+	db, ctx := open(t, dsn, postgres.Options{}), t.Context()
+	waits := func(tx *postgres.Tx) (s string) {
+		t.Helper()
+		if err := tx.QueryRow(ctx, `SHOW synchronous_commit`).Scan(&s); err != nil {
+			t.Error(err)
+		}
+		return s
+	}
+	err := db.InTxRelaxed(ctx, func(tx *postgres.Tx) error {
+		if got := waits(tx); got != "off" {
+			t.Errorf("a relaxed commit has synchronous_commit %s", got)
+		}
+		return set(ctx, tx, 1, "relaxed")
+	})
+	if err != nil || text(t, db, 1) != "relaxed" {
+		t.Errorf("%q, %v", text(t, db, 1), err)
+	}
+	for range 20 { // on whatever connection of the pool
+		if err := db.InTx(ctx, func(tx *postgres.Tx) error {
+			if got := waits(tx); got != "on" {
+				t.Errorf("the next commit has synchronous_commit %s", got)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestInTx_AFailedStatementThatWasIgnoredIsNotCalledACommit(t *testing.T) {
 	db, ctx := open(t, template.New(t), postgres.Options{}), t.Context()
 	err := db.InTx(ctx, func(tx *postgres.Tx) error {

@@ -152,8 +152,18 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) error {
 // kept, and that error is returned. Other writers may share the commit; fn must be short and must not call InTx or
 // wait for anything but its own statements. Once fn has run, the outcome is told even when ctx ends.
 func (db *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write(ctx, fn, false)
+}
+
+// InTxRelaxed is InTx for what may be lost when the power goes: it returns once the commit is the operating system's, which
+// outlives this process. The next commit of InTx makes it durable too, and a commit shared with one is durable at once.
+func (db *DB) InTxRelaxed(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write(ctx, fn, true)
+}
+
+func (db *DB) write(ctx context.Context, fn func(tx *Tx) error, relaxed bool) error {
 	ctx, end := db.tracing.start(ctx, "sqlite.write")
-	err := mapError(db.writer.do(ctx, fn))
+	err := mapError(db.writer.do(&job{ctx: ctx, fn: fn, relaxed: relaxed, done: make(chan struct{})}))
 	end(err)
 	return err
 }

@@ -102,6 +102,58 @@ func TestInTx_PanicReachesItsCallerOnly(t *testing.T) {
 	}
 }
 
+// What a commit waits for is a setting of the connection: it must follow the strictest of each group.
+func TestInTxRelaxed_WaitsForTheDiskOnlyInCompany(t *testing.T) {
+	const relaxed, full = 1, 2
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	waits := func(tx *sqlite.Tx) (level int) {
+		t.Helper()
+		if err := tx.QueryRow(ctx, "PRAGMA synchronous").Scan(&level); err != nil {
+			t.Error(err)
+		}
+		return level
+	}
+	alone := func(want int, write func(context.Context, func(*sqlite.Tx) error) error) {
+		t.Helper()
+		err := write(ctx, func(tx *sqlite.Tx) error {
+			if got := waits(tx); got != want {
+				t.Errorf("the commit has synchronous %d, want %d", got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	alone(full, db.InTx)
+	alone(relaxed, db.InTxRelaxed)
+	alone(relaxed, db.InTxRelaxed)
+	alone(full, db.InTx)
+
+	// Both wait while the writer is held, and share a commit.
+	var group sync.WaitGroup
+	holding, release := make(chan struct{}), make(chan struct{})
+	group.Go(func() {
+		_ = db.InTx(ctx, func(*sqlite.Tx) error { close(holding); <-release; return nil })
+	})
+	<-holding
+	group.Go(func() { alone(full, db.InTxRelaxed) })
+	group.Go(func() { alone(full, db.InTx) })
+	time.Sleep(100 * time.Millisecond) // until both are queued
+	close(release)
+	group.Wait()
+
+	boom := errors.New("boom")
+	err := db.InTxRelaxed(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO note (body) VALUES ('lost')")
+		return errors.Join(err, boom)
+	})
+	if !errors.Is(err, boom) || count(t, db) != 0 {
+		t.Errorf("%v, %d rows", err, count(t, db))
+	}
+}
+
 func TestInTx_FullDiskIsAFaultAndLosesNothingElse(t *testing.T) {
 	ctx := t.Context()
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,17 +24,19 @@ type writer struct {
 	queue   chan *job
 	metrics *metrics
 	log     *slog.Logger
+	flushes bool // commits wait for the disk
 	stop    chan struct{}
 	once    sync.Once
 	done    chan struct{}
 }
 
 type job struct {
-	ctx   context.Context
-	fn    func(*Tx) error
-	err   error
-	panic any
-	done  chan struct{}
+	ctx     context.Context
+	fn      func(*Tx) error
+	relaxed bool // its commit need not be flushed
+	err     error
+	panic   any
+	done    chan struct{}
 }
 
 func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
@@ -41,7 +44,7 @@ func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
 		log = slog.Default()
 	}
 	w := &writer{
-		conn: c, metrics: m, log: log,
+		conn: c, metrics: m, log: log, flushes: true,
 		queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.observeQueue(func() float64 { return float64(len(w.queue)) })
@@ -49,12 +52,11 @@ func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
 	return w
 }
 
-func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
+func (w *writer) do(j *job) error {
 	select {
 	case w.queue <- j:
-	case <-ctx.Done():
-		return fmt.Errorf("wait to write: %w", ctx.Err())
+	case <-j.ctx.Done():
+		return fmt.Errorf("wait to write: %w", j.ctx.Err())
 	case <-w.stop:
 		return errClosed
 	}
@@ -116,7 +118,11 @@ func (w *writer) gather(group []*job) []*job {
 // commit runs the group in one transaction and leaves each job's outcome in it.
 func (w *writer) commit(group []*job) {
 	start := time.Now()
-	if err := w.begin(); err != nil {
+	err := w.flush(!allRelaxed(group))
+	if err == nil {
+		err = w.begin()
+	}
+	if err != nil {
 		failAll(group, fmt.Errorf("begin: %w", err))
 		return
 	}
@@ -136,6 +142,26 @@ func (w *writer) commit(group []*job) {
 		return
 	}
 	w.metrics.committed(len(group), time.Since(start))
+}
+
+// flush sets whether the next commit waits for the disk. SQLite takes it between transactions only.
+func (w *writer) flush(wanted bool) error {
+	if wanted == w.flushes {
+		return nil
+	}
+	pragma := "PRAGMA synchronous = NORMAL"
+	if wanted {
+		pragma = "PRAGMA synchronous = FULL"
+	}
+	if err := w.conn.exec(pragma); err != nil {
+		return fmt.Errorf("set what a commit waits for: %w", err)
+	}
+	w.flushes = wanted
+	return nil
+}
+
+func allRelaxed(group []*job) bool {
+	return !slices.ContainsFunc(group, func(j *job) bool { return !j.relaxed })
 }
 
 // Another process may be writing the same file, in turns: a command beside a service. SQLite's own waiting looks less and

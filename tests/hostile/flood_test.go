@@ -20,16 +20,16 @@ import (
 )
 
 // The promise: a flood of logins, ten times what the hash gate runs and lets wait, costs those who log in, not those who
-// are logged in. Quiet and flood are measured in turns in one run, on the machine that also makes the flood. Of
-// each the best round counts: neighbours can only add to either. They add far more than twice to both, so the ratio is
-// printed always and judged only where FLOOD_RATIO is set (`make test-flood`), on a machine that does nothing else. What
-// is judged always: refreshes succeed, the excess gets 503 with a time to come back, memory stays bounded.
+// are logged in. Quiet and flood are measured in turns in one run, on the machine that also makes the flood, and the medians
+// of the rounds are compared: one stall of the disk is a round's p99. Neighbours add far more than twice to either, so the
+// ratio is printed always and judged only where FLOOD_RATIO is set (`make test-flood`), on a machine that does nothing else.
+// What is judged always: refreshes succeed, the excess gets 503 with a time to come back, memory stays bounded.
 func TestLogin_FloodLeavesRefreshesAlone(t *testing.T) {
 	const (
 		running, waiting = 4, 64 // the gate of stack/config; on few cores fewer run
 		flood            = 10 * (running + waiting)
 		most             = 2.0
-		rounds           = 4
+		rounds           = 9
 		grown            = 192 << 20 // the gate's 80 MiB, the garbage of as much, and flood connections of both sides of the gateway
 	)
 	stack := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t,
@@ -43,26 +43,25 @@ func TestLogin_FloodLeavesRefreshesAlone(t *testing.T) {
 	}
 	refreshes(t, people, 300*time.Millisecond) // warm
 	before := stack.RSS()
-	var quiet, flooded, refused = time.Hour, time.Hour, int64(0)
-	turns := 1
+	var quiet, flooded []time.Duration // p99 of each round
+	refused, turns, window := int64(0), 1, 700*time.Millisecond
 	if os.Getenv("FLOOD_RATIO") != "" {
-		turns = rounds
+		turns, window = rounds, 2*time.Second // some 600 refreshes
 	}
 	for round := range turns {
-		q := p99(refreshes(t, people, 700*time.Millisecond))
+		q := p99(refreshes(t, people, window))
 		attack := startFlood(t, c, flood)
 		time.Sleep(1200 * time.Millisecond) // until everybody has come and the gate is full
-		f := p99(refreshes(t, people, 700*time.Millisecond))
+		f := p99(refreshes(t, people, window))
 		attack.end()
-		quiet, flooded, refused = min(quiet, q), min(flooded, f), refused+attack.refused.Load()
+		quiet, flooded, refused = append(quiet, q), append(flooded, f), refused+attack.refused.Load()
 		t.Logf("round %d: refresh p99 %v quiet, %v under the flood; %d logins looked at, %d refused with 503",
 			round, q, f, attack.looked.Load(), attack.refused.Load())
-		if round > 0 && float64(flooded) <= most*float64(quiet) {
-			break
-		}
 	}
-	ratio := float64(flooded) / float64(quiet)
-	t.Logf("best of the rounds: refresh p99 %v quiet, %v under the flood, %.2f times", quiet, flooded, ratio)
+	slices.Sort(quiet)
+	slices.Sort(flooded)
+	ratio := float64(flooded[turns/2]) / float64(quiet[turns/2])
+	t.Logf("medians of %d rounds: refresh p99 %v quiet, %v under the flood, %.2f times", turns, quiet[turns/2], flooded[turns/2], ratio)
 	if held := os.Getenv("FLOOD_RATIO") != ""; held && ratio > most {
 		t.Errorf("a refresh takes %.2f times as long under a flood of logins, promised is %v", ratio, most)
 	}

@@ -267,7 +267,8 @@ func (g *guess) end(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	var err error
 	if g.missed {
-		err = g.s.store.InTx(ctx, func(tx Tx) error { return g.count(ctx, tx) })
+		// Relaxed, so that a flood of wrong passwords leaves the disk to those who refresh.
+		err = g.s.store.InTxRelaxed(ctx, func(tx Tx) error { return g.count(ctx, tx) })
 		if err != nil {
 			g.s.opts.Log.ErrorContext(ctx, "failed password not counted in the store, it counts in memory", "error", err.Error())
 		}

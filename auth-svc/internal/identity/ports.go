@@ -17,6 +17,10 @@ type Store interface {
 	// everything fn did and is returned as it is. fn may run more than once, so it keeps nothing from a former run.
 	InTx(ctx context.Context, fn func(tx Tx) error) error
 
+	// InTxRelaxed is InTx for what need not outlive a power cut in the next second, such as a count of failures: its
+	// commit outlives the process, but does not make those wait who need the disk.
+	InTxRelaxed(ctx context.Context, fn func(tx Tx) error) error
+
 	// View runs fn on one consistent state that includes every commit acknowledged before. Writing fails.
 	View(ctx context.Context, fn func(tx Tx) error) error
 }

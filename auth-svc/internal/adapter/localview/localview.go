@@ -45,8 +45,17 @@ func New(store identity.Store, view *token.View, log *slog.Logger, reg prometheu
 
 // InTx runs fn as the wrapped store does, and applies what it revoked when that has committed.
 func (s *Store) InTx(ctx context.Context, fn func(tx identity.Tx) error) error {
+	return s.write(ctx, s.Store.InTx, fn)
+}
+
+// InTxRelaxed does the same with a commit that need not be durable yet.
+func (s *Store) InTxRelaxed(ctx context.Context, fn func(tx identity.Tx) error) error {
+	return s.write(ctx, s.Store.InTxRelaxed, fn)
+}
+
+func (s *Store) write(ctx context.Context, write func(context.Context, func(identity.Tx) error) error, fn func(identity.Tx) error) error {
 	var appended []identity.Revocation
-	err := s.Store.InTx(ctx, func(tx identity.Tx) error {
+	err := write(ctx, func(tx identity.Tx) error {
 		appended = appended[:0] // fn may run more than once
 		return fn(recorder{tx, &appended})
 	})

@@ -30,6 +30,9 @@ func (p *pair) next() *postgres.Store { return p.stores[p.turn.Add(1)%2] }
 func (p *pair) InTx(ctx context.Context, fn func(identity.Tx) error) error {
 	return p.next().InTx(ctx, fn)
 }
+func (p *pair) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) error {
+	return p.next().InTxRelaxed(ctx, fn)
+}
 func (p *pair) View(ctx context.Context, fn func(identity.Tx) error) error {
 	return p.next().View(ctx, fn)
 }

@@ -83,6 +83,11 @@ func (s *Store) InTx(ctx context.Context, fn func(identity.Tx) error) error {
 	return s.db.InTx(ctx, func(tx *postgres.Tx) error { return fn(s.begin(tx, true)) })
 }
 
+// InTxRelaxed is InTx that does not wait for the server's disk.
+func (s *Store) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) error {
+	return s.db.InTxRelaxed(ctx, func(tx *postgres.Tx) error { return fn(s.begin(tx, true)) })
+}
+
 // View runs fn on a snapshot.
 func (s *Store) View(ctx context.Context, fn func(identity.Tx) error) error {
 	return s.db.View(ctx, func(tx *postgres.Tx) error { return fn(s.begin(tx, false)) })

@@ -65,6 +65,11 @@ func (s *Store) InTx(ctx context.Context, fn func(identity.Tx) error) error {
 	return s.db.InTx(ctx, func(tx *sqlite.Tx) error { return fn(&transaction{tx, s.moment()}) })
 }
 
+// InTxRelaxed is InTx that does not wait for the disk.
+func (s *Store) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) error {
+	return s.db.InTxRelaxed(ctx, func(tx *sqlite.Tx) error { return fn(&transaction{tx, s.moment()}) })
+}
+
 // View runs fn on a snapshot.
 func (s *Store) View(ctx context.Context, fn func(identity.Tx) error) error {
 	return s.db.View(ctx, func(tx *sqlite.Tx) error { return fn(&transaction{tx, s.moment()}) })

@@ -66,6 +66,11 @@ func (m *memory) InTx(ctx context.Context, fn func(identity.Tx) error) (err erro
 	return err
 }
 
+// InTxRelaxed is InTx: memory knows no disk.
+func (m *memory) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) error {
+	return m.InTx(ctx, fn)
+}
+
 func (m *memory) View(ctx context.Context, fn func(identity.Tx) error) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

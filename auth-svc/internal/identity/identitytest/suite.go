@@ -20,6 +20,7 @@ import (
 func RunStore(t *testing.T, open func(t *testing.T, now func() time.Time) identity.Store) {
 	for name, check := range map[string]func(*testing.T, *suite){
 		"transactions":      checkTransactions,
+		"relaxed":           checkRelaxed,
 		"users":             checkUsers,
 		"identifiers":       checkIdentifiers,
 		"erasure":           checkErasure,

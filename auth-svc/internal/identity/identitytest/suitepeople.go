@@ -11,6 +11,29 @@ import (
 	"cloakroom.dev/libs/principal"
 )
 
+func checkRelaxed(t *testing.T, s *suite) {
+	boom := errors.New("boom")
+	for _, tc := range []struct {
+		err  error
+		left int
+	}{{boom, 0}, {nil, 1}} {
+		err := s.store.InTxRelaxed(t.Context(), func(tx identity.Tx) error {
+			if err := tx.PutCounter(t.Context(), identity.Counter{Key: [32]byte{1}, Count: 1, Since: tx.Now(), Until: tx.Now().Add(time.Hour)}); err != nil {
+				return err
+			}
+			return tc.err
+		})
+		if !errors.Is(err, tc.err) {
+			t.Errorf("InTxRelaxed = %v, want %v", err, tc.err)
+		}
+		s.read(func(ctx context.Context, tx identity.Tx) error { // at once
+			c, err := tx.Counter(ctx, [32]byte{1})
+			s.same(tc.left, c.Count)
+			return err
+		})
+	}
+}
+
 func checkTransactions(t *testing.T, s *suite) {
 	u := s.user("ada", "guest")
 	boom := errors.New("boom")

@@ -175,11 +175,20 @@ type Flaky struct {
 
 // InTx may fail.
 func (f *Flaky) InTx(ctx context.Context, fn func(identity.Tx) error) error {
+	return f.write(ctx, f.Store.InTx, fn)
+}
+
+// InTxRelaxed may fail.
+func (f *Flaky) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) error {
+	return f.write(ctx, f.Store.InTxRelaxed, fn)
+}
+
+func (f *Flaky) write(ctx context.Context, write func(context.Context, func(identity.Tx) error) error, fn func(identity.Tx) error) error {
 	f.Txs.Add(1)
 	if err := f.Before.Swap(nil); err != nil {
 		return err
 	}
-	err := f.Store.InTx(ctx, fn)
+	err := write(ctx, fn)
 	if lost := f.After.Swap(nil); lost != nil && err == nil {
 		return lost
 	}
