@@ -7,20 +7,16 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"cloakroom.dev/files-svc/internal/adapter/disk"
-	catalog "cloakroom.dev/files-svc/internal/adapter/sqlite"
 	"cloakroom.dev/files-svc/internal/crashtest"
 	"cloakroom.dev/libs/run"
-	"cloakroom.dev/libs/sqlite"
 	"cloakroom.dev/libs/telemetry"
 )
 
 // crashStores are what the kill-point matrix can run on.
-var crashStores = []crashtest.Store{{Name: "sqlite-disk", Open: openCrashStore}}
+var crashStores = []crashtest.Store{{Name: "sqlite-disk", Open: crashtest.OpenEmbedded}}
 
 // crashChild is the argument with which the matrix starts the process it breaks. That process wants its job on standard
 // input and serves none but its own folder.
@@ -130,23 +126,4 @@ func (c crash) write(w io.Writer, r crashtest.Report) error {
 		return r.WriteJSON(w)
 	}
 	return r.WriteTable(w)
-}
-
-// openCrashStore opens what the embedded default keeps files in.
-func openCrashStore(ctx context.Context, folder string, h crashtest.Hooks) (*crashtest.Opened, error) {
-	db, err := sqlite.Open(ctx, filepath.Join(folder, "files.db"), sqlite.Options{Name: "files"})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := catalog.New(ctx, db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	blobs, err := disk.New(filepath.Join(folder, crashtest.BlobFolder), disk.Options{At: h.At, Around: h.Around})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &crashtest.Opened{
-		Catalog: rows, Blobs: blobs, Close: func() error { return errors.Join(blobs.Close(), db.Close()) },
-	}, nil
 }

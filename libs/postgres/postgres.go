@@ -30,6 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"cloakroom.dev/libs/internal/dbtrace"
 	"cloakroom.dev/libs/secret"
 )
 
@@ -90,7 +91,7 @@ type DB struct {
 	pool    *pgxpool.Pool
 	opts    Options
 	metrics *metrics
-	tracing tracing
+	tracing dbtrace.Tracing
 }
 
 // Open checks the address, connects once, and returns the pool. It makes nothing in the database: see Migrate. The caller
@@ -107,7 +108,7 @@ func Open(ctx context.Context, dsn secret.String, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
-	db := &DB{pool: pool, opts: opts, metrics: newMetrics(opts.Registerer, opts.Name, pool), tracing: newTracing(opts.Tracer, opts.Name)}
+	db := &DB{pool: pool, opts: opts, metrics: newMetrics(opts.Registerer, opts.Name, pool), tracing: dbtrace.New(opts.Tracer, "cloakroom.dev/libs/postgres", "postgresql", opts.Name)}
 	if err := db.firstPing(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("connect to the database: %w", err)

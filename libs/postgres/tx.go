@@ -36,7 +36,7 @@ type Tx struct {
 // keeps nothing from a former run; it must wait for nothing but its own statements. Once a connection is found the
 // outcome is told even when ctx ends.
 func (db *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
-	ctx, end := db.tracing.start(ctx, "postgres.write")
+	ctx, end := db.tracing.Start(ctx, "postgres.write")
 	err := db.run(ctx, beginWrite, fn)
 	end(err)
 	return err
@@ -55,7 +55,7 @@ func (db *DB) InTxRelaxed(ctx context.Context, fn func(tx *Tx) error) error {
 
 // View runs fn on one snapshot that holds every commit acknowledged before; writes fail. fn may run more than once.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	ctx, end := db.tracing.start(ctx, "postgres.read")
+	ctx, end := db.tracing.Start(ctx, "postgres.read")
 	err := db.run(ctx, beginRead, fn)
 	end(err)
 	return err
@@ -168,7 +168,7 @@ func (tx *Tx) Now() time.Time { return tx.now }
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, end := tx.db.tracing.statement(tx.bound(ctx), query)
+	ctx, end := tx.db.tracing.Statement(tx.bound(ctx), query)
 	tag, err := tx.conn.Exec(ctx, query, args...)
 	end(err)
 	return tag.RowsAffected(), err
@@ -176,7 +176,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 
 // Query runs a statement that returns rows. Read or close them before the next statement; pgx.CollectRows does.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (pgx.Rows, error) {
-	ctx, end := tx.db.tracing.statement(tx.bound(ctx), query)
+	ctx, end := tx.db.tracing.Statement(tx.bound(ctx), query)
 	rows, err := tx.conn.Query(ctx, query, args...)
 	end(err)
 	return rows, err
@@ -184,7 +184,7 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (pgx.Rows, e
 
 // QueryRow runs a statement that returns at most one row; Scan returns an error that is sql.ErrNoRows when there is none.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) pgx.Row {
-	ctx, end := tx.db.tracing.statement(tx.bound(ctx), query)
+	ctx, end := tx.db.tracing.Statement(tx.bound(ctx), query)
 	row := tx.conn.QueryRow(ctx, query, args...)
 	end(nil)
 	return row

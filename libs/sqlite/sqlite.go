@@ -28,6 +28,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	_ "modernc.org/sqlite" // registers the driver named sqlite
+
+	"cloakroom.dev/libs/internal/dbtrace"
 )
 
 // readers is how many reads run at once: reads are short, so a few connections fill two cores, and each costs memory.
@@ -51,7 +53,7 @@ type DB struct {
 	once    sync.Once // closes
 	pools   []*sql.DB
 	metrics *metrics
-	tracing tracing
+	tracing dbtrace.Tracing
 }
 
 // Open opens or creates the database at path, and its folder. The caller must Close it.
@@ -67,7 +69,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	}
 	db := &DB{
 		path: path, idle: make(chan *conn, readers), closed: make(chan struct{}),
-		metrics: newMetrics(opts.Registerer, opts.Name), tracing: newTracing(opts.Tracer, opts.Name),
+		metrics: newMetrics(opts.Registerer, opts.Name), tracing: dbtrace.New(opts.Tracer, "cloakroom.dev/libs/sqlite", "sqlite", opts.Name),
 	}
 	if err := db.open(ctx, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, mapError(err)), db.Close())
@@ -162,7 +164,7 @@ func (db *DB) InTxRelaxed(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (db *DB) write(ctx context.Context, fn func(tx *Tx) error, relaxed bool) error {
-	ctx, end := db.tracing.start(ctx, "sqlite.write")
+	ctx, end := db.tracing.Start(ctx, "sqlite.write")
 	err := mapError(db.writer.do(&job{ctx: ctx, fn: fn, relaxed: relaxed, done: make(chan struct{})}))
 	end(err)
 	return err
@@ -170,7 +172,7 @@ func (db *DB) write(ctx context.Context, fn func(tx *Tx) error, relaxed bool) er
 
 // View runs fn on a snapshot; writes fail.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
-	ctx, end := db.tracing.start(ctx, "sqlite.read")
+	ctx, end := db.tracing.Start(ctx, "sqlite.read")
 	defer func() { end(err) }()
 	select {
 	case c := <-db.idle:

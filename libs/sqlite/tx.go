@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"cloakroom.dev/libs/internal/dbtrace"
 )
 
 // maxStatements bounds the prepared statements of a connection. Statements are constants in the code, so the bound is
@@ -14,7 +16,7 @@ const maxStatements = 256
 type conn struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
-	tracing tracing
+	tracing dbtrace.Tracing
 }
 
 // Tx is a transaction under way. It is valid inside the function it was given to, on that goroutine.
@@ -25,7 +27,7 @@ type Tx struct {
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	stmt, err := tx.conn.prepare(ctx, query)
 	if err != nil {
 		end(err)
@@ -41,7 +43,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 
 // Query runs a statement that returns rows. Close them before the next statement.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	stmt, err := tx.conn.prepare(ctx, query)
 	if err != nil {
 		end(err)
@@ -68,7 +70,7 @@ func (r *Row) Scan(dest ...any) error {
 
 // QueryRow runs a statement that returns at most one row.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *Row {
-	ctx, end := tx.conn.tracing.statement(tx.context(ctx), query)
+	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	stmt, err := tx.conn.prepare(ctx, query)
 	if err != nil {
 		end(err)

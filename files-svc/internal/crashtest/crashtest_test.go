@@ -7,17 +7,14 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"cloakroom.dev/files-svc/internal/adapter/disk"
-	catalog "cloakroom.dev/files-svc/internal/adapter/sqlite"
 	"cloakroom.dev/files-svc/internal/crashtest"
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/run"
-	"cloakroom.dev/libs/sqlite"
 )
 
 const childWord = "crashtest-child"
@@ -34,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // stores are the sound one, and those that break a promise: each must turn a cell red.
 var stores = []crashtest.Store{
-	{Name: "sound", Open: open},
+	{Name: "sound", Open: crashtest.OpenEmbedded},
 	{Name: "never-syncs", Open: lying(func(c disk.Call, _ func() error) (bool, error) { return c.Kind == disk.CallSync, nil })},
 	{Name: "never-syncs-names", Open: lying(func(c disk.Call, _ func() error) (bool, error) {
 		return c.Kind == disk.CallSync && isDir(c.File), nil
@@ -48,7 +45,7 @@ var stores = []crashtest.Store{
 	})},
 	{Name: "never-removes", Open: lying(func(c disk.Call, _ func() error) (bool, error) { return c.Kind == disk.CallRemove, nil })},
 	{Name: "answers-before-commit", Open: func(ctx context.Context, folder string, h crashtest.Hooks) (*crashtest.Opened, error) {
-		o, err := open(ctx, folder, h)
+		o, err := crashtest.OpenEmbedded(ctx, folder, h)
 		if err == nil && h.At != nil {
 			o.Catalog = hasty{o.Catalog}
 		}
@@ -104,26 +101,8 @@ func lying(lie func(c disk.Call, do func() error) (bool, error)) func(context.Co
 				return call()
 			}
 		}
-		return open(ctx, folder, h)
+		return crashtest.OpenEmbedded(ctx, folder, h)
 	}
-}
-
-func open(ctx context.Context, folder string, h crashtest.Hooks) (*crashtest.Opened, error) {
-	db, err := sqlite.Open(ctx, filepath.Join(folder, "files.db"), sqlite.Options{Name: "files"})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := catalog.New(ctx, db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	blobs, err := disk.New(filepath.Join(folder, crashtest.BlobFolder), disk.Options{At: h.At, Around: h.Around})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &crashtest.Opened{
-		Catalog: rows, Blobs: blobs, Close: func() error { return errors.Join(blobs.Close(), db.Close()) },
-	}, nil
 }
 
 func options(t *testing.T, store string) crashtest.Options {

@@ -7,21 +7,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/gate"
 )
 
 // metrics is what the maker and its gate tell.
 type metrics struct {
-	made    *prometheus.CounterVec
-	work    prometheus.Histogram
-	memory  prometheus.Gauge
-	queued  prometheus.Gauge
-	refused *prometheus.CounterVec
-	waited  prometheus.Histogram
+	made *prometheus.CounterVec
+	work prometheus.Histogram
+	gate gate.Metrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
+		gate: gate.Metrics{
+			Memory: f.NewGauge(prometheus.GaugeOpts{
+				Name: "cloakroom_files_thumbnail_running_bytes", Help: "Memory set aside for thumbnails that are being made.",
+			}),
+			Line: f.NewGauge(prometheus.GaugeOpts{
+				Name: "cloakroom_files_thumbnail_queued", Help: "Thumbnails that wait for memory.",
+			}),
+			Refusals: f.NewCounterVec(prometheus.CounterOpts{
+				Name: "cloakroom_files_thumbnail_gate_refused_total",
+				Help: "Thumbnails not begun: queue_full, waited_too_long, caller_left.",
+			}, []string{"reason"}),
+			Waits: f.NewHistogram(prometheus.HistogramOpts{
+				Name: "cloakroom_files_thumbnail_wait_seconds", Help: "Time a thumbnail waited for memory.",
+				// From "no wait" over one picture to the longest wait we allow.
+				Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			}),
+		},
 		made: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_thumbnails_total",
 			Help: "Thumbnails asked for that no cache had, by result: ok, refused (no picture, too large, damaged), overloaded, error.",
@@ -31,35 +46,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			// From an icon to 50 million pixels, up to the longest we allow.
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 		}),
-		memory: f.NewGauge(prometheus.GaugeOpts{
-			Name: "cloakroom_files_thumbnail_running_bytes", Help: "Memory set aside for thumbnails that are being made.",
-		}),
-		queued: f.NewGauge(prometheus.GaugeOpts{
-			Name: "cloakroom_files_thumbnail_queued", Help: "Thumbnails that wait for memory.",
-		}),
-		refused: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "cloakroom_files_thumbnail_gate_refused_total",
-			Help: "Thumbnails not begun: queue_full, waited_too_long, caller_left.",
-		}, []string{"reason"}),
-		waited: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "cloakroom_files_thumbnail_wait_seconds", Help: "Time a thumbnail waited for memory.",
-			// From "no wait" over one picture to the longest wait we allow.
-			Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}),
 	}
 }
-
-// Used implements gate.Meter.
-func (m *metrics) Used(bytes int64) { m.memory.Set(float64(bytes)) }
-
-// Queued implements gate.Meter.
-func (m *metrics) Queued(callers int) { m.queued.Set(float64(callers)) }
-
-// Refused implements gate.Meter.
-func (m *metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
-
-// Waited implements gate.Meter.
-func (m *metrics) Waited(waited time.Duration) { m.waited.Observe(waited.Seconds()) }
 
 func (m *metrics) observe(began time.Time) { m.work.Observe(time.Since(began).Seconds()) }
 

@@ -72,7 +72,7 @@ func New(opts Options, reg prometheus.Registerer) *Maker {
 	opts = opts.withDefaults()
 	m := newMetrics(reg)
 	return &Maker{opts: opts, metrics: m, gate: gate.New(gate.Options{
-		Capacity: opts.MemoryBytes, Running: opts.Running, Waiting: opts.Waiting, MaxWait: opts.MaxWait, Meter: m,
+		Capacity: opts.MemoryBytes, Running: opts.Running, Waiting: opts.Waiting, MaxWait: opts.MaxWait, Meter: &m.gate,
 		Full: fault.Retry(fault.Overloaded, "too many thumbnails are being made, try again shortly", 2*time.Second),
 	})}
 }

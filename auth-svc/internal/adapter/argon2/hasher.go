@@ -69,7 +69,7 @@ func New(opts Options, reg prometheus.Registerer) (*Hasher, error) {
 	h := &Hasher{
 		gate: gate.New(gate.Options{
 			Capacity: opts.MemoryBytes, Running: opts.Running, Waiting: opts.Waiting, MaxWait: opts.MaxWait,
-			Full: overloaded, Meter: m,
+			Full: overloaded, Meter: &m.gate,
 		}),
 		metrics: m, free: debug.FreeOSMemory,
 	}

@@ -203,7 +203,7 @@ func untilQueued(t *testing.T, h *Hasher, n float64) {
 	t.Helper()
 	var m dto.Metric
 	for range 1000 {
-		if err := h.metrics.queued.Write(&m); err != nil {
+		if err := h.metrics.gate.Line.Write(&m); err != nil {
 			t.Fatal(err)
 		}
 		if m.GetGauge().GetValue() == n {

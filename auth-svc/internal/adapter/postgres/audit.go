@@ -9,6 +9,7 @@ import (
 
 	"cloakroom.dev/libs/postgres"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -17,7 +18,7 @@ const auditColumns = `seq, at, actor, action, target, detail, subject, sealed, p
 func scanAudit(row scanner) (r identity.AuditRow, err error) {
 	var detail string
 	err = row.Scan(&r.Seq, moment{&r.At}, &r.Actor, &r.Action, &r.Target, &detail, &r.Subject, &r.Sealed,
-		digest{&r.PrevHash}, digest{&r.Hash})
+		(*column.Digest)(&r.PrevHash), (*column.Digest)(&r.Hash))
 	r.Detail = []byte(detail)
 	return r, err
 }
@@ -79,7 +80,7 @@ func (p *parts) where() string { return strings.Join(p.conditions, " AND ") }
 const checkpointColumns = `seq, at, hash, key_id, signature`
 
 func scanCheckpoint(row scanner) (c identity.Checkpoint, err error) {
-	return c, found("checkpoint", row.Scan(&c.Seq, moment{&c.At}, digest{&c.Hash}, &c.KeyID, &c.Signature))
+	return c, found("checkpoint", row.Scan(&c.Seq, moment{&c.At}, (*column.Digest)(&c.Hash), &c.KeyID, &c.Signature))
 }
 
 func (t *transaction) LastCheckpoint(ctx context.Context) (identity.Checkpoint, error) {
@@ -102,7 +103,7 @@ func (t *transaction) Checkpoints(ctx context.Context, after int64, limit int) (
 }
 
 func (t *transaction) PersonKey(ctx context.Context, userID string) (key [32]byte, err error) {
-	err = t.row(ctx, `SELECT secret FROM person_keys WHERE user_id = $1`, id(userID)).Scan(digest{&key})
+	err = t.row(ctx, `SELECT secret FROM person_keys WHERE user_id = $1`, id(userID)).Scan((*column.Digest)(&key))
 	return key, found("person key", err)
 }
 

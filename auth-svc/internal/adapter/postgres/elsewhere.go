@@ -6,6 +6,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -70,7 +71,7 @@ func (t *transaction) InsertHandoff(ctx context.Context, h identity.Handoff) err
 const takeHandoff = `DELETE FROM sign_in_handoffs WHERE kind = $1 AND id = $2 RETURNING ` + handoffColumns
 
 func (t *transaction) TakeHandoff(ctx context.Context, kind identity.HandoffKind, handoffID string) (h identity.Handoff, err error) {
-	err = t.row(ctx, takeHandoff, string(kind), id(handoffID)).Scan(&h.ID, &h.Kind, digest{&h.Hash}, &h.Sealed,
+	err = t.row(ctx, takeHandoff, string(kind), id(handoffID)).Scan(&h.ID, &h.Kind, (*column.Digest)(&h.Hash), &h.Sealed,
 		moment{&h.CreatedAt}, moment{&h.ExpiresAt})
 	return h, found("handoff", err)
 }

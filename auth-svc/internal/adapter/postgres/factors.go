@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -100,7 +101,7 @@ const tryChallenge = `
 	UPDATE login_challenges SET attempts = attempts + 1 WHERE id = $1 AND attempts < $2 RETURNING ` + challengeColumns
 
 func (t *transaction) TryChallenge(ctx context.Context, challengeID string, most int) (c identity.Challenge, err error) {
-	err = t.row(ctx, tryChallenge, id(challengeID), most).Scan(&c.ID, &c.UserID, digest{&c.Hash}, digest{&c.Proved},
+	err = t.row(ctx, tryChallenge, id(challengeID), most).Scan(&c.ID, &c.UserID, (*column.Digest)(&c.Hash), (*column.Digest)(&c.Proved),
 		&c.DeviceName, &c.Attempts, moment{&c.CreatedAt}, moment{&c.ExpiresAt})
 	return c, found("challenge", err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -11,12 +12,12 @@ const keyColumns = `id, user_id, name, secret_hash, permissions, created_at, exp
 
 func scanAPIKey(row scanner) (k identity.APIKey, err error) {
 	var permissions []string
-	err = row.Scan(&k.ID, &k.UserID, &k.Name, digest{&k.SecretHash}, &permissions, moment{&k.CreatedAt},
+	err = row.Scan(&k.ID, &k.UserID, &k.Name, (*column.Digest)(&k.SecretHash), &permissions, moment{&k.CreatedAt},
 		moment{&k.ExpiresAt}, moment{&k.LastUsedAt}, moment{&k.AccessUntil})
 	if err != nil {
 		return k, found("API key", err)
 	}
-	k.Permissions, err = parsePermissions(permissions)
+	k.Permissions, err = column.Permissions(permissions)
 	return k, err
 }
 
@@ -26,7 +27,7 @@ func (t *transaction) APIKey(ctx context.Context, keyID string) (identity.APIKey
 
 func (t *transaction) InsertAPIKey(ctx context.Context, k identity.APIKey) error {
 	_, err := t.exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		id(k.ID), id(k.UserID), k.Name, k.SecretHash[:], permissionTexts(k.Permissions), at(k.CreatedAt), at(k.ExpiresAt),
+		id(k.ID), id(k.UserID), k.Name, k.SecretHash[:], column.PermissionTexts(k.Permissions), at(k.CreatedAt), at(k.ExpiresAt),
 		at(k.LastUsedAt), at(k.AccessUntil))
 	if err != nil {
 		return fmt.Errorf("insert API key: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"cloakroom.dev/libs/postgres"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -67,7 +68,7 @@ func (t *transaction) AuditHead(ctx context.Context) (seq int64, hash [32]byte, 
 	if err := t.lock(ctx, "audit"); err != nil {
 		return 0, hash, err
 	}
-	err = t.row(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, digest{&hash})
+	err = t.row(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, (*column.Digest)(&hash))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, hash, nil
 	}

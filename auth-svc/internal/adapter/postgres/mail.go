@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -13,15 +14,15 @@ const mailColumns = `
 	id, user_id, kind, recipient, identifier_kind, identifier, user_agent, address, created_at, due_at, tries`
 
 func scanMail(row scanner) (m identity.OutMail, err error) {
-	err = row.Scan(&m.ID, name{&m.UserID}, &m.Kind, &m.To, &m.Identifier.Kind, &m.Identifier.Key, &m.UserAgent,
-		address{&m.Address}, moment{&m.CreatedAt}, moment{&m.DueAt}, &m.Tries)
+	err = row.Scan(&m.ID, (*column.Name)(&m.UserID), &m.Kind, &m.To, &m.Identifier.Kind, &m.Identifier.Key, &m.UserAgent,
+		(*column.Address)(&m.Address), moment{&m.CreatedAt}, moment{&m.DueAt}, &m.Tries)
 	return m, found("mail", err)
 }
 
 func (t *transaction) InsertMail(ctx context.Context, m identity.OutMail) error {
 	_, err := t.exec(ctx, `INSERT INTO outbox (`+mailColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		id(m.ID), id(m.UserID), string(m.Kind), m.To, string(m.Identifier.Kind), m.Identifier.Key, m.UserAgent,
-		addressText(m.Address), at(m.CreatedAt), at(m.DueAt), m.Tries)
+		column.AddressText(m.Address), at(m.CreatedAt), at(m.DueAt), m.Tries)
 	return err
 }
 
@@ -55,7 +56,7 @@ const tokenColumns = `id, user_id, purpose, email_key, hash, created_at, expires
 
 func (t *transaction) MailToken(ctx context.Context, tokenID string) (m identity.MailToken, err error) {
 	err = t.row(ctx, t.locking(`SELECT `+tokenColumns+` FROM mail_tokens WHERE id = $1`, `FOR UPDATE`), id(tokenID)).
-		Scan(&m.ID, &m.UserID, &m.Purpose, &m.EmailKey, digest{&m.Hash}, moment{&m.CreatedAt}, moment{&m.ExpiresAt})
+		Scan(&m.ID, &m.UserID, &m.Purpose, &m.EmailKey, (*column.Digest)(&m.Hash), moment{&m.CreatedAt}, moment{&m.ExpiresAt})
 	return m, found("mail token", err)
 }
 

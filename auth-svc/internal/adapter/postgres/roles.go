@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -17,7 +18,7 @@ func scanRole(row scanner) (r identity.Role, err error) {
 	if err := row.Scan(&r.Name, &permissions, &r.BuiltIn, &r.Epoch); err != nil {
 		return r, found("role", err)
 	}
-	r.Permissions, err = parsePermissions(permissions)
+	r.Permissions, err = column.Permissions(permissions)
 	return r, err
 }
 
@@ -31,7 +32,7 @@ const putRole = `
 	SET permissions = excluded.permissions, built_in = excluded.built_in, epoch = excluded.epoch`
 
 func (t *transaction) PutRole(ctx context.Context, r identity.Role) error {
-	if _, err := t.exec(ctx, putRole, r.Name, permissionTexts(r.Permissions), r.BuiltIn, r.Epoch); err != nil {
+	if _, err := t.exec(ctx, putRole, r.Name, column.PermissionTexts(r.Permissions), r.BuiltIn, r.Epoch); err != nil {
 		return fmt.Errorf("put role: %w", err)
 	}
 	return nil
@@ -102,6 +103,6 @@ func joinGrants(r *identity.Rights, own, roles []string) (err error) {
 		texts = append(texts, words[2:]...)
 	}
 	slices.Sort(r.Roles)
-	r.Permissions, err = parsePermissions(texts)
+	r.Permissions, err = column.Permissions(texts)
 	return err
 }

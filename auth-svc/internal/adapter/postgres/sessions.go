@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -14,8 +15,8 @@ const sessionColumns = `
 
 func sessionDest(s *identity.Session) []any {
 	return []any{
-		&s.ID, &s.UserID, &s.DeviceName, &s.UserAgent, address{&s.Address}, moment{&s.CreatedAt}, moment{&s.RefreshedAt},
-		moment{&s.RefreshUntil}, moment{&s.AccessUntil}, &s.Generation, digest{&s.SecretHash}, digest{&s.PreviousHash}, &s.Sealed,
+		&s.ID, &s.UserID, &s.DeviceName, &s.UserAgent, (*column.Address)(&s.Address), moment{&s.CreatedAt}, moment{&s.RefreshedAt},
+		moment{&s.RefreshUntil}, moment{&s.AccessUntil}, &s.Generation, (*column.Digest)(&s.SecretHash), (*column.Digest)(&s.PreviousHash), &s.Sealed,
 		moment{&s.ProvedAt}, &s.Proof, &s.Policy,
 	}
 }
@@ -58,7 +59,7 @@ const insertSession = `
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 
 func (t *transaction) InsertSession(ctx context.Context, s identity.Session) error {
-	_, err := t.exec(ctx, insertSession, id(s.ID), id(s.UserID), s.DeviceName, s.UserAgent, addressText(s.Address),
+	_, err := t.exec(ctx, insertSession, id(s.ID), id(s.UserID), s.DeviceName, s.UserAgent, column.AddressText(s.Address),
 		at(s.CreatedAt), at(s.RefreshedAt), at(s.RefreshUntil), at(s.AccessUntil), s.Generation,
 		s.SecretHash[:], s.PreviousHash[:], bytesOf(s.Sealed), sweepAt(s.RefreshUntil), at(s.ProvedAt), string(s.Proof), s.Policy)
 	if err != nil {
@@ -73,7 +74,7 @@ const rotateSession = `
 	WHERE id = $10 AND generation = $11`
 
 func (t *transaction) RotateSession(ctx context.Context, s identity.Session) error {
-	return t.one(ctx, errMoved, rotateSession, addressText(s.Address), at(s.RefreshedAt), at(s.RefreshUntil),
+	return t.one(ctx, errMoved, rotateSession, column.AddressText(s.Address), at(s.RefreshedAt), at(s.RefreshUntil),
 		at(s.AccessUntil), s.Generation, s.SecretHash[:], s.PreviousHash[:], bytesOf(s.Sealed), sweepAt(s.RefreshUntil),
 		id(s.ID), s.Generation-1)
 }

@@ -7,6 +7,7 @@ import (
 
 	"cloakroom.dev/libs/postgres"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -25,13 +26,13 @@ const (
 
 func scanUser(row scanner) (u identity.User, err error) {
 	var permissions []string
-	err = row.Scan(&u.ID, &u.Name, &u.Email, name{&u.EmailKey}, name{&u.Phone}, &u.Username, name{&u.UsernameKey},
+	err = row.Scan(&u.ID, &u.Name, &u.Email, (*column.Name)(&u.EmailKey), (*column.Name)(&u.Phone), &u.Username, (*column.Name)(&u.UsernameKey),
 		&u.PasswordHash, &u.Status, &permissions, &u.Epoch, &u.Version,
 		moment{&u.CreatedAt}, moment{&u.UpdatedAt}, moment{&u.LastLoginAt}, moment{&u.EmailVerifiedAt}, &u.Roles)
 	if err != nil {
 		return u, found("user", err)
 	}
-	u.Permissions, err = parsePermissions(permissions)
+	u.Permissions, err = column.Permissions(permissions)
 	return u, err
 }
 
@@ -57,8 +58,8 @@ const insertUser = `
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
 
 func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
-	err := t.one(ctx, errTaken, insertUser, id(u.ID), u.Name, u.Email, nameOf(u.EmailKey), nameOf(u.Phone), u.Username,
-		nameOf(u.UsernameKey), u.PasswordHash, string(u.Status), permissionTexts(u.Permissions), u.Epoch, u.Version,
+	err := t.one(ctx, errTaken, insertUser, id(u.ID), u.Name, u.Email, column.NameOf(u.EmailKey), column.NameOf(u.Phone), u.Username,
+		column.NameOf(u.UsernameKey), u.PasswordHash, string(u.Status), column.PermissionTexts(u.Permissions), u.Epoch, u.Version,
 		at(u.CreatedAt), at(u.UpdatedAt), at(u.LastLoginAt), at(u.EmailVerifiedAt), identity.HashKind(u.PasswordHash))
 	if err != nil {
 		return fmt.Errorf("insert user: %w", err)
@@ -73,8 +74,8 @@ const updateUser = `
 	WHERE id = $15 AND version = $16`
 
 func (t *transaction) UpdateUser(ctx context.Context, u identity.User) error {
-	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, nameOf(u.EmailKey), nameOf(u.Phone), u.Username,
-		nameOf(u.UsernameKey), u.PasswordHash, string(u.Status), permissionTexts(u.Permissions), u.Epoch,
+	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, column.NameOf(u.EmailKey), column.NameOf(u.Phone), u.Username,
+		column.NameOf(u.UsernameKey), u.PasswordHash, string(u.Status), column.PermissionTexts(u.Permissions), u.Epoch,
 		at(u.UpdatedAt), at(u.LastLoginAt), at(u.EmailVerifiedAt), identity.HashKind(u.PasswordHash), id(u.ID), u.Version)
 	if postgres.IsUnique(err) { // the identifiers are all that is unique about a person but the id
 		return errTaken

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -12,7 +13,7 @@ const auditColumns = `seq, at, actor, action, target, detail, subject, sealed, p
 
 func scanAudit(row scanner) (r identity.AuditRow, err error) {
 	return r, row.Scan(&r.Seq, moment{&r.At}, &r.Actor, &r.Action, &r.Target, &r.Detail, &r.Subject, &r.Sealed,
-		digest{&r.PrevHash}, digest{&r.Hash})
+		(*column.Digest)(&r.PrevHash), (*column.Digest)(&r.Hash))
 }
 
 func (t *transaction) InsertAudit(ctx context.Context, r identity.AuditRow) error {
@@ -50,7 +51,7 @@ func (t *transaction) FindAudit(ctx context.Context, f identity.AuditFilter, bef
 const checkpointColumns = `seq, at, hash, key_id, signature`
 
 func scanCheckpoint(row scanner) (c identity.Checkpoint, err error) {
-	return c, found("checkpoint", row.Scan(&c.Seq, moment{&c.At}, digest{&c.Hash}, &c.KeyID, &c.Signature))
+	return c, found("checkpoint", row.Scan(&c.Seq, moment{&c.At}, (*column.Digest)(&c.Hash), &c.KeyID, &c.Signature))
 }
 
 func (t *transaction) LastCheckpoint(ctx context.Context) (identity.Checkpoint, error) {
@@ -72,7 +73,7 @@ func (t *transaction) Checkpoints(ctx context.Context, after int64, limit int) (
 }
 
 func (t *transaction) PersonKey(ctx context.Context, userID string) (key [32]byte, err error) {
-	err = t.tx.QueryRow(ctx, `SELECT secret FROM person_keys WHERE user_id = ?`, userID).Scan(digest{&key})
+	err = t.tx.QueryRow(ctx, `SELECT secret FROM person_keys WHERE user_id = ?`, userID).Scan((*column.Digest)(&key))
 	return key, found("person key", err)
 }
 

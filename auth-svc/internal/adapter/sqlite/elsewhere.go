@@ -7,6 +7,7 @@ import (
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/sqlite"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -62,7 +63,7 @@ func (t *transaction) InsertHandoff(ctx context.Context, h identity.Handoff) err
 const takeHandoff = `DELETE FROM sign_in_handoffs WHERE kind = ? AND id = ? RETURNING ` + handoffColumns
 
 func (t *transaction) TakeHandoff(ctx context.Context, kind identity.HandoffKind, id string) (h identity.Handoff, err error) {
-	err = t.tx.QueryRow(ctx, takeHandoff, string(kind), id).Scan(&h.ID, &h.Kind, digest{&h.Hash}, &h.Sealed,
+	err = t.tx.QueryRow(ctx, takeHandoff, string(kind), id).Scan(&h.ID, &h.Kind, (*column.Digest)(&h.Hash), &h.Sealed,
 		moment{&h.CreatedAt}, moment{&h.ExpiresAt})
 	return h, found("handoff", err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -93,7 +94,7 @@ const tryChallenge = `
 	UPDATE login_challenges SET attempts = attempts + 1 WHERE id = ? AND attempts < ? RETURNING ` + challengeColumns
 
 func (t *transaction) TryChallenge(ctx context.Context, id string, most int) (c identity.Challenge, err error) {
-	err = t.tx.QueryRow(ctx, tryChallenge, id, most).Scan(&c.ID, &c.UserID, digest{&c.Hash}, digest{&c.Proved},
+	err = t.tx.QueryRow(ctx, tryChallenge, id, most).Scan(&c.ID, &c.UserID, (*column.Digest)(&c.Hash), (*column.Digest)(&c.Proved),
 		&c.DeviceName, &c.Attempts, moment{&c.CreatedAt}, moment{&c.ExpiresAt})
 	return c, found("challenge", err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -41,7 +42,7 @@ const selectImport = `
 func (t *transaction) ImportState(ctx context.Context, source string) (s identity.ImportState, err error) {
 	var last []byte
 	c, n := &s.Cursor, &s.Counts
-	err = t.tx.QueryRow(ctx, selectImport, source).Scan(&s.Source, &s.Version, &c.Lines, &c.Bytes, digest{&c.Digest},
+	err = t.tx.QueryRow(ctx, selectImport, source).Scan(&s.Source, &s.Version, &c.Lines, &c.Bytes, (*column.Digest)(&c.Digest),
 		&n.Created, &n.Present, &n.Skipped, &n.Refused, &last, moment{&s.UpdatedAt})
 	if err != nil {
 		return s, found("import", err)

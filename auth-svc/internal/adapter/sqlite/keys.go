@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
 const keyColumns = `id, user_id, name, secret_hash, permissions, created_at, expires_at, last_used_at, access_until`
 
 func scanAPIKey(row scanner) (k identity.APIKey, err error) {
-	err = row.Scan(&k.ID, &k.UserID, &k.Name, digest{&k.SecretHash}, permissions{&k.Permissions}, moment{&k.CreatedAt},
+	err = row.Scan(&k.ID, &k.UserID, &k.Name, (*column.Digest)(&k.SecretHash), permissions{&k.Permissions}, moment{&k.CreatedAt},
 		moment{&k.ExpiresAt}, moment{&k.LastUsedAt}, moment{&k.AccessUntil})
 	return k, found("API key", err)
 }

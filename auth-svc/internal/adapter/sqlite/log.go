@@ -9,6 +9,7 @@ import (
 
 	"cloakroom.dev/libs/sqlite"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -52,7 +53,7 @@ func (t *transaction) SweepRevocations(ctx context.Context, limit int) (int, err
 }
 
 func (t *transaction) AuditHead(ctx context.Context) (seq int64, hash [32]byte, err error) {
-	err = t.tx.QueryRow(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, digest{&hash})
+	err = t.tx.QueryRow(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, (*column.Digest)(&hash))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, hash, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -11,15 +12,15 @@ const mailColumns = `
 	id, user_id, kind, recipient, identifier_kind, identifier, user_agent, address, created_at, due_at, tries`
 
 func scanMail(row scanner) (m identity.OutMail, err error) {
-	err = row.Scan(&m.ID, name{&m.UserID}, &m.Kind, &m.To, &m.Identifier.Kind, &m.Identifier.Key, &m.UserAgent,
-		address{&m.Address}, moment{&m.CreatedAt}, moment{&m.DueAt}, &m.Tries)
+	err = row.Scan(&m.ID, (*column.Name)(&m.UserID), &m.Kind, &m.To, &m.Identifier.Kind, &m.Identifier.Key, &m.UserAgent,
+		(*column.Address)(&m.Address), moment{&m.CreatedAt}, moment{&m.DueAt}, &m.Tries)
 	return m, found("mail", err)
 }
 
 func (t *transaction) InsertMail(ctx context.Context, m identity.OutMail) error {
 	_, err := t.tx.Exec(ctx, `INSERT INTO outbox (`+mailColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.ID, name{&m.UserID}, string(m.Kind), m.To, string(m.Identifier.Kind), m.Identifier.Key, m.UserAgent,
-		addressText(m.Address), micros(m.CreatedAt), micros(m.DueAt), m.Tries)
+		m.ID, column.NameOf(m.UserID), string(m.Kind), m.To, string(m.Identifier.Kind), m.Identifier.Key, m.UserAgent,
+		column.AddressText(m.Address), micros(m.CreatedAt), micros(m.DueAt), m.Tries)
 	return err
 }
 
@@ -42,7 +43,7 @@ func (t *transaction) LeaseMails(ctx context.Context, until time.Time, limit int
 
 func (t *transaction) UpdateMail(ctx context.Context, m identity.OutMail) error {
 	return t.one(ctx, errNotFound, `UPDATE outbox SET user_id = ?, recipient = ?, due_at = ? WHERE id = ?`,
-		name{&m.UserID}, m.To, micros(m.DueAt), m.ID)
+		column.NameOf(m.UserID), m.To, micros(m.DueAt), m.ID)
 }
 
 func (t *transaction) DeleteMail(ctx context.Context, id string) error {
@@ -58,7 +59,7 @@ const tokenColumns = `id, user_id, purpose, email_key, hash, created_at, expires
 
 func (t *transaction) MailToken(ctx context.Context, id string) (m identity.MailToken, err error) {
 	err = t.tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM mail_tokens WHERE id = ?`, id).Scan(&m.ID, &m.UserID,
-		&m.Purpose, &m.EmailKey, digest{&m.Hash}, moment{&m.CreatedAt}, moment{&m.ExpiresAt})
+		&m.Purpose, &m.EmailKey, (*column.Digest)(&m.Hash), moment{&m.CreatedAt}, moment{&m.ExpiresAt})
 	return m, found("mail token", err)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -80,6 +81,6 @@ func joinGrants(r *identity.Rights, own string, roles *string) (err error) {
 		}
 	}
 	slices.Sort(r.Roles)
-	r.Permissions, err = parsePermissions(texts)
+	r.Permissions, err = column.Permissions(texts)
 	return err
 }

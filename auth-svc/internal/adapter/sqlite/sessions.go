@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -14,8 +15,8 @@ const sessionColumns = `
 
 func sessionDest(s *identity.Session) []any {
 	return []any{
-		&s.ID, &s.UserID, &s.DeviceName, &s.UserAgent, address{&s.Address}, moment{&s.CreatedAt}, moment{&s.RefreshedAt},
-		moment{&s.RefreshUntil}, moment{&s.AccessUntil}, &s.Generation, digest{&s.SecretHash}, digest{&s.PreviousHash}, &s.Sealed,
+		&s.ID, &s.UserID, &s.DeviceName, &s.UserAgent, (*column.Address)(&s.Address), moment{&s.CreatedAt}, moment{&s.RefreshedAt},
+		moment{&s.RefreshUntil}, moment{&s.AccessUntil}, &s.Generation, (*column.Digest)(&s.SecretHash), (*column.Digest)(&s.PreviousHash), &s.Sealed,
 		moment{&s.ProvedAt}, &s.Proof, &s.Policy,
 	}
 }
@@ -54,7 +55,7 @@ const insertSession = `
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *transaction) InsertSession(ctx context.Context, s identity.Session) error {
-	_, err := t.tx.Exec(ctx, insertSession, s.ID, s.UserID, s.DeviceName, s.UserAgent, addressText(s.Address),
+	_, err := t.tx.Exec(ctx, insertSession, s.ID, s.UserID, s.DeviceName, s.UserAgent, column.AddressText(s.Address),
 		micros(s.CreatedAt), micros(s.RefreshedAt), micros(s.RefreshUntil), micros(s.AccessUntil), s.Generation,
 		s.SecretHash[:], s.PreviousHash[:], blob(s.Sealed), sweepAt(s.RefreshUntil), micros(s.ProvedAt), string(s.Proof), s.Policy)
 	if err != nil {
@@ -69,7 +70,7 @@ const rotateSession = `
 	WHERE id = ? AND generation = ?`
 
 func (t *transaction) RotateSession(ctx context.Context, s identity.Session) error {
-	return t.one(ctx, errMoved, rotateSession, addressText(s.Address), micros(s.RefreshedAt), micros(s.RefreshUntil),
+	return t.one(ctx, errMoved, rotateSession, column.AddressText(s.Address), micros(s.RefreshedAt), micros(s.RefreshUntil),
 		micros(s.AccessUntil), s.Generation, s.SecretHash[:], s.PreviousHash[:], blob(s.Sealed), sweepAt(s.RefreshUntil),
 		s.ID, s.Generation-1)
 }

@@ -7,6 +7,7 @@ import (
 
 	"cloakroom.dev/libs/sqlite"
 
+	"cloakroom.dev/auth-svc/internal/column"
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 func scanUser(row scanner) (u identity.User, err error) {
-	err = row.Scan(&u.ID, &u.Name, &u.Email, name{&u.EmailKey}, name{&u.Phone}, &u.Username, name{&u.UsernameKey},
+	err = row.Scan(&u.ID, &u.Name, &u.Email, (*column.Name)(&u.EmailKey), (*column.Name)(&u.Phone), &u.Username, (*column.Name)(&u.UsernameKey),
 		&u.PasswordHash, &u.Status, permissions{&u.Permissions}, &u.Epoch, &u.Version,
 		moment{&u.CreatedAt}, moment{&u.UpdatedAt}, moment{&u.LastLoginAt}, moment{&u.EmailVerifiedAt}, words{&u.Roles})
 	return u, found("user", err)
@@ -50,8 +51,8 @@ const insertUser = `
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (t *transaction) InsertUser(ctx context.Context, u identity.User) error {
-	_, err := t.tx.Exec(ctx, insertUser, u.ID, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
-		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch, u.Version,
+	_, err := t.tx.Exec(ctx, insertUser, u.ID, u.Name, u.Email, column.NameOf(u.EmailKey), column.NameOf(u.Phone), u.Username,
+		column.NameOf(u.UsernameKey), u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch, u.Version,
 		micros(u.CreatedAt), micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt),
 		identity.HashKind(u.PasswordHash))
 	if err != nil {
@@ -67,8 +68,8 @@ const updateUser = `
 	WHERE id = ? AND version = ?`
 
 func (t *transaction) UpdateUser(ctx context.Context, u identity.User) error {
-	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, name{&u.EmailKey}, name{&u.Phone}, u.Username,
-		name{&u.UsernameKey}, u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch,
+	err := t.one(ctx, errMoved, updateUser, u.Name, u.Email, column.NameOf(u.EmailKey), column.NameOf(u.Phone), u.Username,
+		column.NameOf(u.UsernameKey), u.PasswordHash, string(u.Status), permissionText(u.Permissions), u.Epoch,
 		micros(u.UpdatedAt), micros(u.LastLoginAt), micros(u.EmailVerifiedAt),
 		identity.HashKind(u.PasswordHash), u.ID, u.Version)
 	return taken("update user", err)

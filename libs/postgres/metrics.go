@@ -1,16 +1,9 @@
 package postgres
 
 import (
-	"context"
-	"strings"
-
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 type metrics struct {
@@ -49,45 +42,4 @@ func newMetrics(reg prometheus.Registerer, name string, pool *pgxpool.Pool) *met
 			Name: "cloakroom_postgres_listener_lost_total", Help: "Times that a listener for notifications lost its connection.",
 		}),
 	}
-}
-
-type tracing struct {
-	tracer trace.Tracer
-	attrs  trace.SpanStartEventOption
-}
-
-func newTracing(p trace.TracerProvider, name string) tracing {
-	if p == nil {
-		p = noop.NewTracerProvider()
-	}
-	return tracing{
-		tracer: p.Tracer("cloakroom.dev/libs/postgres"),
-		attrs:  trace.WithAttributes(attribute.String("db.system.name", "postgresql"), attribute.String("db.namespace", name)),
-	}
-}
-
-var noEnd = func(error) {}
-
-// start opens a span below the caller's, and costs nothing when the caller's is not recorded.
-func (t tracing) start(ctx context.Context, name string, more ...trace.SpanStartOption) (context.Context, func(error)) {
-	if !trace.SpanFromContext(ctx).IsRecording() {
-		return ctx, noEnd
-	}
-	opts := append([]trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), t.attrs}, more...)
-	ctx, span := t.tracer.Start(ctx, name, opts...)
-	return ctx, func(err error) {
-		if err != nil {
-			span.SetStatus(codes.Error, err.Error())
-		}
-		span.End()
-	}
-}
-
-// statement is named for its verb; the text is a constant of the code and holds no values.
-func (t tracing) statement(ctx context.Context, query string) (context.Context, func(error)) {
-	if !trace.SpanFromContext(ctx).IsRecording() {
-		return ctx, noEnd
-	}
-	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
-	return t.start(ctx, verb, trace.WithAttributes(attribute.String("db.query.text", strings.Join(strings.Fields(query), " "))))
 }

@@ -1,0 +1,43 @@
+package sqlite
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	factory promauto.Factory
+	group   prometheus.Histogram
+	seconds prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, name string) *metrics {
+	if reg != nil {
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"db": name}, reg)
+	}
+	f := promauto.With(reg)
+	return &metrics{
+		factory: f,
+		group: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "cloakroom_sqlite_commit_writes", Help: "Writes that shared one commit.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, maxGroup}, // powers of two up to the bound
+		}),
+		seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "cloakroom_sqlite_commit_seconds", Help: "Time from begin to durable commit.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}, // an fsync is 0.5 to 25 ms
+		}),
+	}
+}
+
+func (m *metrics) observeQueue(length func() float64) {
+	m.factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_sqlite_queued_writes", Help: "Writes that wait for the writer, of at most 1024.",
+	}, length)
+}
+
+func (m *metrics) committed(writes int, took time.Duration) {
+	m.group.Observe(float64(writes))
+	m.seconds.Observe(took.Seconds())
+}
