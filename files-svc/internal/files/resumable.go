@@ -44,6 +44,7 @@ type Upload struct {
 	Offset      int64     // bytes that are durable
 	Sealed      bool      // all bytes are there: what is left is to make them a file
 	Hash        []byte    // state of the SHA-256 over the durable bytes; empty at offset 0
+	Parts       []byte    // where the store keeps the durable bytes, in its own words; empty when it needs none
 	Reserved    int64     // quota held, in bytes
 	File        FileID    // what it has become
 	CreatedAt   time.Time
@@ -94,28 +95,39 @@ type UploadWriter interface {
 
 // Partials is the store of bytes of uploads that are not whole yet. They lie apart from blobs: a blob never changes.
 type Partials interface {
-	// AppendPartial opens an upload's bytes for writing from offset on; at 0 it makes them. What lies beyond offset is
-	// cut off. It returns fault.NotFound when fewer than offset bytes are there, and fault.Conflict while anyone else,
-	// of another process too, writes them.
-	AppendPartial(ctx context.Context, id UploadID, offset int64) (PartialSink, error)
-	// OpenPartial opens the first size bytes for reading. It returns fault.NotFound when fewer are there.
-	OpenPartial(ctx context.Context, id UploadID, size int64) (io.ReadCloser, error)
-	// Promote gives the first size bytes, all of them synced, to a blob, durably, and cuts off what is beyond. It fails
-	// with fault.NotFound when fewer are there. The upload's name for the bytes stays until it is removed; nobody may
+	// AppendPartial opens an upload's bytes for writing behind those of p; where there are none it makes them. What lies
+	// beyond does not count any more. It returns fault.NotFound when the bytes of p are not there, and fault.Conflict while
+	// anyone else of this process writes them. Writers of other processes either get fault.Conflict too, or what they write
+	// counts only for whoever keeps the Parts that their Sync returns.
+	AppendPartial(ctx context.Context, p Partial) (PartialSink, error)
+	// OpenPartial opens the bytes of p for reading. It returns fault.NotFound when they are not there.
+	OpenPartial(ctx context.Context, p Partial) (io.ReadCloser, error)
+	// Promote gives the bytes of p, all of them synced, to a blob, durably, and nothing of what is beyond. It fails with
+	// fault.NotFound when they are not there. The upload's name for the bytes stays until it is removed; nobody may
 	// append to them once the blob is live.
-	Promote(ctx context.Context, id UploadID, size int64, blob BlobID) error
+	Promote(ctx context.Context, p Partial, blob BlobID) error
 	// RemovePartials forgets the bytes of uploads; a blob they were promoted to keeps them.
 	RemovePartials(ctx context.Context, ids []UploadID) error
 	// WalkPartials calls fn for each upload that has bytes, until fn fails.
 	WalkPartials(ctx context.Context, fn func(id UploadID) error) error
 }
 
+// Partial is what a row knows of an upload's durable bytes.
+type Partial struct {
+	ID    UploadID
+	Size  int64
+	Parts []byte // as the Sync that covered exactly Size bytes returned it; nil before the first
+}
+
+func (u *Upload) partial() Partial { return Partial{ID: u.ID, Size: u.Offset, Parts: u.Parts} }
+
 // PartialSink takes bytes of one upload. It is used by one goroutine.
 type PartialSink interface {
 	io.Writer
-	// Sync makes every byte written durable: they survive a power cut once it has returned nil. After an error the sink
+	// Sync makes every byte written durable: they survive a power cut once it has returned nil. What it returns belongs
+	// beside the size in the upload's row; an earlier state stays of use until it is called again. After an error the sink
 	// is of no use any more; what an earlier Sync covered is still there.
-	Sync(ctx context.Context) error
+	Sync(ctx context.Context) (parts []byte, err error)
 	// Close ends the writing. Bytes that were not synced may be lost.
 	Close() error
 }

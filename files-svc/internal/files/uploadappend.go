@@ -172,7 +172,7 @@ func (s *Service) growReserve(ctx context.Context, tx Tx, up *Upload, want int64
 
 // receive takes the chunk in and makes durable what came of it, however it ended.
 func (a *appending) receive(ctx context.Context) (err error) {
-	if a.sink, err = a.s.blobs.AppendPartial(ctx, a.up.ID, a.up.Offset); err != nil {
+	if a.sink, err = a.s.blobs.AppendPartial(ctx, a.up.partial()); err != nil {
 		return a.s.lostPartial(ctx, a.up, err)
 	}
 	defer a.sink.Close()
@@ -286,7 +286,8 @@ func (a *appending) save(ctx context.Context, sealed bool) error {
 		return nil
 	}
 	a.broken = true // until all of it has succeeded: a failed sync is never tried again
-	if err := a.sink.Sync(ctx); err != nil {
+	parts, err := a.sink.Sync(ctx)
+	if err != nil {
 		return fmt.Errorf("make upload durable: %w", err)
 	}
 	if err := a.s.at(StepUploadSynced); err != nil {
@@ -298,7 +299,7 @@ func (a *appending) save(ctx context.Context, sealed bool) error {
 	}
 	err = a.update(ctx, func(_ Tx, next *Upload) error {
 		next.Offset += a.fresh
-		next.Hash, next.Sealed = state, sealed
+		next.Hash, next.Parts, next.Sealed = state, parts, sealed
 		if sealed {
 			next.Length = next.Offset
 		}

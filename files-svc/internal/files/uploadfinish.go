@@ -26,7 +26,7 @@ func (s *Service) finishUpload(ctx context.Context, up *Upload) (err error) {
 	}
 	u.id = u.writer.begin()
 	defer u.end(ctx)
-	if err := s.blobs.Promote(ctx, up.ID, up.Offset, u.id); err != nil {
+	if err := s.blobs.Promote(ctx, up.partial(), u.id); err != nil {
 		return s.lostPartial(ctx, *up, err)
 	}
 	u.kept = true
@@ -34,7 +34,7 @@ func (s *Service) finishUpload(ctx context.Context, up *Upload) (err error) {
 		return err
 	}
 	done := *up
-	done.State, done.File, done.Reserved, done.Hash = UploadDone, f.ID, 0, nil
+	done.State, done.File, done.Reserved, done.Hash, done.Parts = UploadDone, f.ID, 0, nil, nil
 	done.Revision++
 	err = u.settle(ctx, func(tx Tx, o *Owner) error {
 		if err := tx.UpdateUpload(ctx, done); err != nil {

@@ -135,7 +135,7 @@ func checkWholeParts(parts []Upload) error {
 
 // join copies the parts behind one another, and makes that durable.
 func (s *Service) join(ctx context.Context, up *Upload, parts []Upload) error {
-	sink, err := s.blobs.AppendPartial(ctx, up.ID, 0)
+	sink, err := s.blobs.AppendPartial(ctx, up.partial())
 	if err != nil {
 		return fmt.Errorf("begin joined upload: %w", err)
 	}
@@ -164,7 +164,7 @@ func (a *appending) joinPart(ctx context.Context, p Upload, buf *buffer) error {
 		return err
 	}
 	read := sha256.New()
-	src, err := a.s.blobs.OpenPartial(ctx, p.ID, p.Offset)
+	src, err := a.s.blobs.OpenPartial(ctx, p.partial())
 	if err != nil {
 		return a.s.lostPartial(ctx, p, err)
 	}

@@ -67,16 +67,16 @@ type partialSink struct {
 
 // AppendPartial implements files.Partials. The lock on the file is the kernel's: it holds between processes, and ends
 // with the process that has it.
-func (b *Blobs) AppendPartial(_ context.Context, id files.UploadID, offset int64) (files.PartialSink, error) {
+func (b *Blobs) AppendPartial(_ context.Context, p files.Partial) (files.PartialSink, error) {
 	if err := b.room(); err != nil {
 		return nil, err
 	}
-	name, err := partialPath(id)
+	name, err := partialPath(p.ID)
 	if err != nil {
 		return nil, err
 	}
 	var f *os.File
-	if offset == 0 {
+	if p.Size == 0 {
 		f, err = b.makePartial(name)
 	} else {
 		f, err = b.root.OpenFile(name, os.O_WRONLY, 0)
@@ -87,8 +87,8 @@ func (b *Blobs) AppendPartial(_ context.Context, id files.UploadID, offset int64
 	if err != nil {
 		return nil, fmt.Errorf("open upload: %w", ioFault(err))
 	}
-	s := &partialSink{growing: growing{store: b, file: f, size: offset, flushed: offset}}
-	if err := s.begin(offset); err != nil {
+	s := &partialSink{growing: growing{store: b, file: f, size: p.Size, flushed: p.Size}}
+	if err := s.begin(p.Size); err != nil {
 		_ = f.Close() // nothing has been written
 		return nil, err
 	}
@@ -132,31 +132,31 @@ func (b *Blobs) syncPartialNames() error {
 }
 
 // Sync implements files.PartialSink. After a failed fsync the kernel may call the next one a success: there is none.
-func (s *partialSink) Sync(context.Context) error {
+func (s *partialSink) Sync(context.Context) ([]byte, error) {
 	if s.broken {
-		return errors.New("an earlier sync has failed")
+		return nil, errors.New("an earlier sync has failed")
 	}
 	if err := s.store.opts.sync(s.file); err != nil {
 		s.broken = true
-		return ioFault(err)
+		return nil, ioFault(err)
 	}
-	return nil
+	return nil, nil
 }
 
 // Close implements files.PartialSink.
 func (s *partialSink) Close() error { return s.file.Close() }
 
 // OpenPartial implements files.Partials.
-func (b *Blobs) OpenPartial(_ context.Context, id files.UploadID, size int64) (io.ReadCloser, error) {
-	f, err := b.openPartial(id, os.O_RDONLY, size)
+func (b *Blobs) OpenPartial(_ context.Context, p files.Partial) (io.ReadCloser, error) {
+	f, err := b.openPartial(p, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-func (b *Blobs) openPartial(id files.UploadID, flags int, size int64) (*os.File, error) {
-	name, err := partialPath(id)
+func (b *Blobs) openPartial(p files.Partial, flags int) (*os.File, error) {
+	name, err := partialPath(p.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (b *Blobs) openPartial(id files.UploadID, flags int, size int64) (*os.File,
 	switch {
 	case err != nil:
 		err = ioFault(err)
-	case info.Size() < size:
+	case info.Size() < p.Size:
 		err = errNoPartial()
 	default:
 		return f, nil
@@ -181,26 +181,26 @@ func (b *Blobs) openPartial(id files.UploadID, flags int, size int64) (*os.File,
 }
 
 // Promote implements files.Partials.
-func (b *Blobs) Promote(_ context.Context, id files.UploadID, size int64, blob files.BlobID) error {
-	p, err := placeOf(blob)
+func (b *Blobs) Promote(_ context.Context, p files.Partial, blob files.BlobID) error {
+	to, err := placeOf(blob)
 	if err != nil {
 		return err
 	}
-	f, err := b.openPartial(id, os.O_WRONLY, size)
+	f, err := b.openPartial(p, os.O_WRONLY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := b.cut(f, size); err != nil {
+	if err := b.cut(f, p.Size); err != nil {
 		return fmt.Errorf("cut upload: %w", ioFault(err))
 	}
-	d, err := b.dirs.use(p.dir)
+	d, err := b.dirs.use(to.dir)
 	if err != nil {
 		return err
 	}
 	defer d.done()
-	err = b.opts.around(Call{Kind: CallLink, Path: p.path(), File: f}, func() error {
-		return b.root.Link(path.Join(partialsDir, string(id)), p.path())
+	err = b.opts.around(Call{Kind: CallLink, Path: to.path(), File: f}, func() error {
+		return b.root.Link(path.Join(partialsDir, string(p.ID)), to.path())
 	})
 	if err != nil {
 		return fmt.Errorf("name blob: %w", ioFault(err))

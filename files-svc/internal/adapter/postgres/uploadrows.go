@@ -10,7 +10,7 @@ import (
 )
 
 const uploadColumns = `id, owner, state, part, joins, joined_into, name, content_type, metadata, file_expires, new_name, expected, note,
-	length, size, sealed, hash, reserved, file, created_at, expires_at, revision`
+	length, size, sealed, hash, parts, reserved, file, created_at, expires_at, revision`
 
 func scanUpload(row pgx.CollectableRow) (files.Upload, error) {
 	var u files.Upload
@@ -18,7 +18,7 @@ func scanUpload(row pgx.CollectableRow) (files.Upload, error) {
 	var expected []byte
 	var fileExpires *time.Time
 	err := row.Scan(&u.ID, &u.Owner, &u.State, &u.Part, &joins, &u.Into, &u.Name, &u.ContentType, &u.Metadata, &fileExpires, &u.NewName,
-		&expected, &u.Note, &u.Length, &u.Offset, &u.Sealed, &u.Hash, &u.Reserved, &u.File, &u.CreatedAt, &u.ExpiresAt, &u.Revision)
+		&expected, &u.Note, &u.Length, &u.Offset, &u.Sealed, &u.Hash, &u.Parts, &u.Reserved, &u.File, &u.CreatedAt, &u.ExpiresAt, &u.Revision)
 	if err != nil {
 		return files.Upload{}, err
 	}
@@ -76,7 +76,7 @@ func (t tx) UploadStats(ctx context.Context) (files.UploadStats, error) {
 }
 
 const insertUpload = `INSERT INTO uploads (` + uploadColumns + `)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING`
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) ON CONFLICT DO NOTHING`
 
 // InsertUpload implements files.UploadWriter.
 func (t tx) InsertUpload(ctx context.Context, u files.Upload) error {
@@ -93,19 +93,19 @@ func (t tx) InsertUpload(ctx context.Context, u files.Upload) error {
 		expected = u.Expected[:]
 	}
 	return t.change(ctx, errConflict(), insertUpload, string(u.ID), string(u.Owner), string(u.State), u.Part, joins, string(u.Into), u.Name,
-		u.ContentType, metadata, nullable(u.FileExpires), u.NewName, expected, u.Note, u.Length, u.Offset, u.Sealed, u.Hash, u.Reserved,
-		string(u.File), u.CreatedAt, u.ExpiresAt, u.Revision)
+		u.ContentType, metadata, nullable(u.FileExpires), u.NewName, expected, u.Note, u.Length, u.Offset, u.Sealed, u.Hash, u.Parts,
+		u.Reserved, string(u.File), u.CreatedAt, u.ExpiresAt, u.Revision)
 }
 
 // What an upload was made with stays as it is.
-const updateUpload = `UPDATE uploads SET state = $3, joined_into = $4, length = $5, size = $6, sealed = $7, hash = $8, reserved = $9,
-	file = $10, expires_at = $11, revision = $12 WHERE id = $1 AND revision = $2`
+const updateUpload = `UPDATE uploads SET state = $3, joined_into = $4, length = $5, size = $6, sealed = $7, hash = $8, parts = $9,
+	reserved = $10, file = $11, expires_at = $12, revision = $13 WHERE id = $1 AND revision = $2`
 
 // UpdateUpload implements files.UploadWriter.
 func (t tx) UpdateUpload(ctx context.Context, u files.Upload) error {
 	t.lock(ownerOfUpload, string(u.ID)) // a writer that knows its row comes here without having read it
 	return t.change(ctx, errConflict(), updateUpload, string(u.ID), u.Revision-1, string(u.State), string(u.Into), u.Length, u.Offset,
-		u.Sealed, u.Hash, u.Reserved, string(u.File), u.ExpiresAt, u.Revision)
+		u.Sealed, u.Hash, u.Parts, u.Reserved, string(u.File), u.ExpiresAt, u.Revision)
 }
 
 const deleteUpload = `DELETE FROM uploads WHERE id = $1`

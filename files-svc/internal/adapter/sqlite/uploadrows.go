@@ -9,14 +9,14 @@ import (
 )
 
 const uploadColumns = `id, owner, state, part, joins, joined_into, name, content_type, metadata, file_expires, new_name, expected, note,
-	length, size, sealed, hash, reserved, file, created_at, expires_at, revision`
+	length, size, sealed, hash, parts, reserved, file, created_at, expires_at, revision`
 
 func scanUpload(row scanner) (files.Upload, error) {
 	var u files.Upload
 	var joins, metadata, expected []byte
 	var fileExpires, created, expires int64
 	err := row.Scan(&u.ID, &u.Owner, &u.State, &u.Part, &joins, &u.Into, &u.Name, &u.ContentType, &metadata, &fileExpires, &u.NewName,
-		&expected, &u.Note, &u.Length, &u.Offset, &u.Sealed, &u.Hash, &u.Reserved, &u.File, &created, &expires, &u.Revision)
+		&expected, &u.Note, &u.Length, &u.Offset, &u.Sealed, &u.Hash, &u.Parts, &u.Reserved, &u.File, &created, &expires, &u.Revision)
 	if err != nil {
 		return files.Upload{}, err
 	}
@@ -89,7 +89,7 @@ func (t tx) UploadStats(ctx context.Context) (s files.UploadStats, err error) {
 }
 
 const insertUpload = `INSERT INTO uploads (` + uploadColumns + `)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // InsertUpload implements files.UploadWriter.
 func (t tx) InsertUpload(ctx context.Context, u files.Upload) error {
@@ -98,18 +98,18 @@ func (t tx) InsertUpload(ctx context.Context, u files.Upload) error {
 		return err
 	}
 	return t.insert(ctx, insertUpload, string(u.ID), string(u.Owner), string(u.State), u.Part, joins, string(u.Into), u.Name,
-		u.ContentType, metadata, micros(u.FileExpires), u.NewName, expected, u.Note, u.Length, u.Offset, u.Sealed, u.Hash, u.Reserved,
-		string(u.File), micros(u.CreatedAt), micros(u.ExpiresAt), u.Revision)
+		u.ContentType, metadata, micros(u.FileExpires), u.NewName, expected, u.Note, u.Length, u.Offset, u.Sealed, u.Hash, u.Parts,
+		u.Reserved, string(u.File), micros(u.CreatedAt), micros(u.ExpiresAt), u.Revision)
 }
 
 // What an upload was made with stays as it is.
-const updateUpload = `UPDATE uploads SET state = ?, joined_into = ?, length = ?, size = ?, sealed = ?, hash = ?, reserved = ?, file = ?,
+const updateUpload = `UPDATE uploads SET state = ?, joined_into = ?, length = ?, size = ?, sealed = ?, hash = ?, parts = ?, reserved = ?, file = ?,
 	expires_at = ?, revision = ? WHERE id = ? AND revision = ?`
 
 // UpdateUpload implements files.UploadWriter.
 func (t tx) UpdateUpload(ctx context.Context, u files.Upload) error {
-	return t.change(ctx, errConflict(), updateUpload, string(u.State), string(u.Into), u.Length, u.Offset, u.Sealed, u.Hash, u.Reserved,
-		string(u.File), micros(u.ExpiresAt), u.Revision, string(u.ID), u.Revision-1)
+	return t.change(ctx, errConflict(), updateUpload, string(u.State), string(u.Into), u.Length, u.Offset, u.Sealed, u.Hash, u.Parts,
+		u.Reserved, string(u.File), micros(u.ExpiresAt), u.Revision, string(u.ID), u.Revision-1)
 }
 
 const deleteUpload = `DELETE FROM uploads WHERE id = ?`

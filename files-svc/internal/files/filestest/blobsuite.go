@@ -31,11 +31,19 @@ func RunBlobs(t *testing.T, open func(t *testing.T) files.Blobs) {
 		"uploads grow from where they stand":     checkPartials,
 		"an upload becomes a blob":               checkPromote,
 	} {
-		t.Run(name, func(t *testing.T) { check(t, blobsTest{open(t)}) })
+		t.Run(name, func(t *testing.T) { check(t, blobsTest{open(t), map[files.UploadID]map[int64][]byte{}}) })
 	}
 }
 
-type blobsTest struct{ files.Blobs }
+type blobsTest struct {
+	files.Blobs
+	parts map[files.UploadID]map[int64][]byte // what each sync of an upload's bytes returned, by the size it covered
+}
+
+// at is what a row would know of an upload that stands at size.
+func (b blobsTest) at(id files.UploadID, size int64) files.Partial {
+	return files.Partial{ID: id, Size: size, Parts: b.parts[id][size]}
+}
 
 // put stores content in pieces of several sizes.
 func (b blobsTest) put(t *testing.T, id files.BlobID, content []byte) {

@@ -18,22 +18,22 @@ const (
 	OpForgotten = "partials.forgotten"
 )
 
-func (b fragileBlobs) AppendPartial(ctx context.Context, id files.UploadID, offset int64) (files.PartialSink, error) {
+func (b fragileBlobs) AppendPartial(ctx context.Context, p files.Partial) (files.PartialSink, error) {
 	if err := b.f.at(OpAppend); err != nil {
 		return nil, err
 	}
-	sink, err := b.Blobs.AppendPartial(ctx, id, offset)
+	sink, err := b.Blobs.AppendPartial(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	return fragilePartialSink{sink, b.f}, nil
 }
 
-func (b fragileBlobs) Promote(ctx context.Context, id files.UploadID, size int64, blob files.BlobID) error {
+func (b fragileBlobs) Promote(ctx context.Context, p files.Partial, blob files.BlobID) error {
 	if err := b.f.at(OpPromote); err != nil {
 		return err
 	}
-	if err := b.Blobs.Promote(ctx, id, size, blob); err != nil {
+	if err := b.Blobs.Promote(ctx, p, blob); err != nil {
 		return err
 	}
 	return b.f.at(OpPromoted)
@@ -61,12 +61,13 @@ func (s fragilePartialSink) Write(p []byte) (int, error) {
 	return s.PartialSink.Write(p)
 }
 
-func (s fragilePartialSink) Sync(ctx context.Context) error {
+func (s fragilePartialSink) Sync(ctx context.Context) ([]byte, error) {
 	if err := s.f.at(OpSync); err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.PartialSink.Sync(ctx); err != nil {
-		return err
+	parts, err := s.PartialSink.Sync(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return s.f.at(OpSynced)
+	return parts, s.f.at(OpSynced)
 }

@@ -29,7 +29,8 @@ func newPartials() *partials {
 func errNoPartial() error { return fault.New(fault.NotFound, "no such bytes") }
 
 // AppendPartial implements files.Partials.
-func (p *partials) AppendPartial(_ context.Context, id files.UploadID, offset int64) (files.PartialSink, error) {
+func (p *partials) AppendPartial(_ context.Context, of files.Partial) (files.PartialSink, error) {
+	id, offset := of.ID, of.Size
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	content := p.bytes[id]
@@ -56,16 +57,16 @@ func (s *partialSink) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *partialSink) Sync(context.Context) error {
+func (s *partialSink) Sync(context.Context) ([]byte, error) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	if s.closed {
-		return errors.New("the sink is closed")
+		return nil, errors.New("the sink is closed")
 	}
 	if _, there := s.store.bytes[s.id]; there { // removed meanwhile: the bytes have no name any more
 		s.store.bytes[s.id] = bytes.Clone(s.content)
 	}
-	return nil
+	return nil, nil
 }
 
 func (s *partialSink) Close() error {
@@ -89,8 +90,8 @@ func (p *partials) read(id files.UploadID, size int64) ([]byte, error) {
 }
 
 // OpenPartial implements files.Partials.
-func (p *partials) OpenPartial(_ context.Context, id files.UploadID, size int64) (io.ReadCloser, error) {
-	content, err := p.read(id, size)
+func (p *partials) OpenPartial(_ context.Context, of files.Partial) (io.ReadCloser, error) {
+	content, err := p.read(of.ID, of.Size)
 	return io.NopCloser(bytes.NewReader(content)), err
 }
 
@@ -118,8 +119,8 @@ func (p *partials) WalkPartials(_ context.Context, fn func(files.UploadID) error
 }
 
 // Promote implements files.Partials.
-func (b *Blobs) Promote(_ context.Context, id files.UploadID, size int64, blob files.BlobID) error {
-	content, err := b.read(id, size)
+func (b *Blobs) Promote(_ context.Context, of files.Partial, blob files.BlobID) error {
+	content, err := b.read(of.ID, of.Size)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func sampleUpload(id files.UploadID, owner files.OwnerID) files.Upload {
 	return files.Upload{
 		ID: id, Owner: owner, State: files.UploadOpen, Part: true, Joins: []files.UploadID{"X1", "X2"}, Into: "Z", Name: "Отчёт.pdf",
 		ContentType: "application/pdf", Metadata: files.Metadata{"k": "v"}, FileExpires: Noon.Add(time.Hour), NewName: true,
-		Expected: &digest, Note: "filename YQ==", Length: 100, Offset: 40, Sealed: true, Hash: []byte("state"), Reserved: 100, File: "f",
+		Expected: &digest, Note: "filename YQ==", Length: 100, Offset: 40, Sealed: true, Hash: []byte("state"), Parts: []byte("pieces"), Reserved: 100, File: "f",
 		CreatedAt: Noon, ExpiresAt: Noon.Add(24 * time.Hour), Revision: 1,
 	}
 }
@@ -132,13 +132,18 @@ func checkDueUploads(t *testing.T, c catalogTest) {
 // write appends to an upload's bytes; sync says whether to make that durable.
 func (b blobsTest) append(t *testing.T, id files.UploadID, offset int64, content string, sync bool) {
 	t.Helper()
-	sink, err := b.AppendPartial(t.Context(), id, offset)
+	sink, err := b.AppendPartial(t.Context(), b.at(id, offset))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = io.WriteString(sink, content)
 	if sync {
-		err = errors.Join(err, sink.Sync(t.Context()))
+		parts, failed := sink.Sync(t.Context())
+		err = errors.Join(err, failed)
+		if b.parts[id] == nil {
+			b.parts[id] = map[int64][]byte{}
+		}
+		b.parts[id][offset+int64(len(content))] = parts
 	}
 	if err := errors.Join(err, sink.Close()); err != nil {
 		t.Fatal(err)
@@ -147,7 +152,7 @@ func (b blobsTest) append(t *testing.T, id files.UploadID, offset int64, content
 
 func (b blobsTest) partial(t *testing.T, id files.UploadID, size int64) string {
 	t.Helper()
-	src, err := b.OpenPartial(t.Context(), id, size)
+	src, err := b.OpenPartial(t.Context(), b.at(id, size))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,32 +165,32 @@ func (b blobsTest) partial(t *testing.T, id files.UploadID, size int64) string {
 }
 
 func checkPartials(t *testing.T, b blobsTest) {
-	b.append(t, "A", 0, "hello world", true)
-	b.append(t, "A", 5, "", true)
+	b.append(t, "A", 0, "hello", true)
+	b.append(t, "A", 5, " world", true) // the row never heard of it
 	b.append(t, "A", 5, ", you", true)
 	if got := b.partial(t, "A", 10); got != "hello, you" {
 		t.Errorf("got %q", got)
 	}
-	_, err := b.AppendPartial(t.Context(), "A", 11)
+	_, err := b.AppendPartial(t.Context(), files.Partial{ID: "A", Size: 15, Parts: b.parts["A"][10]})
 	wantRefusal(t, "beyond the end", err, fault.NotFound)
-	_, err = b.AppendPartial(t.Context(), "B", 1)
+	_, err = b.AppendPartial(t.Context(), b.at("B", 1))
 	wantRefusal(t, "of nothing", err, fault.NotFound)
-	_, err = b.OpenPartial(t.Context(), "A", 11)
+	_, err = b.OpenPartial(t.Context(), files.Partial{ID: "A", Size: 15, Parts: b.parts["A"][10]})
 	wantRefusal(t, "more than there is", err, fault.NotFound)
-	_, err = b.OpenPartial(t.Context(), "B", 0)
+	_, err = b.OpenPartial(t.Context(), b.at("B", 1))
 	wantRefusal(t, "nothing", err, fault.NotFound)
 
-	sink, err := b.AppendPartial(t.Context(), "A", 10)
+	sink, err := b.AppendPartial(t.Context(), b.at("A", 10))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.AppendPartial(t.Context(), "A", 10)
+	_, err = b.AppendPartial(t.Context(), b.at("A", 10))
 	wantRefusal(t, "while another writes", err, fault.Conflict)
 	if err := sink.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b.append(t, "A", 10, "!", true)
-	b.append(t, "C", 0, "", true)
+	b.append(t, "C", 0, "c", true)
 	var found []string
 	err = b.WalkPartials(t.Context(), func(id files.UploadID) error {
 		found = append(found, string(id))
@@ -199,7 +204,7 @@ func checkPartials(t *testing.T, b blobsTest) {
 			t.Error(err)
 		}
 	}
-	_, err = b.OpenPartial(t.Context(), "A", 0)
+	_, err = b.OpenPartial(t.Context(), b.at("A", 11))
 	wantRefusal(t, "removed", err, fault.NotFound)
 }
 
@@ -214,9 +219,9 @@ func checkPromote(t *testing.T, b blobsTest) {
 	id := files.NewBlobID(EpochA, 1)
 	b.append(t, "A", 0, "hello", true)
 	b.append(t, "A", 5, " lost", false)
-	err := b.Promote(t.Context(), "A", 11, id)
+	err := b.Promote(t.Context(), files.Partial{ID: "A", Size: 11, Parts: b.parts["A"][5]}, id)
 	wantRefusal(t, "more than there is", err, fault.NotFound)
-	if err := b.Promote(t.Context(), "A", 5, id); err != nil {
+	if err := b.Promote(t.Context(), b.at("A", 5), id); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.RemovePartials(t.Context(), []files.UploadID{"A"}); err != nil {
@@ -227,7 +232,7 @@ func checkPromote(t *testing.T, b blobsTest) {
 		t.Errorf("blob has %q, %v", content, err)
 	}
 	b.append(t, "B", 0, "other", true)
-	if err := b.Promote(t.Context(), "B", 5, id); err == nil {
+	if err := b.Promote(t.Context(), b.at("B", 5), id); err == nil {
 		t.Error("a blob was overwritten")
 	}
 	epochs, err := b.Epochs(t.Context())
