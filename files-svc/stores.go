@@ -12,7 +12,6 @@ import (
 	"cloakroom.dev/libs/process"
 	lite "cloakroom.dev/libs/sqlite"
 
-	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/adapter/postgres"
 	"cloakroom.dev/files-svc/internal/adapter/sqlite"
 	"cloakroom.dev/files-svc/internal/files"
@@ -38,7 +37,7 @@ type catalogue struct {
 }
 
 // errNoStore is for a boot object that no schema has seen.
-var errNoStore = errors.New("FilesConfig needs store.sqlite or store.postgres, and blobs.disk")
+var errNoStore = errors.New("FilesConfig needs store.sqlite or store.postgres, and blobs.disk or blobs.s3")
 
 // opening says what a store is opened for.
 type opening int
@@ -51,17 +50,13 @@ const (
 
 // openStores opens what the boot object names and brings it up to date.
 func openStores(ctx context.Context, cfg Config, deps Deps) (*stores, error) {
-	spec := cfg.Boot.Spec
-	if spec.Blobs.Disk == nil {
-		return nil, errNoStore
-	}
 	rows, err := openCatalogue(ctx, cfg, deps, toServe)
 	if err != nil {
 		return nil, err
 	}
-	bytes, err := disk.New(cfg.path(spec.Blobs.Disk.Path), disk.Options{KeepFree: spec.KeepFree.Bytes()})
+	bytes, err := openBlobs(cfg, deps, toServe)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the folder of blobs: %w", err), rows.shut())
+		return nil, errors.Join(err, rows.shut())
 	}
 	return &stores{
 		catalogue: rows, blobs: bytes,

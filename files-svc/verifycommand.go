@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
 
-	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/process"
@@ -119,20 +117,13 @@ func (c check) run(ctx context.Context, to run.IO) error {
 
 // openForCheck opens stores that must be there already: an empty new one would be found sound.
 func openForCheck(ctx context.Context, cfg Config, deps Deps) (*files.Service, func(), error) {
-	if cfg.Boot.Spec.Blobs.Disk == nil {
-		return nil, nil, errNoStore
-	}
-	folder := cfg.path(cfg.Boot.Spec.Blobs.Disk.Path)
-	if _, err := os.Stat(folder); err != nil {
-		return nil, nil, fmt.Errorf("open what is to be checked: %w", err)
-	}
 	rows, err := openCatalogue(ctx, cfg, deps, toLook)
 	if err != nil {
 		return nil, nil, err
 	}
-	blobs, err := disk.New(folder, disk.Options{})
+	blobs, err := openBlobs(cfg, deps, toLook)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the folder of blobs: %w", err), rows.shut())
+		return nil, nil, errors.Join(err, rows.shut())
 	}
 	shut := func() {
 		if err := errors.Join(blobs.Close(), rows.shut()); err != nil {

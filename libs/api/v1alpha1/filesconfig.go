@@ -40,9 +40,10 @@ type FilesConfigSpec struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.sqlite) == has(oldSelf.sqlite) && (!has(self.sqlite) || self.sqlite == oldSelf.sqlite)",message="the store can't change: its data would be left behind; move the data, then delete and create the object"
 	Store Store `json:"store,omitempty"`
 
-	// Blobs is where the bytes are. It can't change on a living object: every file would be missing.
+	// Blobs is where the bytes are. Neither folder nor bucket can change on a living object: every file would be missing. How a
+	// bucket is reached and used can.
 	// +kubebuilder:default={disk: {path: "blobs"}}
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the place of blobs can't change: every file would be missing; move the data, then delete and create the object"
+	// +kubebuilder:validation:XValidation:rule="has(self.disk) == has(oldSelf.disk) && (!has(self.disk) || self.disk == oldSelf.disk) && has(self.s3) == has(oldSelf.s3) && (!has(self.s3) || (self.s3.bucket == oldSelf.s3.bucket && has(self.s3.prefix) == has(oldSelf.s3.prefix) && (!has(self.s3.prefix) || self.s3.prefix == oldSelf.s3.prefix)))",message="the place of blobs can't change: every file would be missing; move the data, then delete and create the object"
 	Blobs Blobs `json:"blobs,omitempty"`
 
 	// KeepFree is the room that uploads leave on the disk of the blobs. The databases live there too on one machine: without
@@ -127,11 +128,15 @@ type FilesDialect struct {
 type FilesDialectName string
 
 // Blobs is exactly one kind of place for bytes.
-// +kubebuilder:validation:XValidation:rule="has(self.disk)",message="exactly one place for blobs is needed: disk"
+// +kubebuilder:validation:XValidation:rule="has(self.disk) != has(self.s3)",message="exactly one place for blobs is needed: disk or s3"
 type Blobs struct {
 	// Disk is a folder on this machine.
 	// +optional
 	Disk *DiskBlobs `json:"disk,omitempty"`
+
+	// S3 is a bucket that any number of files services share.
+	// +optional
+	S3 *S3Blobs `json:"s3,omitempty"`
 }
 
 // DiskBlobs is a folder of blobs.

@@ -1,0 +1,67 @@
+package filessvc
+
+import (
+	"fmt"
+	"os"
+
+	"cloakroom.dev/files-svc/internal/adapter/disk"
+	"cloakroom.dev/files-svc/internal/adapter/s3"
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/api/v1alpha1"
+)
+
+// blobStore is a store of bytes that is closed in the end.
+type blobStore interface {
+	files.Blobs
+	Close() error
+}
+
+// openBlobs opens the store of bytes that the boot object names. A bucket is not asked whether it is there: it may be
+// away for a moment.
+func openBlobs(cfg Config, deps Deps, why opening) (blobStore, error) {
+	spec := cfg.Boot.Spec
+	switch {
+	case spec.Blobs.Disk != nil:
+		folder := cfg.path(spec.Blobs.Disk.Path)
+		if why == toLook {
+			if _, err := os.Stat(folder); err != nil {
+				return nil, fmt.Errorf("open what is to be checked: %w", err)
+			}
+		}
+		bytes, err := disk.New(folder, disk.Options{KeepFree: spec.KeepFree.Bytes()})
+		if err != nil {
+			return nil, fmt.Errorf("open the folder of blobs: %w", err)
+		}
+		return bytes, nil
+	case spec.Blobs.S3 != nil:
+		return openS3(cfg, *spec.Blobs.S3, deps)
+	default:
+		return nil, errNoStore
+	}
+}
+
+func openS3(cfg Config, at v1alpha1.S3Blobs, deps Deps) (blobStore, error) {
+	access, err := cfg.secret(at.AccessKey)()
+	if err != nil {
+		return nil, fmt.Errorf("read the access key of the bucket: %w", err)
+	}
+	private, err := cfg.secret(at.SecretKey)()
+	if err != nil {
+		return nil, fmt.Errorf("read the secret key of the bucket: %w", err)
+	}
+	var ca []byte
+	if at.CAFile != "" {
+		if ca, err = os.ReadFile(cfg.path(at.CAFile)); err != nil {
+			return nil, fmt.Errorf("read the certificates of the store: %w", err)
+		}
+	}
+	bytes, err := s3.New(s3.Options{
+		Endpoint: string(at.Endpoint), Region: at.Region, Bucket: at.Bucket, Prefix: at.Prefix, PathStyle: at.PathStyle,
+		AccessKey: access, SecretKey: private, CA: ca, Checksums: s3.Checksums(at.Checksums),
+		PartBytes: int(at.PartSize.Bytes()), Memory: int(at.Memory.Bytes()), Log: deps.Log, Registerer: deps.Registerer,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the bucket: %w", err)
+	}
+	return bytes, nil
+}
