@@ -23,10 +23,13 @@ import (
 const maxConnections = 256
 
 // newClient makes a client that knows what it is told and nothing else: no profile, no environment, no instance's role.
-func newClient(opts Options) (client *s3.Client, idle func(), err error) {
+//
+// patient is for calls that a store may take long over before it answers; any other gets a new try, over another
+// connection, when its answer does not begin within a third of its time.
+func newClient(opts Options) (client *s3.Client, patient func(*s3.Options), idle func(), err error) {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: opts.CallTimeout,
+		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: opts.CallTimeout / 3,
 		MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
 		ExpectContinueTimeout: time.Second, DisableCompression: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
@@ -34,7 +37,7 @@ func newClient(opts Options) (client *s3.Client, idle func(), err error) {
 	if len(opts.CA) > 0 {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(opts.CA) {
-			return nil, nil, errors.New("s3: the CA file holds no certificate")
+			return nil, nil, nil, errors.New("s3: the CA file holds no certificate")
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
@@ -51,7 +54,13 @@ func newClient(opts Options) (client *s3.Client, idle func(), err error) {
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	})
-	return client, transport.CloseIdleConnections, nil
+	slow := transport.Clone()
+	slow.ResponseHeaderTimeout = 0 // the call's own deadline holds
+	patient = func(o *s3.Options) { o.HTTPClient = &http.Client{Transport: slow, CheckRedirect: refuseRedirect} }
+	return client, patient, func() {
+		transport.CloseIdleConnections()
+		slow.CloseIdleConnections()
+	}, nil
 }
 
 // refuseRedirect keeps a store from sending signed requests elsewhere.
@@ -156,4 +165,6 @@ func isAnswer(code string) bool {
 }
 
 // isAway tells a store that could not be asked from one that has answered.
-func isAway(err error) bool { return errors.Is(err, fault.Of(fault.Unavailable)) && !isAnswer(codeOf(err)) }
+func isAway(err error) bool {
+	return errors.Is(err, fault.Of(fault.Unavailable)) && !isAnswer(codeOf(err))
+}

@@ -137,7 +137,7 @@ func (m *multipart) complete(ctx context.Context, size int64, crc uint32) error 
 		return err
 	}
 	err = b.callFor(ctx, "CompleteMultipartUpload", 6*b.opts.CallTimeout, func(ctx context.Context) error {
-		_, err := b.client.CompleteMultipartUpload(ctx, in)
+		_, err := b.client.CompleteMultipartUpload(ctx, in, b.patient)
 		return err
 	})
 	if stop := b.opts.At(StepCompleted); stop != nil {

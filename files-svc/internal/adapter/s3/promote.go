@@ -238,7 +238,7 @@ func (p *promotion) copy(ctx context.Context, number int32, from piece) (copied 
 		out, err = b.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{
 			Bucket: &b.opts.Bucket, Key: &p.multi.w.key, UploadId: &p.multi.id, PartNumber: &number,
 			CopySource: aws.String((&url.URL{Path: b.opts.Bucket + "/" + key}).EscapedPath()),
-		})
+		}, b.patient)
 		return err
 	})
 	switch {

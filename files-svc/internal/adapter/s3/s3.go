@@ -126,6 +126,7 @@ func (o Options) withDefaults() Options {
 type Blobs struct {
 	opts    Options
 	client  *s3.Client
+	patient func(*s3.Options)
 	close   func()
 	metrics *metrics
 	buffers *buffers
@@ -148,11 +149,11 @@ func New(opts Options) (*Blobs, error) {
 	case opts.Memory < 2*opts.PartBytes:
 		return nil, errors.New("s3: the memory must hold two parts")
 	}
-	client, idle, err := newClient(opts)
+	client, patient, idle, err := newClient(opts)
 	if err != nil {
 		return nil, err
 	}
-	b := &Blobs{opts: opts, client: client, close: idle, writing: map[files.UploadID]struct{}{}}
+	b := &Blobs{opts: opts, client: client, patient: patient, close: idle, writing: map[files.UploadID]struct{}{}}
 	b.buffers = newBuffers(opts.PartBytes, opts.Memory/opts.PartBytes, opts.CallTimeout)
 	b.metrics = newMetrics(opts.Registerer, b.buffers)
 	return b, nil
