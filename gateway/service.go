@@ -27,7 +27,6 @@ import (
 	"cloakroom.dev/gateway/internal/adapter/contract"
 	"cloakroom.dev/gateway/internal/adapter/edge"
 	"cloakroom.dev/gateway/internal/adapter/edge/wire"
-	"cloakroom.dev/gateway/internal/adapter/limitmem"
 	"cloakroom.dev/gateway/internal/adapter/trust"
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/process"
@@ -44,6 +43,8 @@ type Config struct {
 	Boot *v1alpha1.GatewayConfig
 	// AuthURL, AuthInternalURL and FilesURL take the place of Boot's upstream URLs where they are not empty.
 	AuthURL, AuthInternalURL, FilesURL string
+	// BaseDir is where Boot's relative paths start; empty is the working directory.
+	BaseDir string
 }
 
 // Deps are what the gateway shares with its process. All are needed; Registerer must be the gateway's own.
@@ -55,7 +56,7 @@ type Service struct {
 	ownPaths []string
 	trust    *trust.Trust
 	proxies  web.TrustedProxies
-	limiter  *limitmem.Limiter
+	limits   limits
 	edge     *edge.Edge
 	live     *liveConfig
 	public   *run.Ops // of which only the answer for everybody is served
@@ -90,7 +91,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{boot: cfg.Boot, trust: believed, proxies: trusted, limiter: limitmem.New(limitmem.Options{}, deps.Registerer), client: client}
+	counted, err := newLimits(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{boot: cfg.Boot, trust: believed, proxies: trusted, limits: counted, client: client}
 	s.public = run.NewOps(prometheus.NewRegistry())
 	s.public.Ready("gateway", s.Ready)
 	var own http.Handler
@@ -100,7 +105,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 			"auth":  edge.NewUpstream("auth", at.auth, pool(spec.Upstreams.Auth.Pool)),
 			"files": edge.NewUpstream("files", at.files, pool(spec.Upstreams.Files.Pool)),
 		},
-		Limiter: s.limiter, Revocations: believed, Trust: trusted,
+		Limiter: s.limits, Revocations: believed, Trust: trusted,
 		APIKeys: apikey.New(exchangeWith(auth), apikey.Options{Registerer: deps.Registerer}),
 		Own:     own, OwnPaths: s.ownPaths,
 		Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
@@ -204,7 +209,7 @@ func (s *Service) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, working := errgroup.WithContext(working)
-	for _, task := range []func(context.Context) error{s.trust.Run, s.limiter.Run, s.live.run} {
+	for _, task := range []func(context.Context) error{s.trust.Run, s.limits.run, s.live.run} {
 		group.Go(func() error { return task(working) })
 	}
 	group.Go(func() error {
@@ -221,9 +226,9 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Close closes the connections to the services. Call it when Run has returned and no request runs.
+// Close closes the connections to the services and to the rate limit store. Call it when Run has returned and no request runs.
 func (s *Service) Close() error {
 	s.edge.Close()
 	s.client.CloseIdleConnections()
-	return nil
+	return s.limits.close()
 }

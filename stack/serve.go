@@ -173,7 +173,7 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 	}
 	front, err := open(ctx, s, "gateway", s.boot.gateway.Spec.Telemetry, func(deps process.Deps) (*gateway.Service, error) {
 		return gateway.New(ctx, gateway.Config{
-			Boot: s.boot.gateway, AuthURL: url(s.at.auth), AuthInternalURL: url(s.at.internal), FilesURL: url(s.at.files),
+			Boot: s.boot.gateway, BaseDir: s.folder.path, AuthURL: url(s.at.auth), AuthInternalURL: url(s.at.internal), FilesURL: url(s.at.files),
 		}, deps)
 	})
 	if err != nil {

@@ -201,4 +201,88 @@ type GatewayLimits struct {
 	// +kubebuilder:default="120s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="between 100ms and 1h"
 	IdleTimeout Duration `json:"idleTimeout,omitempty"`
+
+	// Store is where requests are counted for the limits of RateLimitPolicies.
+	// +kubebuilder:default={memory: {}}
+	Store LimitStore `json:"store,omitempty"`
+}
+
+// LimitStore is exactly one place to count requests in.
+// +kubebuilder:validation:XValidation:rule="has(self.memory) != has(self.redis)",message="exactly one store is needed: memory or redis"
+type LimitStore struct {
+	// Memory of this gateway: exact for one gateway. Of several, each allows as much as one. Write {}.
+	// +optional
+	Memory *Empty `json:"memory,omitempty"`
+
+	// Redis, or Valkey, that all gateways share: together they allow as much as one.
+	// +optional
+	Redis *RedisLimitStore `json:"redis,omitempty"`
+}
+
+// RedisLimitStore is a Redis 6 or newer, or a Valkey. While it is lost each gateway enforces its share of every limit.
+// +kubebuilder:validation:XValidation:rule="!has(self.username) || has(self.password)",message="username without password"
+// +kubebuilder:validation:XValidation:rule="size(self.addresses) == 1 || self.database == 0",message="a cluster has database 0 only"
+type RedisLimitStore struct {
+	// Addresses: of one server, or of several nodes of one Redis Cluster. All keys lie in one slot of it.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith(':')",message="a host is needed"
+	Addresses []Address `json:"addresses"`
+
+	// Username, where the server has users. It is read for each connection.
+	// +optional
+	Username *SecretRef `json:"username,omitempty"`
+
+	// Password is read for each connection.
+	// +optional
+	Password *SecretRef `json:"password,omitempty"`
+
+	// TLS encrypts the connections. Write {} for certificates of the system's authorities.
+	// +optional
+	TLS *RedisTLS `json:"tls,omitempty"`
+
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1023
+	Database int32 `json:"database"`
+
+	// Timeout is the longest a request waits for the store; then this gateway's share of the limit decides.
+	// +kubebuilder:default="10ms"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('1s')",message="between 1ms and 1s"
+	Timeout Duration `json:"timeout,omitempty"`
+
+	// MaxConnections of each gateway to each server.
+	// +kubebuilder:default=32
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1024
+	MaxConnections int32 `json:"maxConnections,omitempty"`
+
+	// Prefix of all keys. Installations that share a server need one each.
+	// +kubebuilder:default=cloakroom
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`
+	Prefix string `json:"prefix,omitempty"`
+
+	// Replicas is how many gateways share the store, for their shares while it is lost. Without it they count each other
+	// in the store; one that has not reached the store since its start takes 2 for the number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	Replicas *int32 `json:"replicas,omitempty"`
+}
+
+// RedisTLS is how the server's certificate is checked.
+type RedisTLS struct {
+	// CA is a file with the certificates of authorities to trust in place of the system's.
+	// +optional
+	CA FilePath `json:"ca,omitempty"`
+
+	// ServerName is the name the certificate must have; without it, the host of the address.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`
+	ServerName string `json:"serverName,omitempty"`
 }

@@ -1,6 +1,6 @@
 // Package limitmem is the limiter of one gateway: GCRA in memory, exact to the nanosecond.
 //
-// Flow: each rule has a set of shards, each shard a map from key to the instant its debt is paid off (gcra.go). Take locks
+// Flow: each rule has a set of shards, each shard a map from key to the instant its debt is paid off (package gcra). Take locks
 // the shards of its charges in one order, decides, and charges all or none. Keys without debt are as good as absent, so a
 // sweep drops them.
 //

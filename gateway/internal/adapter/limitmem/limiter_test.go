@@ -12,147 +12,36 @@ import (
 
 	"cloakroom.dev/gateway/internal/adapter/limitmem"
 	"cloakroom.dev/gateway/internal/routing"
+	"cloakroom.dev/gateway/internal/routing/limitertest"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func rule(limit int64, window time.Duration, burst int64) *routing.LimitRule {
-	return &routing.LimitRule{Policy: "p", Name: fmt.Sprintf("r%d-%s-%d", limit, window, burst), By: routing.ByClient, Limit: limit, Window: window, Burst: burst}
-}
-
-func shadow(r *routing.LimitRule) *routing.LimitRule {
-	r.Shadow = true
-	r.Name += "-shadow"
-	return r
-}
-
-func client(addr string) routing.Key {
-	return routing.Key{Kind: routing.ByClient, Addr: netip.MustParseAddr(addr)}
-}
-
-func header(value string) routing.Key { return routing.Key{Kind: routing.ByHeader, Text: value} }
-
-var alice, bob = client("192.0.2.1"), client("192.0.2.2")
+var (
+	rule, client, header = limitertest.Rule, limitertest.Client, limitertest.Header
+	alice, bob           = client("192.0.2.1"), client("192.0.2.2")
+)
 
 func take(t testing.TB, l *limitmem.Limiter, charges ...routing.Charge) []routing.Verdict {
 	t.Helper()
-	verdicts := make([]routing.Verdict, len(charges))
-	if err := l.Take(context.Background(), charges, verdicts); err != nil {
-		t.Fatalf("Take: %v", err)
-	}
-	return verdicts
+	return limitertest.Take(t, l, charges...)
 }
 
 func one(t testing.TB, l *limitmem.Limiter, r *routing.LimitRule, k routing.Key) routing.Verdict {
 	t.Helper()
-	return take(t, l, routing.Charge{Rule: r, Key: k})[0]
+	return limitertest.One(t, l, r, k)
 }
 
 func newLimiter(opts limitmem.Options) *limitmem.Limiter {
 	return limitmem.New(opts, prometheus.NewRegistry())
 }
 
-func TestTake_BurstThenEvenly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, r := newLimiter(limitmem.Options{}), rule(60, time.Minute, 3)
-		want := func(v routing.Verdict) {
-			t.Helper()
-			if diff := cmp.Diff(v, one(t, l, r, alice)); diff != "" {
-				t.Errorf("after %s (-want +got):\n%s", time.Now().Format("05.000"), diff)
-			}
-		}
-		want(routing.Verdict{Allowed: true, Remaining: 2, ResetAfter: time.Second})
-		want(routing.Verdict{Allowed: true, Remaining: 1, ResetAfter: 2 * time.Second})
-		want(routing.Verdict{Allowed: true, Remaining: 0, ResetAfter: 3 * time.Second})
-		want(routing.Verdict{RetryAfter: time.Second, ResetAfter: 3 * time.Second})
-		time.Sleep(600 * time.Millisecond)
-		want(routing.Verdict{RetryAfter: 400 * time.Millisecond, ResetAfter: 2400 * time.Millisecond})
-		time.Sleep(400 * time.Millisecond)
-		want(routing.Verdict{Allowed: true, ResetAfter: 3 * time.Second})
-		time.Sleep(time.Hour)
-		want(routing.Verdict{Allowed: true, Remaining: 2, ResetAfter: time.Second})
+func TestLimiter_Conforms(t *testing.T) {
+	limitertest.Run(t, func(testing.TB) limitertest.World {
+		clock := limitertest.NewClock()
+		return limitertest.World{Limiter: newLimiter(limitmem.Options{Now: clock.Now}), Sleep: clock.Sleep, Unit: time.Nanosecond}
 	})
-}
-
-func TestTake_KeysDoNotShare(t *testing.T) {
-	l, r, other := newLimiter(limitmem.Options{}), rule(1, time.Hour, 1), rule(1, 2*time.Hour, 1)
-	if !one(t, l, r, alice).Allowed || one(t, l, r, alice).Allowed {
-		t.Fatal("the first request passes, the second does not")
-	}
-	if !one(t, l, r, bob).Allowed {
-		t.Error("another client was refused for the first one's requests")
-	}
-	if !one(t, l, other, alice).Allowed {
-		t.Error("another rule was charged")
-	}
-	if k := (routing.Key{Kind: routing.BySubject, Text: "192.0.2.1"}); !one(t, l, r, k).Allowed {
-		t.Error("a subject was taken for a client of the same text")
-	}
-}
-
-// A limit whose interval is no whole number of nanoseconds must neither leak nor starve.
-func TestTake_ThirdsOfASecondAddUpToSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, r := newLimiter(limitmem.Options{}), rule(3, time.Second, 3)
-		for range 1000 {
-			for i := range 3 {
-				if !one(t, l, r, alice).Allowed {
-					t.Fatalf("request %d of 3 refused", i+1)
-				}
-			}
-			if one(t, l, r, alice).Allowed {
-				t.Fatal("a fourth request passed")
-			}
-			time.Sleep(time.Second)
-		}
-	})
-}
-
-func TestTake_RefusedByOneChargesNone(t *testing.T) {
-	l := newLimiter(limitmem.Options{})
-	wide, tight := rule(10, time.Hour, 10), rule(1, time.Hour, 1)
-	both := []routing.Charge{{Rule: wide, Key: alice}, {Rule: tight, Key: alice}}
-	take(t, l, both...)
-	for range 20 {
-		if v := take(t, l, both...); v[1].Allowed || v[0].Remaining != 9 {
-			t.Fatalf("a refused request was charged: %+v", v)
-		}
-	}
-}
-
-func TestTake_ShadowCountsButRefusesNobody(t *testing.T) {
-	l := newLimiter(limitmem.Options{})
-	trial, real := shadow(rule(1, time.Hour, 1)), rule(3, time.Hour, 3)
-	var passed, wouldRefuse int
-	for range 5 {
-		charges := []routing.Charge{{Rule: trial, Key: alice}, {Rule: real, Key: alice}}
-		v := take(t, l, charges...)
-		if _, refused := routing.Refused(charges, v); !refused {
-			passed++
-		}
-		if !v[0].Allowed {
-			wouldRefuse++
-		}
-	}
-	if passed != 3 || wouldRefuse != 4 {
-		t.Errorf("passed %d, shadow would refuse %d; want 3 and 4", passed, wouldRefuse)
-	}
-}
-
-func TestTake_EditedRuleKeepsCountsWithinItsOwnBounds(t *testing.T) {
-	l := newLimiter(limitmem.Options{})
-	day := &routing.LimitRule{Policy: "p", Name: "r", Limit: 1, Window: 24 * time.Hour, Burst: 1}
-	second := &routing.LimitRule{Policy: "p", Name: "r", Limit: 2, Window: time.Second, Burst: 2}
-	one(t, l, day, alice)
-	v := one(t, l, second, alice)
-	if v.Allowed {
-		t.Error("editing the rule freed an exhausted key")
-	}
-	if v.RetryAfter > 500*time.Millisecond {
-		t.Errorf("the old rule's day holds on: retry after %s", v.RetryAfter)
-	}
 }
 
 // The promise of the package: other people's keys never free an exhausted one, however many there are.

@@ -1,6 +1,8 @@
 package limitmem
 
 import (
+	"cloakroom.dev/gateway/internal/routing"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -49,5 +51,12 @@ func (d decisions) count(shadow, allowed bool) {
 		d.shadowRefuse.Inc()
 	default:
 		d.refuse.Inc()
+	}
+}
+
+// Tally counts verdicts that another limiter has given on charges, as Take counts its own.
+func (l *Limiter) Tally(charges []routing.Charge, verdicts []routing.Verdict) {
+	for i, c := range charges {
+		l.state(c.Rule).decisions.count(c.Rule.Shadow, verdicts[i].Allowed)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"cloakroom.dev/gateway/internal/gcra"
 	"cloakroom.dev/gateway/internal/routing"
 )
 
@@ -25,26 +26,26 @@ const (
 type shard struct {
 	mu       sync.Mutex
 	order    uint64
-	keys     map[routing.Key]instant
+	keys     map[routing.Key]gcra.Instant
 	peak     int // most keys since the map was made; a map never gives memory back
 	overflow *[overflowCells]int64
 }
 
 // debt returns the TAT a key starts from, and whether the key is remembered.
-func (s *shard) debt(key *routing.Key, hash uint64, now int64) (tat instant, known bool) {
+func (s *shard) debt(key *routing.Key, hash uint64, now int64) (tat gcra.Instant, known bool) {
 	if tat, known = s.keys[*key]; known {
 		return tat, true
 	}
 	if s.overflow != nil {
-		return instant{ns: s.overflow[cell(hash)]}, false
+		return gcra.Instant{Units: s.overflow[cell(hash)]}, false
 	}
-	return instant{ns: now}, false
+	return gcra.Instant{Units: now}, false
 }
 
 // add remembers a new key.
-func (s *shard) add(key routing.Key, tat instant) {
+func (s *shard) add(key routing.Key, tat gcra.Instant) {
 	if s.keys == nil {
-		s.keys = make(map[routing.Key]instant)
+		s.keys = make(map[routing.Key]gcra.Instant)
 	}
 	key.Text = strings.Clone(key.Text) // it may be a piece of a whole request's header
 	s.keys[key] = tat
@@ -54,13 +55,13 @@ func (s *shard) add(key routing.Key, tat instant) {
 // makeRoom looks at some keys and drops those without debt; when there are none it evicts the least indebted one and
 // returns it. Iteration of a map begins anywhere, which is what a sample wants.
 func (s *shard) makeRoom(now int64) (victim routing.Key, debt int64, evicted bool) {
-	seen, freed, least := 0, false, instant{ns: math.MaxInt64}
+	seen, freed, least := 0, false, gcra.Instant{Units: math.MaxInt64}
 	for key, tat := range s.keys {
 		switch {
-		case tat.ceil() <= now:
+		case tat.Ceil() <= now:
 			delete(s.keys, key)
 			freed = true
-		case least.after(tat):
+		case least.After(tat):
 			victim, least = key, tat
 		}
 		if seen++; seen == sampledKeys {
@@ -71,7 +72,7 @@ func (s *shard) makeRoom(now int64) (victim routing.Key, debt int64, evicted boo
 		return routing.Key{}, 0, false
 	}
 	delete(s.keys, victim)
-	return victim, least.ceil(), true
+	return victim, least.Ceil(), true
 }
 
 // carry leaves the debt of an evicted key behind.
@@ -88,12 +89,12 @@ func cell(hash uint64) uint64 { return (hash >> 32) % overflowCells }
 // sweep drops keys and cells without debt, and makes a smaller map when a flood has passed.
 func (s *shard) sweep(now int64) {
 	for key, tat := range s.keys {
-		if tat.ceil() <= now {
+		if tat.Ceil() <= now {
 			delete(s.keys, key)
 		}
 	}
 	if len(s.keys) < s.peak/4 {
-		small := make(map[routing.Key]instant, len(s.keys))
+		small := make(map[routing.Key]gcra.Instant, len(s.keys))
 		for key, tat := range s.keys {
 			small[key] = tat
 		}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"hash/maphash"
 	"slices"
+	"time"
 
+	"cloakroom.dev/gateway/internal/gcra"
 	"cloakroom.dev/gateway/internal/routing"
 )
 
@@ -20,8 +22,8 @@ func (l *Limiter) Take(_ context.Context, charges []routing.Charge, verdicts []r
 	for i := range seats {
 		s := &seats[i]
 		s.tat, s.known = s.shard.debt(s.key, s.hash, now)
-		s.tat = s.quota.bound(s.tat, now)
-		s.after, s.allowed = s.quota.take(s.tat, now)
+		s.tat = s.quota.Bound(s.tat, now)
+		s.after, s.allowed = s.quota.Take(s.tat, now)
 		pass = pass && (s.allowed || charges[i].Rule.Shadow)
 	}
 	for i := range seats {
@@ -29,7 +31,7 @@ func (l *Limiter) Take(_ context.Context, charges []routing.Charge, verdicts []r
 		if s.allowed && (pass || charges[i].Rule.Shadow) {
 			l.charge(s, now)
 		}
-		verdicts[i] = s.quota.verdict(s.tat, now, s.allowed)
+		verdicts[i] = s.quota.Verdict(s.tat, now, s.allowed)
 		s.state.decisions.count(charges[i].Rule.Shadow, s.allowed)
 	}
 	unlock(locked)
@@ -45,9 +47,9 @@ type seat struct {
 	hash  uint64
 	state *ruleState
 	shard *shard
-	quota quota
+	quota gcra.Quota
 
-	tat, after instant // before and after this request
+	tat, after gcra.Instant // before and after this request
 	allowed    bool
 	known      bool // the shard remembers the key
 }
@@ -69,7 +71,7 @@ func (l *Limiter) find(charges []routing.Charge, seats []seat) []seat {
 		hash := maphash.Comparable(l.seed, charges[i].Key)
 		state := l.state(charges[i].Rule)
 		seats = append(seats, seat{
-			key: &charges[i].Key, hash: hash, state: state, shard: &state.shards[hash%shardsPerRule], quota: newQuota(charges[i].Rule),
+			key: &charges[i].Key, hash: hash, state: state, shard: &state.shards[hash%shardsPerRule], quota: gcra.New(charges[i].Rule, time.Nanosecond),
 		})
 	}
 	return seats
