@@ -1,9 +1,13 @@
 package gateway_test
 
 import (
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -161,6 +165,51 @@ func TestSharedLimits_WithAPasswordFromAFile(t *testing.T) {
 			t.Errorf("a gateway started with %s", wrong)
 		}
 	}
+}
+
+// Without the authority's certificate nobody is believed; with it the limits are the store's.
+func TestSharedLimits_OverTLS(t *testing.T) {
+	made := httptest.NewTLSServer(nil) // for its certificate
+	defer made.Close()
+	upstream := redistest.New(t)
+	front, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: made.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	go func() {
+		for {
+			conn, err := front.Accept()
+			if err != nil {
+				return
+			}
+			go relay(conn, upstream)
+		}
+	}()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for more, up := range map[string]float64{", tls: {}": 0, ", tls: {ca: " + strconv.Quote(ca) + ", serverName: other.test}": 0, ", tls: {ca: " + strconv.Quote(ca) + "}": 1} {
+		w := start(t, setup{boot: sharing(front.Addr().String(), more+", prefix: tls"+strconv.Itoa(os.Getpid())), resources: []string{basics, limited}})
+		got := ask(t, 40, w)
+		awaitStore(t, up, w)
+		if want := map[float64]int{0: 15, 1: 30}[up]; got[200] != want {
+			t.Errorf("%s: %v, want %d to pass", more, got, want)
+		}
+	}
+}
+
+func relay(conn net.Conn, to string) {
+	defer conn.Close()
+	upstream, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	go func() { _, _ = io.Copy(upstream, conn); _ = upstream.Close() }()
+	_, _ = io.Copy(conn, upstream)
 }
 
 func newGateway(t *testing.T, boot string) (*gateway.Service, error) {

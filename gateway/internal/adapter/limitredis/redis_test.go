@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +148,34 @@ func TestConnect_WithAPasswordThatChanges(t *testing.T) {
 	}
 	password.Store("first")
 	s.returns(t)
+}
+
+// What docs/guides/configure.md says a user of the server must be allowed, and no more.
+func TestConnect_AsAUserWhoMayDoOnlyWhatTheGuideSays(t *testing.T) {
+	guide, err := os.ReadFile("../../../../docs/guides/configure.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := regexp.MustCompile("A user of the server needs `([^`]+)` on").FindSubmatch(guide)
+	if allowed == nil {
+		t.Fatal("the guide does not say what a user needs")
+	}
+	user := append([]string{"--user", "default", "off", "--user", "gateway", "on", ">pass", "~{cloakroom}:*"}, strings.Fields(string(allowed[1]))...)
+	server := redistest.NewServer(t, user...)
+	s := real(t, Options{
+		Addresses: []string{server.Address}, Timeout: time.Second,
+		Credentials: func() (string, secret.String, error) { return "gateway", secret.NewString("pass"), nil },
+	})
+	limitertest.One(t, s.Limiter, hundred, alice)
+	if err := s.beat(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := value(t, s.reg, "cloakroom_gateway_limiter_share_decisions_total"); n != 0 {
+		t.Errorf("%v requests were not decided by the store:\n%s", n, s.logs)
+	}
+	if err := s.store.leave(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // asksFor sends requests of many clients with one key for a while, and holds each to the timeout and what a busy machine adds.
