@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/libs/fault"
 )
 
@@ -53,10 +54,11 @@ func (x *exchange) explain(err error) error {
 // upstreamFailure says how the service failed. What exactly was wrong is for the log: it names addresses.
 func (x *exchange) upstreamFailure(err error) error {
 	m := x.upstream.metrics
+	var unsent *upstream.NotSentError
 	var op *net.OpError
 	var timeout net.Error
 	switch {
-	case errors.As(err, &op) && op.Op == "dial":
+	case errors.As(err, &unsent), errors.As(err, &op) && op.Op == "dial":
 		m.dial.Inc()
 		return fault.Wrap(fault.Unavailable, "the service behind this path is not reachable", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
