@@ -6,7 +6,7 @@
 //	  -> match    which rule of which Route: 404, 405, or 503 for a rule that may not be served
 //	  -> cors, body limit, rate limit
 //	  -> authenticate, authorize
-//	  -> forward  httputil.ReverseProxy over a tuned transport; bodies stream both ways
+//	  -> forward  httputil.ReverseProxy over the gateway's own exchange (package upstream); bodies stream both ways
 //
 // Every step is one method of exchange, and each may end the request with an error that package problem writes. The
 // order is the order of the file exchange.go.
@@ -19,6 +19,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -109,6 +110,11 @@ func New(opts Options) (*Edge, error) {
 	}
 	for _, u := range e.upstreams {
 		u.observe(e.metrics, opts.Tracer)
+	}
+	if opts.Registerer != nil {
+		if err := opts.Registerer.Register(newPools(e.upstreams)); err != nil {
+			return nil, fmt.Errorf("edge: %w", err)
+		}
 	}
 	return e, nil
 }

@@ -77,29 +77,29 @@ func (x *exchange) sendPieces(room []byte, length int64) error {
 	data, left := room[sizeRoom:len(room)-endRoom], length
 	for {
 		want := data
-		if length != chunked && int64(len(want)) > left {
-			want = data[:max(left, 1)] // one more than there may be shows whether there is more
+		if length != chunked && left < int64(len(want)) {
+			want = data[:left+1] // one more than there may be shows whether there is more
 		}
 		n, err := x.request.Body.Read(want)
 		ended := errors.Is(err, io.EOF)
 		if length != chunked {
-			if int64(n) > left {
-				return &bodyError{errTooLong}
-			}
 			left -= int64(n)
 		}
 		switch {
 		case err != nil && !ended:
 			return &bodyError{err}
+		case length != chunked && left < 0:
+			return &bodyError{errTooLong}
 		case ended && left > 0:
 			return &bodyError{io.ErrUnexpectedEOF}
-		case ended || left == 0:
-			x.drained.Store(true)
+		case left == 0:
+			ended = true // whether or not the body says so
 		}
 		out := data[:n]
 		if length == chunked {
 			out = framePiece(room, n, ended)
 		}
+		x.drained.Store(ended)
 		if len(out) > 0 {
 			if _, err := x.conn.Write(out); err != nil {
 				return err
