@@ -23,7 +23,13 @@ type conn struct {
 type Tx struct {
 	conn        *conn
 	uncancelled bool
+	memo        map[any]any
 }
+
+// Memo is what the writes that share a commit remember of rows they have read or written: nobody else can change a row between
+// the first of them and their commit. It is empty at the beginning of each commit and after a write that has failed, and
+// nil in a View. Whoever remembers a row must forget it, or remember the new one, in every statement that changes it.
+func (tx *Tx) Memo() map[any]any { return tx.memo }
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {

@@ -28,6 +28,7 @@ type writer struct {
 	stop    chan struct{}
 	once    sync.Once
 	done    chan struct{}
+	memo    map[any]any // of the commit under way: Tx.Memo
 }
 
 type job struct {
@@ -45,7 +46,7 @@ func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
 	}
 	w := &writer{
 		conn: c, metrics: m, log: log, flushes: true,
-		queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
+		memo: map[any]any{}, queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.observeQueue(func() float64 { return float64(len(w.queue)) })
 	go w.run()
@@ -118,6 +119,7 @@ func (w *writer) gather(group []*job) []*job {
 // commit runs the group in one transaction and leaves each job's outcome in it.
 func (w *writer) commit(group []*job) {
 	start := time.Now()
+	clear(w.memo)
 	err := w.flush(!allRelaxed(group))
 	if err == nil {
 		err = w.begin()
@@ -191,6 +193,7 @@ func (w *writer) runOne(j *job) error {
 	}
 	w.call(j)
 	if j.err != nil || j.panic != nil {
+		clear(w.memo) // it may know of rows that are undone
 		if err := w.conn.exec("ROLLBACK TO job"); err != nil {
 			return errors.Join(j.err, err)
 		}
@@ -208,7 +211,7 @@ func (w *writer) call(j *job) {
 		}
 	}()
 	// Without cancel: an interrupted statement would roll back the whole group, not only this job.
-	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true})
+	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true, memo: w.memo})
 }
 
 func failAll(group []*job, err error) {

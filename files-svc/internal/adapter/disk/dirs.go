@@ -36,13 +36,7 @@ type dir struct {
 	turn   chan struct{} // held by who syncs; guards broken
 	broken error         // the first failure: this descriptor is never synced again
 	mu     sync.Mutex
-	next   *round // those who wait for the sync after the one under way
-}
-
-// round is one fsync and those it is for.
-type round struct {
-	done chan struct{}
-	err  error
+	next   *round // those who wait for the round after the one under way
 }
 
 // use opens a directory, durably making it first when it is not there. Give it back with done.
@@ -140,45 +134,4 @@ func (ds *dirs) syncOnce(name string) error {
 	}
 	defer f.Close()
 	return ds.opts.sync(f)
-}
-
-// sync makes every name durable that was in the directory when it was called. Calls that come while a sync is under way
-// share the next one, which whoever of them is first runs.
-func (d *dir) sync() error {
-	r := d.join()
-	select {
-	case <-r.done:
-		return r.err
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
-	}
-	select {
-	case <-r.done: // somebody was quicker
-	default:
-		d.run(r)
-	}
-	return r.err
-}
-
-func (d *dir) join() *round {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.next == nil {
-		d.next = &round{done: make(chan struct{})}
-	}
-	return d.next
-}
-
-// run syncs for a round. Whoever joins from now on is of the next one.
-func (d *dir) run(r *round) {
-	d.mu.Lock()
-	d.next = nil
-	d.mu.Unlock()
-	if d.broken == nil {
-		if d.broken = d.owner.opts.sync(d.file); d.broken != nil {
-			d.drop()
-		}
-	}
-	r.err = d.broken
-	close(r.done)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"sync"
 
 	"cloakroom.dev/files-svc/internal/files"
 )
@@ -19,6 +19,7 @@ type sink struct {
 	dir   *dir
 	growing
 	held  []byte // what there is so far, while there is no file
+	page  *page  // what held is in, while it fits
 	named bool   // under its name already
 	ended bool
 }
@@ -43,7 +44,7 @@ func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, erro
 func (s *sink) Write(p []byte) (int, error) {
 	if s.file == nil {
 		if len(s.held)+len(p) <= heldBytes {
-			s.held = append(s.held, p...)
+			s.hold(p)
 			return len(p), nil
 		}
 		if err := s.spill(s.open); err != nil {
@@ -53,17 +54,39 @@ func (s *sink) Write(p []byte) (int, error) {
 	return s.growing.Write(p)
 }
 
+// page is where most small blobs are held.
+type page [4 << 10]byte
+
+var pages = sync.Pool{New: func() any { return new(page) }}
+
+// hold keeps a piece until the blob is whole.
+func (s *sink) hold(p []byte) {
+	if s.page == nil && len(p) <= len(page{}) {
+		s.page = pages.Get().(*page)
+		s.held = s.page[:0]
+	}
+	s.held = append(s.held, p...)
+}
+
+// letGo gives back what the held bytes were in.
+func (s *sink) letGo() {
+	s.held = nil
+	if s.page != nil {
+		pages.Put(s.page)
+		s.page = nil
+	}
+}
+
 // spill makes the file, and writes what was held to it.
 func (s *sink) spill(open func() error) error {
 	if err := open(); err != nil {
 		return fmt.Errorf("create blob: %w", ioFault(err))
 	}
-	held := s.held
-	s.held = nil
-	if len(held) == 0 {
+	defer s.letGo()
+	if len(s.held) == 0 {
 		return nil
 	}
-	_, err := s.growing.Write(held)
+	_, err := s.growing.Write(s.held)
 	return err
 }
 
@@ -81,7 +104,7 @@ func (s *sink) open() (err error) {
 // create makes the file under its name.
 func (s *sink) create() (err error) {
 	return s.store.opts.around(Call{Kind: CallCreate, Path: s.place.path()}, func() error {
-		s.file, err = s.store.root.OpenFile(s.place.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		s.file, err = createIn(s.store.root, s.dir.file, s.place)
 		s.named = err == nil
 		return err
 	})
@@ -104,17 +127,31 @@ func (s *sink) Commit(context.Context) error {
 }
 
 func (s *sink) commit() error {
-	if s.file == nil {
-		// Its name and its bytes go into one commit of the filesystem's journal, where an unnamed file costs two.
-		if err := s.spill(s.create); err != nil {
+	if s.file != nil {
+		return s.commitLarge()
+	}
+	// Its name and its bytes go into one commit of the filesystem's journal, where an unnamed file costs two.
+	if err := s.spill(s.create); err != nil {
+		return err
+	}
+	beginWriteOut(s.file, 0, s.size) // while it waits for its round
+	err := s.dir.syncFile(func() error {
+		if err := s.settle(); err != nil {
 			return err
 		}
-	}
-	if err := s.store.opts.sync(s.file); err != nil {
+		return s.linked()
+	})
+	if err != nil {
 		return fmt.Errorf("sync blob: %w", err)
 	}
-	if err := s.store.opts.At(StepSynced); err != nil {
-		return err
+	return nil
+}
+
+// commitLarge syncs the bytes by itself, since nobody else should wait for them, and before they have a name where that can
+// be: a crash in the middle of gigabytes leaves none.
+func (s *sink) commitLarge() error {
+	if err := s.settle(); err != nil {
+		return fmt.Errorf("sync blob: %w", err)
 	}
 	if !s.named {
 		err := s.store.opts.around(Call{Kind: CallLink, Path: s.place.path(), File: s.file}, func() error {
@@ -125,8 +162,7 @@ func (s *sink) commit() error {
 		}
 		s.named = true
 	}
-	if err := s.store.opts.At(StepLinked); err != nil {
-		s.named = false // as after a crash: the name stays
+	if err := s.linked(); err != nil {
 		return err
 	}
 	if err := s.dir.sync(); err != nil {
@@ -135,12 +171,30 @@ func (s *sink) commit() error {
 	return nil
 }
 
+// settle makes the bytes durable.
+func (s *sink) settle() error {
+	if err := s.store.opts.sync(s.file); err != nil {
+		return err
+	}
+	return s.store.opts.At(StepSynced)
+}
+
+// linked is the moment before the directory's sync.
+func (s *sink) linked() error {
+	err := s.store.opts.At(StepLinked)
+	if err != nil {
+		s.named = false // as after a crash: the name stays
+	}
+	return err
+}
+
 // Abort implements files.BlobSink.
 func (s *sink) Abort() {
 	if s.ended {
 		return
 	}
 	s.ended = true
+	s.letGo()
 	if s.named {
 		_ = s.store.opts.remove(s.store.root, s.place.path()) // the reaper finds what stays
 	}

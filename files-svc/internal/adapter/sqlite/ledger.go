@@ -11,16 +11,19 @@ import (
 
 const selectOwner = `SELECT bytes, reserved, files, versions, erased_at FROM owners WHERE id = ?`
 
-// Owner implements files.OwnerReader.
+// Owner implements files.OwnerReader. Many uploads of one person share a commit, and each asks for the account the last
+// has left.
 func (t tx) Owner(ctx context.Context, id files.OwnerID) (files.Owner, error) {
-	o := files.Owner{ID: id}
-	var erased int64
-	err := t.QueryRow(ctx, selectOwner, string(id)).Scan(&o.Bytes, &o.Reserved, &o.Files, &o.Versions, &erased)
-	if errors.Is(err, sql.ErrNoRows) {
-		return o, nil
-	}
-	o.ErasedAt = timeOf(erased)
-	return o, err
+	return remembered(t, id, func() (files.Owner, error) {
+		o := files.Owner{ID: id}
+		var erased int64
+		err := t.QueryRow(ctx, selectOwner, string(id)).Scan(&o.Bytes, &o.Reserved, &o.Files, &o.Versions, &erased)
+		if errors.Is(err, sql.ErrNoRows) {
+			return o, nil
+		}
+		o.ErasedAt = timeOf(erased)
+		return o, err
+	})
 }
 
 const saveOwner = `INSERT INTO owners (id, bytes, reserved, files, versions, erased_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -29,7 +32,12 @@ const saveOwner = `INSERT INTO owners (id, bytes, reserved, files, versions, era
 
 // SaveOwner implements files.OwnerWriter.
 func (t tx) SaveOwner(ctx context.Context, o files.Owner) error {
+	forget(t, o.ID)
 	_, err := t.Exec(ctx, saveOwner, string(o.ID), o.Bytes, o.Reserved, o.Files, o.Versions, micros(o.ErasedAt))
+	if err == nil {
+		o.ErasedAt = timeOf(micros(o.ErasedAt)) // as it would be read
+		remember(t, o.ID, o)
+	}
 	return err
 }
 
@@ -60,9 +68,11 @@ func scanEpoch(row scanner) (e files.Epoch, err error) {
 
 const selectEpoch = `SELECT ` + epochColumns + ` FROM epochs WHERE id = ?`
 
-// Epoch implements files.EpochReader.
+// Epoch implements files.EpochReader. Every upload asks for its writer's.
 func (t tx) Epoch(ctx context.Context, id files.EpochID) (files.Epoch, error) {
-	return one(t.QueryRow(ctx, selectEpoch, string(id)), scanEpoch)
+	return remembered(t, id, func() (files.Epoch, error) {
+		return one(t.QueryRow(ctx, selectEpoch, string(id)), scanEpoch)
+	})
 }
 
 const selectEpochs = `SELECT ` + epochColumns + ` FROM epochs ORDER BY id`
@@ -84,6 +94,7 @@ const updateEpoch = `UPDATE epochs SET state = ?, beats = ?, settled = ?, change
 
 // UpdateEpoch implements files.EpochWriter.
 func (t tx) UpdateEpoch(ctx context.Context, e files.Epoch, from files.EpochState) error {
+	forget(t, e.ID)
 	return t.change(ctx, errConflict(), updateEpoch, string(e.State), e.Beats, e.Settled, micros(e.ChangedAt), string(e.ID), string(from))
 }
 
@@ -91,6 +102,7 @@ const deleteEpoch = `DELETE FROM epochs WHERE id = ?`
 
 // DeleteEpoch implements files.EpochWriter.
 func (t tx) DeleteEpoch(ctx context.Context, id files.EpochID) error {
+	forget(t, id)
 	_, err := t.Exec(ctx, deleteEpoch, string(id))
 	return err
 }
