@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -102,9 +103,20 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already. It never waits for more: a lone writer must not pay for company that may not come,
-// and under load the queue fills while the last group is being flushed.
+// gather takes what waits already, and what is just about to: those who can run now may run first, until a turn of theirs has
+// brought nobody. It never waits for more: a lone writer must not pay for company that may not come, and under load the queue
+// fills while the last group is being flushed.
 func (w *writer) gather(group []*job) []*job {
+	for came := true; came && len(group) < maxGroup; {
+		runtime.Gosched()
+		n := len(group)
+		group = w.take(group)
+		came = len(group) > n
+	}
+	return group
+}
+
+func (w *writer) take(group []*job) []*job {
 	for len(group) < maxGroup {
 		select {
 		case j := <-w.queue:

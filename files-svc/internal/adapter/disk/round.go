@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -73,6 +74,7 @@ func (d *dir) share(r *round) error {
 
 // run syncs for a round. Whoever joins from now on is of the next one.
 func (d *dir) run(r *round) {
+	runtime.Gosched() // whoever can join right now may
 	d.mu.Lock()
 	d.next = nil
 	d.mu.Unlock()
