@@ -87,7 +87,7 @@ func makePrivate(path string) error {
 }
 
 func (db *DB) open(ctx context.Context, opts Options) error {
-	w, err := db.connect(ctx, "rwc", "journal_mode(WAL)", "journal_size_limit(16777216)", "wal_autocheckpoint(3500)", "cache_size(-8192)")
+	w, err := db.connect(ctx, "rwc", "journal_mode(WAL)", "journal_size_limit(16777216)", "cache_size(-8192)")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -322,5 +323,44 @@ func TestDB_WhatWasDeletedIsNotLeftInTheFile(t *testing.T) {
 	raw, err := os.ReadFile(path)
 	if err != nil || bytes.Contains(raw, []byte(secret)) {
 		t.Errorf("the deleted text is still in the file (%v)", err)
+	}
+}
+
+// What a write remembers is there for those who share its commit, and gone with a write that fails and with the commit.
+func TestMemo_LivesAsLongAsTheCommitAndWhatItKnowsOf(t *testing.T) {
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	var seen []int // by each write: what it finds, then it adds one
+	count := func(fails bool) func(*sqlite.Tx) error {
+		return func(tx *sqlite.Tx) error {
+			n, _ := tx.Memo()["n"].(int)
+			seen = append(seen, n)
+			tx.Memo()["n"] = n + 1
+			if fails {
+				return errors.New("no")
+			}
+			return nil
+		}
+	}
+	var group sync.WaitGroup
+	_ = db.InTx(ctx, func(*sqlite.Tx) error {
+		for _, fails := range []bool{false, false, true, false} { // they queue while this one runs, in this order
+			group.Go(func() { _ = db.InTx(ctx, count(fails)) })
+			time.Sleep(20 * time.Millisecond)
+		}
+		return nil
+	})
+	group.Wait()
+	_ = db.InTx(ctx, count(false))
+	if want := []int{0, 1, 2, 0, 0}; !slices.Equal(seen, want) {
+		t.Errorf("writes found %v, want %v", seen, want)
+	}
+	if err := db.View(ctx, func(tx *sqlite.Tx) error {
+		if tx.Memo() != nil {
+			t.Error("a snapshot remembers what a commit knew")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/files"
@@ -357,4 +358,45 @@ func TestCreate_LeavesRoomForOthers(t *testing.T) {
 		t.Fatalf("a write above the floor returned %v", err)
 	}
 	sink.Abort()
+}
+
+// A file whose sync fails is alone with it, however many are synced in the same round.
+func TestCommit_FailedSyncOfOneInARoundIsItsOwn(t *testing.T) {
+	const others = 20
+	folder := t.TempDir()
+	var inRound atomic.Int64
+	first, gate := make(chan struct{}), make(chan struct{})
+	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+		switch info, err := f.Stat(); {
+		case err != nil || info.IsDir():
+			return errors.Join(err, f.Sync())
+		case filepath.Base(f.Name()) == "1": // holds the first round until all others wait for the second
+			close(first)
+			<-gate
+		case filepath.Base(f.Name()) == "2":
+			inRound.Add(1)
+			return syscall.EIO
+		}
+		return f.Sync()
+	}})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if err := put(t, b, 1); err != nil {
+			t.Error(err)
+		}
+	})
+	<-first
+	for seq := int64(2); seq < 2+others; seq++ {
+		wait.Go(func() {
+			if err := put(t, b, seq); (err != nil) != (seq == 2) {
+				t.Errorf("blob %d: %v", seq, err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(gate)
+	wait.Wait()
+	if got := keys(t, folder); len(got) != others || inRound.Load() != 1 {
+		t.Errorf("%d keys, want %d; the failed file was synced %d times", len(got), others, inRound.Load())
+	}
 }

@@ -3,6 +3,8 @@ package filestest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,6 +124,47 @@ func checkOwners(t *testing.T, c catalogTest) {
 	}
 }
 
+// checkAccounts lets writes that fail late run among others, which may share a commit with them.
+func checkAccounts(t *testing.T, c catalogTest) {
+	const each, failsEvery = 60, 3
+	late := errors.New("late")
+	var wait sync.WaitGroup
+	for n := range each {
+		for _, owner := range []files.OwnerID{"ann", "bob"} {
+			wait.Go(func() {
+				err := c.Write(t.Context(), func(tx files.Tx) error {
+					o, err := tx.Owner(t.Context(), owner)
+					if err != nil {
+						return err
+					}
+					o.Bytes++
+					if err := tx.SaveOwner(t.Context(), o); err != nil {
+						return err
+					}
+					if again, err := tx.Owner(t.Context(), owner); err != nil || again != o {
+						return fmt.Errorf("read %v after writing %v: %w", again, o, err)
+					}
+					if n%failsEvery == 0 {
+						return late
+					}
+					return nil
+				})
+				if (n%failsEvery == 0) != errors.Is(err, late) || err != nil && !errors.Is(err, late) {
+					t.Errorf("write %d: %v", n, err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	c.read(t, func(ctx context.Context, tx files.ReadTx) error {
+		ann, err := tx.Owner(ctx, "ann")
+		bob, err2 := tx.Owner(ctx, "bob")
+		const kept = each - each/failsEvery
+		return errors.Join(
+			expect(t, "account", files.Owner{ID: "ann", Bytes: kept}, ann, err), expect(t, "account", files.Owner{ID: "bob", Bytes: kept}, bob, err2))
+	})
+}
+
 func checkEpochs(t *testing.T, c catalogTest) {
 	a := files.Epoch{ID: EpochA, State: files.EpochOpen, Beats: 1, Settled: 2, ChangedAt: Noon}
 	b := files.Epoch{ID: EpochB, State: files.EpochOpen, ChangedAt: Noon}
@@ -131,7 +174,12 @@ func checkEpochs(t *testing.T, c catalogTest) {
 	c.refuses(t, fault.Conflict, func(ctx context.Context, tx files.Tx) error { return tx.InsertEpoch(ctx, a) })
 	a.State, a.Beats, a.Settled, a.ChangedAt = files.EpochFenced, 7, 8, Noon.Add(time.Second)
 	c.refuses(t, fault.Conflict, func(ctx context.Context, tx files.Tx) error { return tx.UpdateEpoch(ctx, a, files.EpochFenced) })
-	c.write(t, func(ctx context.Context, tx files.Tx) error { return tx.UpdateEpoch(ctx, a, files.EpochOpen) })
+	c.write(t, func(ctx context.Context, tx files.Tx) error {
+		before, err := tx.Epoch(ctx, EpochA)
+		err2 := tx.UpdateEpoch(ctx, a, files.EpochOpen)
+		after, err3 := tx.Epoch(ctx, EpochA)
+		return errors.Join(err2, expect(t, "state before", files.EpochOpen, before.State, err), expect(t, "epoch after", a, after, err3))
+	})
 	c.read(t, func(ctx context.Context, tx files.ReadTx) error {
 		all, err := tx.Epochs(ctx)
 		one, err2 := tx.Epoch(ctx, EpochA)
