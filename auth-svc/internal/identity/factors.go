@@ -259,9 +259,28 @@ func (s *Service) RemoveFactor(ctx context.Context, caller principal.Principal, 
 		if err != nil {
 			return err
 		}
+		if err := waysLeft(ctx, tx, u); err != nil {
+			return err
+		}
 		return s.notify(ctx, tx, u, MailFactorRemoved, client.cleaned())
 	})
 	s.post.wake()
+	return err
+}
+
+// waysLeft refuses to leave somebody without any way in: no password, no provider and no passkey.
+func waysLeft(ctx context.Context, tx Tx, u User) error {
+	if u.hasPasswordLogin() {
+		return nil
+	}
+	elsewhere, err := tx.ExternalIdentitiesOf(ctx, u.ID)
+	if err != nil || len(elsewhere) > 0 {
+		return err
+	}
+	factors, err := tx.Factors(ctx, u.ID)
+	if err == nil && len(passkeysOf(factors)) == 0 {
+		return errLastPasskey
+	}
 	return err
 }
 

@@ -48,16 +48,17 @@ type PasskeyAnswer struct {
 // WebAuthn speaks the W3C's Web Authentication for one site, whose name and origins are its own. Challenges are base64url.
 // Options are JSON as browsers take it, answers JSON as browsers give it.
 type WebAuthn interface {
-	// CreationOptions asks an authenticator for a new passkey, unless it holds one of have.
-	CreationOptions(challenge string, owner PasskeyOwner, have []Passkey) ([]byte, error)
+	// CreationOptions asks an authenticator for a new passkey, unless it holds one of have. alone says that it will be the only
+	// way in: it must be found without a name, and the authenticator must have seen that it is its owner.
+	CreationOptions(challenge string, owner PasskeyOwner, have []Passkey, alone bool) ([]byte, error)
 	// RequestOptions asks for an answer of one of allow, or of any passkey for this site when there are none. verify
 	// says that the authenticator must have seen that it is its owner, by a PIN or a finger.
 	RequestOptions(challenge string, allow []Passkey, verify bool) ([]byte, error)
 	// ReadCreated and ReadAnswer read an answer without judging it. They return fault.InvalidCredentials.
 	ReadCreated(answer []byte) (PasskeyAnswer, error)
 	ReadAnswer(answer []byte) (PasskeyAnswer, error)
-	// Created judges a new passkey. It returns fault.InvalidCredentials.
-	Created(challenge string, owner PasskeyOwner, answer []byte) (Passkey, error)
+	// Created judges a new passkey, alone as it was asked for. It returns fault.InvalidCredentials.
+	Created(challenge string, owner PasskeyOwner, alone bool, answer []byte) (Passkey, error)
 	// Answered judges the answer of a passkey, and returns the authenticator's count, not compared with any. A zero
 	// Passkey costs what another does. It returns fault.InvalidCredentials.
 	Answered(challenge string, p Passkey, verify bool, answer []byte) (count uint32, err error)

@@ -27,6 +27,7 @@ const (
 	passkeyLogin    passkeyPurpose = 2 // for whoever answers
 	passkeySecond   passkeyPurpose = 3 // for a login whose password was right
 	passkeyStepUp   passkeyPurpose = 4 // for a person and a session
+	passkeySignup   passkeyPurpose = 5 // for a person to be, by the names they gave
 )
 
 // passkeyChallenge is an opened challenge.
@@ -47,8 +48,14 @@ func newPasskeyAsk(purpose passkeyPurpose, whose ...string) passkeyAsk {
 }
 
 func (a passkeyAsk) seal(mac MAC, now time.Time) (string, error) {
-	body := make([]byte, 16, passkeyBody)
-	_, _ = rand.Read(body) // never fails
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return a.sealAs(nonce, mac, now)
+}
+
+// sealAs is seal with a nonce that says something. It must be unique; that nobody can guess the challenge is the MAC's doing.
+func (a passkeyAsk) sealAs(nonce [16]byte, mac MAC, now time.Time) (string, error) {
+	body := append(make([]byte, 0, passkeyBody), nonce[:]...)
 	body = binary.BigEndian.AppendUint64(body, uint64(now.Add(passkeyLife).UnixMicro()))
 	body = append(append(body, byte(a.purpose)), a.whose[:]...)
 	sealed, err := sealCredential(mac, passkeyPrefix, body)

@@ -36,7 +36,7 @@ func (s *Service) EnrolPasskey(ctx context.Context, caller principal.Principal, 
 		if err != nil {
 			return err
 		}
-		if e.Options, err = s.opts.WebAuthn.CreationOptions(challenge, passkeyOwner(u), passkeysOf(have)); err != nil {
+		if e.Options, err = s.opts.WebAuthn.CreationOptions(challenge, passkeyOwner(u), passkeysOf(have), false); err != nil {
 			return fmt.Errorf("ask for a passkey: %w", err)
 		}
 		return tx.InsertFactor(ctx, e.Factor)
@@ -129,7 +129,7 @@ func (s *Service) judgeCreated(ctx context.Context, caller principal.Principal, 
 	if err != nil {
 		return p, c, err
 	}
-	if p, err = s.opts.WebAuthn.Created(claim.Challenge, passkeyOwner(u), answer); err != nil {
+	if p, err = s.opts.WebAuthn.Created(claim.Challenge, passkeyOwner(u), false, answer); err != nil {
 		return p, c, refusePasskey(err)
 	}
 	return p, c, nil

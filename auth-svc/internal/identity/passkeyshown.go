@@ -10,9 +10,10 @@ import (
 )
 
 var (
-	errPasskey    = fault.New(fault.InvalidCredentials, "the passkey was not accepted; start again")
-	errNoPasskeys = fault.New(fault.Forbidden, "passkeys are not set up on this server")
-	errNotPasskey = fault.New(fault.Conflict, "this passkey is registered already")
+	errPasskey     = fault.New(fault.InvalidCredentials, "the passkey was not accepted; start again")
+	errNoPasskeys  = fault.New(fault.Forbidden, "passkeys are not set up on this server")
+	errLastPasskey = fault.New(fault.Conflict, "this is the last way to sign in to this account; set a password or make another passkey first")
+	errNotPasskey  = fault.New(fault.Conflict, "this passkey is registered already")
 )
 
 // shownPasskey is an answer whose signature holds. It is worth something once takePasskey has spent it.

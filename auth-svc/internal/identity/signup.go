@@ -38,7 +38,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	u.ID = s.opts.NewID()
 	var e entering
 	err = s.change(ctx, func(tx Tx) (err error) {
-		e, err = s.signUp(ctx, tx, u, in)
+		e, err = s.signUp(ctx, tx, u, in, ProofPassword)
 		return err
 	})
 	if err != nil {
@@ -51,7 +51,8 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (Entry, error) {
 	return s.entered(e)
 }
 
-func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (entering, error) {
+// signUp adds the person, and a session that was opened with this proof.
+func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput, proof Proof) (entering, error) {
 	if !in.BootstrapToken.IsZero() {
 		ok, err := tx.SpendBootstrapToken(ctx, sha256.Sum256([]byte(in.BootstrapToken.Reveal())))
 		if err != nil {
@@ -70,12 +71,12 @@ func (s *Service) signUp(ctx context.Context, tx Tx, u User, in SignupInput) (en
 		return entering{}, err
 	}
 	client := in.Client.cleaned()
-	e, detail := entering{user: u}, map[string]any{"roles": u.Roles}
+	e, detail := entering{user: u}, map[string]any{"roles": u.Roles, "by": string(proof)}
 	var err error
 	if in.NoSession {
 		e.rights, err = tx.Rights(ctx, u.ID)
 	} else {
-		e, err = s.openSession(ctx, tx, u, client, ProofPassword)
+		e, err = s.openSession(ctx, tx, u, client, proof)
 		detail["session_id"] = e.session.ID
 	}
 	if err != nil {

@@ -67,6 +67,8 @@ func (a *API) Public() *web.Mux {
 // mountAuth routes logins, sessions and passwords.
 func (a *API) mountAuth(m *web.Mux) {
 	m.Post("/v1/auth/signup", "auth.signup", open(a, a.signup))
+	m.Post("/v1/auth/signup/passkey/options", "auth.signup.passkey.options", open(a, a.passkeySignupOptions))
+	m.Post("/v1/auth/signup/passkey", "auth.signup.passkey", open(a, a.passkeySignup))
 	m.Post("/v1/auth/login", "auth.login", open(a, a.login))
 	m.Post("/v1/auth/login/factor", "auth.login.factor", open(a, a.loginFactor))
 	m.Post("/v1/auth/login/passkey", "auth.login.passkey", open(a, a.passkeyLogin))

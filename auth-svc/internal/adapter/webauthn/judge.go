@@ -45,7 +45,7 @@ func (a *Adapter) ReadAnswer(answer []byte) (identity.PasskeyAnswer, error) {
 
 // Created judges a new passkey. It takes no statement on who made the authenticator, but for one that the new key has
 // signed itself, which browsers let through.
-func (a *Adapter) Created(challenge string, owner identity.PasskeyOwner, answer []byte) (identity.Passkey, error) {
+func (a *Adapter) Created(challenge string, owner identity.PasskeyOwner, alone bool, answer []byte) (identity.Passkey, error) {
 	p, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
 		return identity.Passkey{}, refuse(err)
@@ -59,7 +59,7 @@ func (a *Adapter) Created(challenge string, owner identity.PasskeyOwner, answer 
 		return identity.Passkey{}, refuse(errTooLarge)
 	}
 	c, err := a.lib.CreateCredential(person{id: owner.Handle, name: owner.Name}, webauthn.SessionData{
-		Challenge: challenge, UserID: owner.Handle, UserVerification: protocol.VerificationPreferred, CredParams: algorithms,
+		Challenge: challenge, UserID: owner.Handle, UserVerification: verification(alone), CredParams: algorithms,
 	}, p)
 	if err != nil {
 		return identity.Passkey{}, refuse(err)

@@ -77,18 +77,22 @@ var algorithms = []protocol.CredentialParameter{
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
 }
 
-// CreationOptions prefers passkeys that are found without a name and ask their owner for a PIN or a finger, and takes
-// others too: as a second factor they are good.
-func (a *Adapter) CreationOptions(challenge string, owner identity.PasskeyOwner, have []identity.Passkey) ([]byte, error) {
+// CreationOptions prefers passkeys that are found without a name and ask their owner for a PIN or a finger. It insists on them
+// for one that is to be the only way in; as a second factor others are good too.
+func (a *Adapter) CreationOptions(challenge string, owner identity.PasskeyOwner, have []identity.Passkey, alone bool) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(challenge)
 	if err != nil {
 		return nil, fmt.Errorf("read the challenge: %w", err)
+	}
+	resident := protocol.ResidentKeyRequirementPreferred
+	if alone {
+		resident = protocol.ResidentKeyRequirementRequired
 	}
 	creation, _, err := a.lib.BeginRegistration(person{id: owner.Handle, name: owner.Name},
 		webauthn.WithCredentialParameters(algorithms),
 		webauthn.WithExclusions(descriptors(have)),
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
-			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
+			ResidentKey: resident, RequireResidentKey: &alone, UserVerification: verification(alone),
 		}),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge = raw

@@ -43,12 +43,18 @@ var ada = identity.PasskeyOwner{Handle: []byte("0123456789abcdef"), Name: "ada"}
 
 func (c *ceremony) create() (identity.Passkey, error) {
 	c.t.Helper()
+	return c.createAs(false)
+}
+
+// createAs makes a passkey, or with alone one that is to be the only way in.
+func (c *ceremony) createAs(alone bool) (identity.Passkey, error) {
+	c.t.Helper()
 	challenge := newChallenge()
-	options, err := c.CreationOptions(challenge, ada, nil)
+	options, err := c.CreationOptions(challenge, ada, nil, alone)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return c.Created(challenge, ada, c.key.Create(options))
+	return c.Created(challenge, ada, alone, c.key.Create(options))
 }
 
 func (c *ceremony) created() identity.Passkey {
@@ -91,10 +97,34 @@ func TestCeremony(t *testing.T) {
 	}
 }
 
+func TestCreated_TheOnlyWayInMustHaveSeenItsOwner(t *testing.T) {
+	c := begin(t)
+	if _, err := c.createAs(true); err != nil {
+		t.Fatal(err)
+	}
+	c.key = webauthntest.New(t, origin, site)
+	c.key.Flags = webauthntest.FlagPresent
+	if _, err := c.createAs(false); err != nil {
+		t.Errorf("as a second factor: %v", err)
+	}
+	if p, err := c.createAs(true); fault.KindOf(err) != fault.InvalidCredentials {
+		t.Errorf("made %+v, %v", p, err)
+	}
+	options, err := c.CreationOptions(newChallenge(), ada, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"residentKey":"required"`, `"requireResidentKey":true`, `"userVerification":"required"`} {
+		if !strings.Contains(string(options), want) {
+			t.Errorf("asked without %s: %s", want, options)
+		}
+	}
+}
+
 func TestOptions_AskAsConfigured(t *testing.T) {
 	c := begin(t)
 	p := c.created()
-	creation, err := c.CreationOptions(newChallenge(), ada, []identity.Passkey{p})
+	creation, err := c.CreationOptions(newChallenge(), ada, []identity.Passkey{p}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

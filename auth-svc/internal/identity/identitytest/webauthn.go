@@ -50,8 +50,8 @@ func ids(passkeys []identity.Passkey) (out [][]byte) {
 }
 
 // CreationOptions asks.
-func (WebAuthn) CreationOptions(challenge string, owner identity.PasskeyOwner, have []identity.Passkey) ([]byte, error) {
-	return json.Marshal(passkeyQuestion{Challenge: challenge, Handle: owner.Handle, Allow: ids(have)})
+func (WebAuthn) CreationOptions(challenge string, owner identity.PasskeyOwner, have []identity.Passkey, alone bool) ([]byte, error) {
+	return json.Marshal(passkeyQuestion{Challenge: challenge, Handle: owner.Handle, Allow: ids(have), Verify: alone})
 }
 
 // RequestOptions asks.
@@ -80,9 +80,9 @@ func readAnswer(raw []byte) (a Answer, err error) {
 }
 
 // Created judges.
-func (WebAuthn) Created(challenge string, _ identity.PasskeyOwner, answer []byte) (identity.Passkey, error) {
+func (WebAuthn) Created(challenge string, _ identity.PasskeyOwner, alone bool, answer []byte) (identity.Passkey, error) {
 	a, err := readAnswer(answer)
-	if err != nil || a.Challenge != challenge || string(a.Signature) != string(a.sum(a.Public)) {
+	if err != nil || a.Challenge != challenge || alone && !a.Verified || string(a.Signature) != string(a.sum(a.Public)) {
 		return identity.Passkey{}, errAnswer
 	}
 	return identity.Passkey{CredentialID: a.CredentialID, PublicKey: a.Public, SignCount: a.Count}, nil
