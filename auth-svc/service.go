@@ -18,6 +18,7 @@ import (
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 
@@ -58,6 +59,7 @@ type Service struct {
 	mailing  mailing
 	public   http.Handler
 	internal http.Handler
+	door     *run.Door
 	close    func() error
 	// replicated is nil where there is one replica.
 	replicated *postgres.Store
@@ -115,19 +117,26 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		Verifier: verifier,
 		Cookies:  p.policy.getCookies, PublicOrigin: originOf(cfg.publicBaseURL()),
 	})
-	return &Service{
+	s := &Service{
 		core: core, hasher: p.hasher, revoked: revoked, policy: p.policy, mailing: p.mailing, close: store.close,
 		replicated: store.replicated,
-		public: web.Edge(withDialects(api.Public(), cfg.Boot, dialect.Deps{
-			Core: core, Verifier: verifier, MAC: p.keys.mac, Envelope: jwt.NewEnvelope(p.signer, core.PublishedKeys),
-		}), web.EdgeOptions{
-			Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
-			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
-		}),
-		internal: web.Edge(api.Internal(), web.EdgeOptions{
-			Listener: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
-		}),
-	}, nil
+	}
+	s.serve(api, dialect.Deps{
+		Core: core, Verifier: verifier, MAC: p.keys.mac, Envelope: jwt.NewEnvelope(p.signer, core.PublishedKeys),
+	}, cfg.Boot, deps)
+	return s, nil
+}
+
+// serve makes what the listeners serve.
+func (s *Service) serve(api *httpapi.API, dialects dialect.Deps, boot *v1alpha1.AuthConfig, deps Deps) {
+	s.door = run.NewDoor("auth", s.Ready)
+	s.public = web.Edge(s.door.Before(withDialects(api.Public(), boot, dialects)), web.EdgeOptions{
+		Listener: "auth", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+		Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
+	})
+	s.internal = web.Edge(api.Internal(), web.EdgeOptions{
+		Listener: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+	})
 }
 
 // newVerifier checks the tokens this very service has signed, with the keys it publishes.
@@ -168,6 +177,9 @@ func (s *Service) InternalHandler() http.Handler { return s.internal }
 
 // OpsHandlers are what the ops port shows besides metrics and health, by pattern: the mails of development.
 func (s *Service) OpsHandlers() map[string]http.Handler { return s.mailing.ops }
+
+// Drain makes the public listener say that it is not ready. Requests are still served.
+func (s *Service) Drain() { s.door.Drain() }
 
 // Ready returns nil when requests can be served.
 func (s *Service) Ready(ctx context.Context) error {

@@ -19,6 +19,7 @@ import (
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
 
@@ -56,6 +57,7 @@ type Service struct {
 	eraser  *eraser
 	hooks   *hooks
 	handler http.Handler
+	door    *run.Door
 	stores  *stores
 }
 
@@ -101,17 +103,22 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 			Registerer: deps.Registerer, Pace: cfg.pace, Thumbnails: thumbnails(cfg.Boot.Spec, deps.Registerer),
 			PublicBaseURL: cfg.publicBaseURL(),
 		})
-	return &Service{
+	s := &Service{
 		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, stores: stores,
-		handler: web.Edge(withDialects(mux, cfg.Boot.Spec.Dialects, core, transfers, auth.verifier), web.EdgeOptions{
-			Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
-			Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
-		}),
-	}, nil
+	}
+	s.door = run.NewDoor("files", s.Ready)
+	s.handler = web.Edge(s.door.Before(withDialects(mux, cfg.Boot.Spec.Dialects, core, transfers, auth.verifier)), web.EdgeOptions{
+		Listener: "files", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+		Trust: web.TrustedProxies{Hops: 1}, // the gateway in front writes exactly one address
+	})
+	return s, nil
 }
 
 // Handler serves clients, through the gateway.
 func (s *Service) Handler() http.Handler { return s.handler }
+
+// Drain makes the listener say that it is not ready. Requests are still served.
+func (s *Service) Drain() { s.door.Drain() }
 
 // Ready returns nil when requests can be served: tokens can be verified, revocations are known, the stores answer, and
 // there is a policy.
@@ -151,14 +158,18 @@ type authority struct {
 
 func newAuthority(cfg Config, deps Deps, view *token.View, onEntry func(context.Context, token.Entry) error) *authority {
 	spec := cfg.Boot.Spec.Verifier
-	url := cfg.AuthURL
-	if url == "" {
-		url = string(spec.InternalURL)
+	urls := []string{cfg.AuthURL}
+	if cfg.AuthURL == "" {
+		urls = texts(spec.AuthURLs())
+	}
+	keys := make([]string, len(urls))
+	for i, url := range urls {
+		keys[i] = url + "/.well-known/jwks.json"
 	}
 	a := &authority{view: view, client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
-	a.keys = token.NewJWKS(url+"/.well-known/jwks.json", a.client, token.JWKSOptions{Log: deps.Log, Registerer: deps.Registerer})
-	a.follower = token.NewFollower(url, "files-"+newID(), a.client, a.view, token.FollowerOptions{
-		OnEntry: a.hear(onEntry), Log: deps.Log, Registerer: deps.Registerer,
+	a.keys = token.NewJWKS(keys[0], a.client, token.JWKSOptions{Replicas: keys[1:], Log: deps.Log, Registerer: deps.Registerer})
+	a.follower = token.NewFollower(urls[0], "files-"+newID(), a.client, a.view, token.FollowerOptions{
+		Replicas: urls[1:], OnEntry: a.hear(onEntry), Log: deps.Log, Registerer: deps.Registerer,
 	})
 	a.verifier = token.NewVerifier(a.keys, a.view, token.Policy{
 		Issuer: string(spec.Issuer), Audiences: texts(spec.Audiences), Algorithms: texts(spec.Algorithms), Leeway: spec.Leeway.Std(),

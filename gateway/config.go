@@ -1,39 +1,78 @@
 package gateway
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
 
 	"cloakroom.dev/gateway/internal/adapter/edge"
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/web"
 )
 
 // What the boot object says, in the words of those who need it.
 
-// upstreamURLs are scheme, host and port of what is behind the gateway.
-type upstreamURLs struct{ auth, authInternal, files *url.URL }
+// upstreamURLs are scheme, host and port of what is behind the gateway, one a replica.
+type upstreamURLs struct{ auth, authInternal, files []*url.URL }
 
 func addresses(cfg Config) (upstreamURLs, error) {
 	up := cfg.Boot.Spec.Upstreams
 	var at upstreamURLs
 	for _, u := range []struct {
-		name, text string
-		into       **url.URL
+		name, instead string
+		listed        []v1alpha1.OriginURL
+		into          *[]*url.URL
 	}{
-		{"auth", cmp.Or(cfg.AuthURL, string(up.Auth.URL)), &at.auth},
-		{"auth internal", cmp.Or(cfg.AuthInternalURL, string(up.Auth.InternalURL)), &at.authInternal},
-		{"files", cmp.Or(cfg.FilesURL, string(up.Files.URL)), &at.files},
+		{"auth", cfg.AuthURL, up.Auth.All(), &at.auth},
+		{"auth internal", cfg.AuthInternalURL, up.Auth.AllInternal(), &at.authInternal},
+		{"files", cfg.FilesURL, up.Files.All(), &at.files},
 	} {
-		parsed, err := url.Parse(u.text)
-		if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Path != "" {
-			return at, fmt.Errorf("the URL of the %s upstream must be scheme, host and port, not %q", u.name, u.text)
+		if u.instead != "" {
+			u.listed = []v1alpha1.OriginURL{v1alpha1.OriginURL(u.instead)}
 		}
-		*u.into = parsed
+		if len(u.listed) == 0 {
+			return at, fmt.Errorf("the %s upstream needs a URL", u.name)
+		}
+		for _, text := range u.listed {
+			parsed, err := url.Parse(string(text))
+			if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Path != "" {
+				return at, fmt.Errorf("the URL of the %s upstream must be scheme, host and port, not %q", u.name, text)
+			}
+			*u.into = append(*u.into, parsed)
+		}
 	}
 	return at, nil
+}
+
+// upstreams makes what stands for the services.
+func upstreams(at upstreamURLs, up v1alpha1.Upstreams, deps Deps) (map[string]*edge.Upstream, error) {
+	all := map[string]*edge.Upstream{}
+	for _, u := range []struct {
+		name string
+		urls []*url.URL
+		care v1alpha1.Care
+	}{{"auth", at.auth, up.Auth.Care}, {"files", at.files, up.Files.Care}} {
+		made, err := edge.NewUpstream(balance(u.name, u.urls, u.care, deps), pool(u.care.Pool))
+		if err != nil {
+			return nil, err
+		}
+		all[u.name] = made
+	}
+	return all, nil
+}
+
+func balance(name string, urls []*url.URL, care v1alpha1.Care, deps Deps) upstream.Options {
+	h, e, r := care.Health, care.Ejection, care.RetryBudget
+	return upstream.Options{
+		Name: name, URLs: urls, MaxRequests: int(care.MaxRequests),
+		Health: upstream.Health{
+			Interval: h.Interval.Std(), Timeout: h.Timeout.Std(), DownAfter: int(h.DownAfter), UpAfter: int(h.UpAfter),
+		},
+		Ejection: upstream.Ejection{Failures: int(e.Failures), Time: e.Time.Std(), MaxTime: e.MaxTime.Std()},
+		Budget:   upstream.Budget{Percent: int(r.Percent), MinPerSecond: int(r.MinPerSecond)},
+		Log:      deps.Log, Registerer: deps.Registerer,
+	}
 }
 
 func trustedProxies(spec v1alpha1.TrustedProxies) (web.TrustedProxies, error) {
@@ -54,9 +93,20 @@ func trustedProxies(spec v1alpha1.TrustedProxies) (web.TrustedProxies, error) {
 	return trust, nil
 }
 
-func pool(p v1alpha1.Pool) edge.Pool {
-	return edge.Pool{
+func pool(p v1alpha1.Pool) upstream.Pool {
+	return upstream.Pool{
 		MaxConns: int(p.MaxConns), MaxIdleConns: int(p.MaxIdleConns),
 		IdleTimeout: p.IdleTimeout.Std(), DialTimeout: p.DialTimeout.Std(),
 	}
+}
+
+func texts(urls []*url.URL) []string { return below(urls, "") }
+
+// below are the addresses of one path at each of urls.
+func below(urls []*url.URL, path string) []string {
+	out := make([]string, len(urls))
+	for i, u := range urls {
+		out[i] = u.String() + path
+	}
+	return out
 }

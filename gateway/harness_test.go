@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -138,6 +139,7 @@ func (s *syncBuffer) String() string {
 type setup struct {
 	resources []string
 	boot      string // more of GatewayConfig's spec, two spaces deep
+	files     string // the files upstream, in place of the world's own, which is not asked whether it is well
 	tracer    trace.TracerProvider
 	log       *slog.Logger
 }
@@ -199,7 +201,8 @@ func start(t testing.TB, s setup) *world {
 	}
 	internal := httptest.NewServer(http.HandlerFunc(w.serveInternal))
 	t.Cleanup(internal.Close)
-	boot := bootHead + s.boot + fmt.Sprintf("  upstreams:\n    auth: {url: %q, internalURL: %q}\n    files: {url: %q}\n", w.auth.URL, internal.URL, w.files.URL)
+	boot := bootHead + s.boot + fmt.Sprintf("  upstreams:\n    auth: {url: %q, internalURL: %q, health: {interval: 0s}}\n    files: {%s}\n",
+		w.auth.URL, internal.URL, cmp.Or(s.files, fmt.Sprintf("url: %q, health: {interval: 0s}", w.files.URL)))
 	w.source = resourcetest.NewSource(resourcetest.Snapshot(t, append([]string{boot}, s.resources...)...))
 	snapshot, _ := w.source.Load(t.Context())
 	config, err := resource.One[*v1alpha1.GatewayConfig](snapshot)
@@ -398,4 +401,12 @@ func eventually(t testing.TB, what string, holds func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// httptestGet asks a handler that no listener serves.
+func httptestGet(t testing.TB, h http.Handler) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
+	return rec.Body.String()
 }

@@ -26,6 +26,7 @@ import (
 	"cloakroom.dev/gateway/internal/adapter/cli"
 	"cloakroom.dev/gateway/internal/adapter/contract"
 	"cloakroom.dev/gateway/internal/adapter/edge"
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/gateway/internal/adapter/edge/wire"
 	"cloakroom.dev/gateway/internal/adapter/trust"
 	"cloakroom.dev/libs/api/v1alpha1"
@@ -77,16 +78,16 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	client := internalClient()
-	auth := authapi.New(at.authInternal.String(), client)
+	auth := authapi.New(texts(at.authInternal), client)
 	believed, err := trust.New(trust.Options{
-		AuthURL: at.authInternal.String(), Follower: followerName(), Introspect: auth.Introspect,
+		AuthURLs: texts(at.authInternal), Follower: followerName(), Introspect: auth.Introspect,
 		Client: client, Log: deps.Log, Registerer: deps.Registerer,
 	})
 	if err != nil {
 		return nil, err
 	}
 	docs, err := contract.New(ownContract, []contract.Source{
-		{Name: "auth", URL: at.auth.String() + "/openapi.yaml"}, {Name: "files", URL: at.files.String() + "/openapi.yaml"},
+		{Name: "auth", URLs: below(at.auth, "/openapi.yaml")}, {Name: "files", URLs: below(at.files, "/openapi.yaml")},
 	}, client, deps.Log)
 	if err != nil {
 		return nil, err
@@ -100,12 +101,12 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.public.Ready("gateway", s.Ready)
 	var own http.Handler
 	own, s.ownPaths = ownPaths(s.public, docs)
+	behind, err := upstreams(at, spec.Upstreams, deps)
+	if err != nil {
+		return nil, err
+	}
 	s.edge, err = edge.New(edge.Options{
-		Upstreams: map[string]*edge.Upstream{
-			"auth":  edge.NewUpstream("auth", at.auth, pool(spec.Upstreams.Auth.Pool)),
-			"files": edge.NewUpstream("files", at.files, pool(spec.Upstreams.Files.Pool)),
-		},
-		Limiter: s.limits, Revocations: believed, Trust: trusted,
+		Upstreams: behind, Limiter: s.limits, Revocations: believed, Trust: trusted,
 		APIKeys: apikey.New(exchangeWith(auth), apikey.Options{Registerer: deps.Registerer}),
 		Own:     own, OwnPaths: s.ownPaths,
 		Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
@@ -150,7 +151,10 @@ func ownPaths(ready *run.Ops, docs *contract.Contract) (http.Handler, []string) 
 
 // OpsHandlers are what the ops port shows of this gateway besides what every service's does.
 func (s *Service) OpsHandlers() map[string]http.Handler {
-	return map[string]http.Handler{"GET /-/explain": cli.Handler(s.edge.Table, s.ownPaths)}
+	return map[string]http.Handler{
+		"GET /-/explain":   cli.Handler(s.edge.Table, s.ownPaths),
+		"GET /-/upstreams": web.JSON(func(context.Context, struct{}) (map[string][]upstream.Status, error) { return s.edge.Upstreams(), nil }),
+	}
 }
 
 // followerName tells this gateway apart among the followers of the revocation log: one name a process, so that the auth
@@ -209,7 +213,7 @@ func (s *Service) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, working := errgroup.WithContext(working)
-	for _, task := range []func(context.Context) error{s.trust.Run, s.limits.run, s.live.run} {
+	for _, task := range []func(context.Context) error{s.trust.Run, s.limits.run, s.live.run, s.edge.Run} {
 		group.Go(func() error { return task(working) })
 	}
 	group.Go(func() error {

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/replica"
 )
 
-// acker tells the auth service how far this follower has come. Only the newest position is ever told: while one is on
-// its way, those that follow join into one.
+// acker tells the auth service how far this follower has come, at the replica whose stream it follows; any other would
+// pass it on. Only the newest position is ever told: while one is on its way, those that follow join into one.
 type acker struct {
-	url     string
+	at      *replica.Set
 	name    string
 	client  *http.Client
 	timeout time.Duration
@@ -31,10 +33,10 @@ type acker struct {
 	sent, failed prometheus.Counter
 }
 
-func newAcker(url, name string, client *http.Client, opts FollowerOptions) *acker {
+func newAcker(at *replica.Set, name string, client *http.Client, opts FollowerOptions) *acker {
 	results := counterVec(opts.Registerer, "cloakroom_revocation_acks_total", "Positions acknowledged to the auth service, by result.", "result")
 	return &acker{
-		url: url, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1),
+		at: at, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1),
 		sent: results.WithLabelValues("ok"), failed: results.WithLabelValues("error"),
 	}
 }
@@ -90,7 +92,7 @@ func (a *acker) tell(ctx context.Context, seq int64) error {
 	if err != nil {
 		return fmt.Errorf("encode acknowledgement: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.at.Current()+streamPath+"/acks", bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("acknowledge position: %w", err)
 	}

@@ -16,18 +16,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/replica"
 )
 
 const firstBackoff = 50 * time.Millisecond
 
 // FollowerOptions tune a Follower. The zero value works.
 type FollowerOptions struct {
+	// Replicas are the internal listeners of other replicas of the same auth service. When a stream fails or falls silent,
+	// the next one is asked of another.
+	Replicas []string
 	// OnEntry is told each entry in order, after the view has it. It must be quick and durable (write a row), and must
 	// tolerate an entry that comes again: after a restart they all do. When it fails, or takes longer than IdleTimeout,
 	// the stream is taken up again from before that entry.
 	OnEntry      func(ctx context.Context, e Entry) error
-	DialTimeout  time.Duration // until the answer's header; default 3 s
-	IdleTimeout  time.Duration // without a line; default 3 s
+	DialTimeout  time.Duration // until the answer's header; default 3 s, with other replicas 1 s
+	IdleTimeout  time.Duration // without a line; default 3 s, with other replicas 2 s
 	MaxBackoff   time.Duration // between two attempts; default 2 s
 	MaxStreamAge time.Duration // after which the stream is opened anew; default 10 min
 	Log          *slog.Logger
@@ -42,7 +46,7 @@ type FollowerOptions struct {
 // the life of one stream; that is why streams are renewed.
 type Follower struct {
 	name   string
-	url    string
+	at     *replica.Set
 	client http.Client
 	view   *View
 	opts   FollowerOptions
@@ -59,13 +63,22 @@ type Follower struct {
 // NewFollower makes a follower of the auth service's internal listener at baseURL. name tells it apart from the other
 // followers there. A client's own Timeout is not used: the stream never ends.
 func NewFollower(baseURL, name string, client *http.Client, view *View, opts FollowerOptions) *Follower {
+	bases := []string{strings.TrimSuffix(baseURL, "/")}
+	for _, url := range opts.Replicas {
+		bases = append(bases, strings.TrimSuffix(url, "/"))
+	}
+	at := replica.New(bases...)
+	if at.Len() > 1 { // the way to another one must fit into the view's staleness, also past a second that is silent
+		opts.DialTimeout = cmp.Or(opts.DialTimeout, time.Second)
+		opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 2*time.Second)
+	}
 	opts.DialTimeout = cmp.Or(opts.DialTimeout, 3*time.Second)
 	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 3*time.Second)
 	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 2*time.Second)
 	opts.MaxStreamAge = cmp.Or(opts.MaxStreamAge, 10*time.Minute)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	f := &Follower{
-		name: name, url: strings.TrimSuffix(baseURL, "/") + "/internal/v1/revocations", view: view, opts: opts,
+		name: name, at: at, view: view, opts: opts,
 		ends:    counterVec(opts.Registerer, "cloakroom_revocation_streams_total", "Revocation streams that ended, by reason.", "end"),
 		entries: counter(opts.Registerer, "cloakroom_revocation_entries_received_total", "Entries taken from the revocation stream."),
 	}
@@ -74,7 +87,7 @@ func NewFollower(baseURL, name string, client *http.Client, view *View, opts Fol
 	}
 	f.client.Timeout = 0
 	f.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	f.acks = newAcker(f.url+"/acks", name, &f.client, opts)
+	f.acks = newAcker(at, name, &f.client, opts)
 	registerFunc(opts.Registerer, prometheus.GaugeOpts{
 		Name: "cloakroom_revocation_stream_up", Help: "1 while the revocation stream is being followed.",
 	}, func() float64 {
@@ -101,9 +114,10 @@ func (f *Follower) Run(ctx context.Context) error {
 	defer acking.Wait()
 	var last ending
 	var goodbye time.Time // when the server last ended a stream itself
+	failures := 0         // in a row
 	for wait := firstBackoff; ; {
-		began := time.Now()
-		end, err := f.follow(ctx)
+		began, at := time.Now(), f.at.Current()
+		end, err := f.follow(ctx, at)
 		f.up.Store(false)
 		if ctx.Err() != nil {
 			return nil
@@ -111,27 +125,33 @@ func (f *Follower) Run(ctx context.Context) error {
 		f.ends.WithLabelValues(string(end)).Inc()
 		f.broken = end != endRenewed
 		if end == endRenewed {
+			failures = 0
 			continue
 		}
+		f.at.Leave(at)
 		if time.Since(began) > 2*f.opts.MaxBackoff { // it worked for a while: this is a new failure
-			wait, last = firstBackoff, ""
+			wait, last, failures = firstBackoff, "", 0
 		}
 		switch {
 		case end == endClosed && errors.Is(err, io.EOF): // to its proper end, so the server is going away or being replaced
 			goodbye = time.Now()
-			f.opts.Log.InfoContext(ctx, "the auth service ended the revocation stream", "after", f.after)
+			f.opts.Log.InfoContext(ctx, "the auth service ended the revocation stream", "address", at, "after", f.after)
 		case end == endRefused && time.Since(goodbye) < f.view.opts.MaxStaleness/2: // it has said so
 		case end != last: // a server that is away for an hour is one line
-			f.opts.Log.WarnContext(ctx, "revocation stream ended", "end", string(end), "error", err, "after", f.after)
+			f.opts.Log.WarnContext(ctx, "revocation stream ended", "address", at, "end", string(end), "error", err, "after", f.after)
 			last = end
 		}
 		if !sleep(ctx, jitter(wait, 0.5)) {
 			return nil
 		}
-		wait = min(2*wait, f.opts.MaxBackoff)
+		if failures++; failures%f.at.Len() == 0 { // every replica has had its turn
+			wait = min(2*wait, f.opts.MaxBackoff)
+		}
 	}
 }
 
-func (f *Follower) streamURL(after int64) string {
-	return f.url + "?" + url.Values{"after": {formatSeq(after)}, "follower": {f.name}}.Encode()
+const streamPath = "/internal/v1/revocations"
+
+func (f *Follower) streamURL(at string, after int64) string {
+	return at + streamPath + "?" + url.Values{"after": {formatSeq(after)}, "follower": {f.name}}.Encode()
 }

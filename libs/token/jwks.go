@@ -23,11 +23,13 @@ const (
 
 // JWKSOptions tune a JWKS. The zero value works.
 type JWKSOptions struct {
+	// Replicas are other addresses of the same key set, asked when one fails.
+	Replicas     []string
 	Name         string        // label of its metrics, for processes with several; default "default"
 	RefreshEvery time.Duration // longest time between two fetches; default 5 min. Cache-Control: max-age may shorten it.
 	MaxStale     time.Duration // how long keys are served after the last good fetch; default 24 h
 	Cooldown     time.Duration // shortest time between two fetches for an unknown kid; default 5 s
-	Timeout      time.Duration // of one fetch; default 3 s
+	Timeout      time.Duration // of one fetch, from all addresses together; default 3 s
 	MaxBytes     int64         // of an answer; default 256 KiB
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer

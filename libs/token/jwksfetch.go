@@ -11,18 +11,20 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/replica"
 )
 
-// keyFetcher asks one address for the key set.
+// keyFetcher asks for the key set, at one of its addresses.
 type keyFetcher struct {
-	url      string
+	at       *replica.Set
 	client   http.Client
 	timeout  time.Duration
 	maxBytes int64
 }
 
 func newKeyFetcher(url string, client *http.Client, opts JWKSOptions) *keyFetcher {
-	f := &keyFetcher{url: url, timeout: opts.Timeout, maxBytes: opts.MaxBytes}
+	f := &keyFetcher{at: replica.New(append([]string{url}, opts.Replicas...)...), timeout: opts.Timeout, maxBytes: opts.MaxBytes}
 	if client != nil {
 		f.client = *client
 	}
@@ -31,11 +33,24 @@ func newKeyFetcher(url string, client *http.Client, opts JWKSOptions) *keyFetche
 	return f
 }
 
-// fetch returns the set as it is now; old's keys when the server says that nothing changed.
-func (f *keyFetcher) fetch(ctx context.Context, old *keySet) (*keySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+// fetch returns the set as it is now; old's keys when the server says that nothing changed. Each address has its share of
+// the time.
+func (f *keyFetcher) fetch(ctx context.Context, old *keySet) (set *keySet, err error) {
+	share := f.timeout / time.Duration(f.at.Len())
+	for range f.at.Len() {
+		at := f.at.Current()
+		if set, err = f.ask(ctx, at, share, old); err == nil || ctx.Err() != nil {
+			return set, err
+		}
+		f.at.Leave(at)
+	}
+	return nil, err
+}
+
+func (f *keyFetcher) ask(ctx context.Context, at string, timeout time.Duration, old *keySet) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the key set: %w", err)
 	}

@@ -40,8 +40,8 @@ type stream struct {
 	beaten bool // there was a heartbeat
 }
 
-// follow opens a stream and takes in what comes, until it ends.
-func (f *Follower) follow(ctx context.Context) (ending, error) {
+// follow opens a stream at one address and takes in what comes, until it ends.
+func (f *Follower) follow(ctx context.Context, at string) (ending, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.opts.DialTimeout, func() { cancel(errIdle) })
@@ -57,7 +57,7 @@ func (f *Follower) follow(ctx context.Context) (ending, error) {
 	if s.anew || s.reread {
 		f.after = 0
 	}
-	res, err := s.open(ctx)
+	res, err := s.open(ctx, at)
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errIdle) {
 			return endIdle, errIdle
@@ -89,8 +89,8 @@ func (f *Follower) follow(ctx context.Context) (ending, error) {
 	}
 }
 
-func (s *stream) open(ctx context.Context) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.streamURL(s.after), nil)
+func (s *stream) open(ctx context.Context, at string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.streamURL(at, s.after), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,7 @@ func (c *compiler) compileRule(spec *v1alpha1.RouteRule, at string, f *finding) 
 	rule := &Rule{
 		MaxBodyBytes: c.maxBodyBytes,
 		Timeouts:     Timeouts{Request: spec.Timeouts.Request.Std(), ResponseHeader: spec.Timeouts.ResponseHeader.Std()},
+		Retries:      int(spec.Retry.Attempts),
 	}
 	if spec.Limits.MaxBodyBytes != "" {
 		rule.MaxBodyBytes = spec.Limits.MaxBodyBytes.Bytes()

@@ -25,6 +25,7 @@ type Rule struct {
 
 	MaxBodyBytes int64 // most bytes of a request body, the gateway's own limit when the Route sets none; 0 is no bound
 	Timeouts     Timeouts
+	Retries      int       // how often a request that failed may be sent again, to another address
 	Backends     []Backend // weights above 0 only, see Target
 
 	// Refusal is how the gateway's own refusals look here; nil is problem documents.

@@ -147,6 +147,7 @@ type DiskBlobs struct {
 }
 
 // Verifier says whose access tokens the service believes. It checks every token again, behind the gateway.
+// +kubebuilder:validation:XValidation:rule="!has(self.internalURL) || !has(self.internalURLs)",message="at most one of internalURL, internalURLs"
 type Verifier struct {
 	// +kubebuilder:default="cloakroom"
 	Issuer Issuer `json:"issuer,omitempty"`
@@ -170,12 +171,19 @@ type Verifier struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('60s')",message="at most 60s"
 	Leeway Duration `json:"leeway,omitempty"`
 
-	// InternalURL is the auth service's internal listener: keys and the revocation log.
-	// +kubebuilder:default="http://127.0.0.1:8082"
-	InternalURL OriginURL `json:"internalURL,omitempty"`
+	// Where the auth service's internal listener is; http://127.0.0.1:8082 when neither is given.
+	InternalOrigins `json:",inline"`
 
 	// MaxStaleness is how old the view of revocations may be; beyond it authenticated requests are answered 503.
 	// +kubebuilder:default="5s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('2s') && duration(self) <= duration('300s')",message="between 2s and 300s"
 	MaxStaleness Duration `json:"maxStaleness,omitempty"`
+}
+
+// AuthURLs are the internal listeners of the auth service's replicas; at least one.
+func (v Verifier) AuthURLs() []OriginURL {
+	if urls := v.AllInternal(); len(urls) > 0 {
+		return urls
+	}
+	return []OriginURL{"http://127.0.0.1:8082"}
 }

@@ -72,62 +72,6 @@ type GatewayListeners struct {
 	Ops Listener `json:"ops,omitempty"`
 }
 
-// Upstreams are the services a Route's backends name.
-type Upstreams struct {
-	// +kubebuilder:default={url: "http://127.0.0.1:8081", internalURL: "http://127.0.0.1:8082"}
-	Auth AuthUpstream `json:"auth,omitempty"`
-
-	// +kubebuilder:default={url: "http://127.0.0.1:8083"}
-	Files Upstream `json:"files,omitempty"`
-}
-
-// Upstream is one service.
-type Upstream struct {
-	// +required
-	URL OriginURL `json:"url"`
-
-	// +kubebuilder:default={}
-	Pool Pool `json:"pool,omitempty"`
-}
-
-// AuthUpstream is the auth service, which also has an internal listener for keys, revocations and API keys.
-type AuthUpstream struct {
-	// +required
-	URL OriginURL `json:"url"`
-
-	// InternalURL is the auth service's internal listener.
-	// +required
-	InternalURL OriginURL `json:"internalURL"`
-
-	// +kubebuilder:default={}
-	Pool Pool `json:"pool,omitempty"`
-}
-
-// Pool bounds the connections to one upstream.
-type Pool struct {
-	// MaxConns is the most connections at once; requests beyond wait for one. 0 is no bound.
-	// +optional
-	// +kubebuilder:default=0
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=65535
-	MaxConns int32 `json:"maxConns"`
-
-	// MaxIdleConns is how many connections are kept for the next request.
-	// +optional
-	// +kubebuilder:default=256
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=65535
-	MaxIdleConns int32 `json:"maxIdleConns"`
-
-	// +kubebuilder:default="90s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="between 100ms and 1h"
-	IdleTimeout Duration `json:"idleTimeout,omitempty"`
-
-	// +kubebuilder:default="5s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('60s')",message="between 100ms and 60s"
-	DialTimeout Duration `json:"dialTimeout,omitempty"`
-}
-
 // TrustedProxies is exactly one way to find the client's address.
 // +kubebuilder:validation:XValidation:rule="(has(self.cidrs) ? 1 : 0) + (has(self.hops) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",message="exactly one of cidrs, hops, none is needed"
 type TrustedProxies struct {

@@ -120,6 +120,9 @@ type RouteRule struct {
 	// +kubebuilder:default={}
 	Timeouts RouteTimeouts `json:"timeouts,omitempty"`
 
+	// +kubebuilder:default={}
+	Retry RouteRetry `json:"retry,omitempty"`
+
 	// Backends share the requests by weight.
 	// +required
 	// +listType=map
@@ -181,6 +184,18 @@ type RouteTimeouts struct {
 	// ResponseHeader is how long the service may take to begin its answer once it has the whole request.
 	// +kubebuilder:default="30s"
 	ResponseHeader Duration `json:"responseHeader,omitempty"`
+}
+
+// RouteRetry says how often a request that failed is sent again, to another address of the same upstream. A request that
+// may have reached the service is sent again only when its method is idempotent and nothing of its body has been read; any
+// request is when not one byte of it was sent. The upstream's retryBudget bounds all of it.
+type RouteRetry struct {
+	// Attempts is how many times at most, after the first; 0 is never.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=5
+	Attempts int32 `json:"attempts"`
 }
 
 // Backend is one upstream and its share.

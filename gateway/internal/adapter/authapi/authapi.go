@@ -1,7 +1,8 @@
 // Package authapi asks the auth service's internal listener the two questions a gateway can't answer from what it holds:
 // what short token an API key stands for, and, while the revocation log can't be followed, whether a token still lives.
 //
-// Every call has a deadline of its own, an answer a size limit. An answer that is neither yes nor no is
+// Every call has a deadline of its own, an answer a size limit. A replica that can't say is left, and the next one is
+// asked within the same deadline: both questions may be asked twice. An answer that is neither yes nor no is
 // fault.Unavailable: not knowing never counts as a refusal, and never as a pass.
 package authapi
 
@@ -9,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
+	"cloakroom.dev/libs/replica"
 	"cloakroom.dev/libs/web"
 )
 
@@ -27,13 +30,17 @@ const (
 
 // Client calls one auth service. It is safe for use by many goroutines.
 type Client struct {
-	base   string
+	at     *replica.Set
 	client *http.Client
 }
 
-// New makes a client of the internal listener at baseURL.
-func New(baseURL string, client *http.Client) *Client {
-	return &Client{base: strings.TrimSuffix(baseURL, "/") + "/internal/v1/", client: client}
+// New makes a client of the internal listeners at baseURLs, one a replica of the service.
+func New(baseURLs []string, client *http.Client) *Client {
+	bases := make([]string, len(baseURLs))
+	for i, base := range baseURLs {
+		bases[i] = strings.TrimSuffix(base, "/") + "/internal/v1/"
+	}
+	return &Client{at: replica.New(bases...), client: client}
 }
 
 // Grant is a short access token for an API key.
@@ -94,14 +101,28 @@ func (c *Client) Introspect(ctx context.Context, raw string) (principal.Principa
 	return p, nil
 }
 
+// call asks one replica after the other until one knows. Each has its share of the time.
 func (c *Client) call(ctx context.Context, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encode a question for the auth service: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	share := timeout / time.Duration(c.at.Len())
+	for range c.at.Len() {
+		base := c.at.Current()
+		err = c.ask(ctx, base, path, share, body, out)
+		if !errors.Is(err, fault.Of(fault.Unavailable)) || ctx.Err() != nil {
+			return err
+		}
+		c.at.Leave(base)
+	}
+	return err
+}
+
+func (c *Client) ask(ctx context.Context, base, path string, timeout time.Duration, body []byte, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ask the auth service: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +30,7 @@ func serving(t *testing.T, status int, body string) *authapi.Client {
 		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(s.Close)
-	return authapi.New(s.URL, s.Client())
+	return authapi.New([]string{s.URL}, s.Client())
 }
 
 func TestExchange_YesNoAndNotKnowing(t *testing.T) {
@@ -92,7 +94,44 @@ func TestIntrospect_NobodyAndNonsenseAreNoPass(t *testing.T) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	if _, err := authapi.New("http://127.0.0.1:1", http.DefaultClient).Introspect(t.Context(), "raw"); !errors.Is(err, fault.Of(fault.Unavailable)) {
+	if _, err := authapi.New([]string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, http.DefaultClient).Introspect(t.Context(), "raw"); !errors.Is(err, fault.Of(fault.Unavailable)) {
 		t.Errorf("nobody there: %v", err)
 	}
+}
+
+// TestExchange_OneReplicaOfTwoMayFail: one answers, the other one hangs, refuses, or is not there.
+func TestExchange_OneReplicaOfTwoMayFail(t *testing.T) {
+	hang := make(chan struct{})
+	well := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"access_token":"a.b.c","expires_in":60}`)
+	}))
+	t.Cleanup(well.Close)
+	for name, h := range map[string]http.HandlerFunc{
+		"hangs":   func(http.ResponseWriter, *http.Request) { <-hang },
+		"refuses": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"gone":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		var asked atomic.Int64
+		ill := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			h(w, r)
+		}))
+		t.Cleanup(ill.Close)
+		var clients sync.WaitGroup
+		for range 20 { // of which some begin there
+			clients.Go(func() {
+				c, began := authapi.New([]string{ill.URL, well.URL}, http.DefaultClient), time.Now()
+				for range 2 {
+					if _, err := c.Exchange(t.Context(), "crk_x"); err != nil || time.Since(began) > 2500*time.Millisecond {
+						t.Errorf("%s: %v after %v", name, err, time.Since(began))
+					}
+				}
+			})
+		}
+		clients.Wait()
+		if n := asked.Load(); n < 1 || n > 20 {
+			t.Errorf("the one that %s was asked %d times", name, n)
+		}
+	}
+	close(hang)
 }

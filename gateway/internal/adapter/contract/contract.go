@@ -41,7 +41,7 @@ const (
 // Source is a service with a document.
 type Source struct {
 	Name string
-	URL  string // of the document itself
+	URLs []string // of the document itself, one a replica of the service
 }
 
 // Contract serves the merged document. It is safe for use by many goroutines.
@@ -201,8 +201,21 @@ func (c *Contract) build(ctx context.Context) (*rendered, error) {
 	return render(doc, c.now())
 }
 
-func (c *Contract) fetch(ctx context.Context, s Source) (part, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+// fetch asks one replica after the other. Each has its share of the time.
+func (c *Contract) fetch(ctx context.Context, s Source) (p part, err error) {
+	for _, url := range s.URLs {
+		turn, cancel := context.WithTimeout(ctx, fetchTimeout/time.Duration(len(s.URLs)))
+		p, err = c.ask(turn, s, url)
+		cancel()
+		if err == nil {
+			return p, nil
+		}
+	}
+	return part{}, err
+}
+
+func (c *Contract) ask(ctx context.Context, s Source, url string) (part, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return part{}, fmt.Errorf("contract of %s: %w", s.Name, err)
 	}

@@ -43,7 +43,7 @@ func service(t *testing.T, status int, text string) (Source, *atomic.Int64) {
 		_, _ = w.Write([]byte(text))
 	}))
 	t.Cleanup(s.Close)
-	return Source{Name: "svc", URL: s.URL}, &n
+	return Source{Name: "svc", URLs: []string{s.URL}}, &n
 }
 
 func newContract(t *testing.T, own string, sources ...Source) *Contract {
@@ -182,7 +182,7 @@ func TestContract_FetchesOnceForAllAndServesWhatItHas(t *testing.T) {
 	}
 	later := now.Add(2 * freshFor)
 	clock.Store(&later)
-	c.sources[0].URL = "http://127.0.0.1:1/"
+	c.sources[0].URLs[0] = "http://127.0.0.1:1/"
 	for range 10 {
 		get200(t, c.YAML()) // the service has gone, what is held stays
 	}

@@ -28,7 +28,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
 
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/gateway/internal/adapter/edge/wire"
 	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/libs/principal"
@@ -141,10 +143,28 @@ func (e *Edge) Table() *routing.Table {
 // Drain waits until no upgraded connection is left, or ctx ends, and then cuts those that are.
 func (e *Edge) Drain(ctx context.Context) { e.tunnels.drain(ctx) }
 
+// Run keeps what is known of the services' addresses true until ctx ends.
+func (e *Edge) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, u := range e.upstreams {
+		group.Go(func() error { return u.balancer.Run(ctx) })
+	}
+	return group.Wait()
+}
+
+// Upstreams tells how the addresses of each upstream are.
+func (e *Edge) Upstreams() map[string][]upstream.Status {
+	all := make(map[string][]upstream.Status, len(e.upstreams))
+	for name, u := range e.upstreams {
+		all[name] = u.balancer.Status()
+	}
+	return all
+}
+
 // Close closes idle connections to the services.
 func (e *Edge) Close() {
 	for _, u := range e.upstreams {
-		u.address.Close()
+		u.balancer.Close()
 	}
 }
 

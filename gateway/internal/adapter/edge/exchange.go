@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/principal"
@@ -35,6 +36,7 @@ type exchange struct {
 	byCookie bool                // it came in a cookie
 	limits   limits
 	upstream *Upstream
+	place    upstream.Place // at an address of it
 	ctx      exchangeContext
 	cancel   context.CancelCauseFunc
 	deadline *time.Timer // of the whole exchange

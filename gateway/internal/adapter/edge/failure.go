@@ -54,6 +54,10 @@ func (x *exchange) explain(err error) error {
 // upstreamFailure says how the service failed. What exactly was wrong is for the log: it names addresses.
 func (x *exchange) upstreamFailure(err error) error {
 	m := x.upstream.metrics
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return known // nothing was sent: no room, or no address
+	}
 	var unsent *upstream.NotSentError
 	var op *net.OpError
 	var timeout net.Error

@@ -124,8 +124,10 @@ func (x *exchange) finish() {
 		x.upstream.metrics.ended(cut)
 	case x.ctx.Err() == nil:
 		x.upstream.metrics.broken.Inc()
+		x.place.Broke()
 		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", x.answer.err.Error())
 	}
+	x.place.Done()
 	x.upload.abandon()
 }
 

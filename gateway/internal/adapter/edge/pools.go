@@ -52,4 +52,4 @@ func (p *pools) Collect(out chan<- prometheus.Metric) {
 }
 
 // stats is how the upstream's connections are used.
-func (u *Upstream) stats() upstream.Stats { return u.address.Stats() }
+func (u *Upstream) stats() upstream.Stats { return u.balancer.Stats() }

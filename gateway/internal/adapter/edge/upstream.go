@@ -15,21 +15,23 @@ import (
 	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 )
 
-// Pool bounds the connections to one address of an upstream.
-type Pool = upstream.Pool
-
-// Upstream is one service behind the gateway.
+// Upstream is one service behind the gateway, at all of its addresses.
 type Upstream struct {
-	name    string
-	url     *url.URL
-	address *upstream.Address
-	tracer  trace.Tracer // nil without tracing
-	metrics *upstreamMetrics
+	name     string
+	url      *url.URL // its first address
+	balancer *upstream.Balancer
+	tracer   trace.Tracer // nil without tracing
+	metrics  *upstreamMetrics
 }
 
-// NewUpstream makes an upstream. base is scheme, host and port.
-func NewUpstream(name string, base *url.URL, pool Pool) *Upstream {
-	return &Upstream{name: name, url: base, address: upstream.NewAddress(base, pool)}
+// NewUpstream makes an upstream. opts.Connect is the edge's own.
+func NewUpstream(opts upstream.Options, pool upstream.Pool) (*Upstream, error) {
+	opts.Connect = func(base *url.URL) upstream.Conn { return upstream.NewAddress(base, pool) }
+	balancer, err := upstream.New(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Upstream{name: opts.Name, url: opts.URLs[0], balancer: balancer}, nil
 }
 
 // observe gives the upstream its metrics and its tracer.
@@ -40,14 +42,16 @@ func (u *Upstream) observe(m *metrics, provider trace.TracerProvider) {
 	}
 }
 
-// RoundTrip sends a request and measures it until the answer begins.
+// RoundTrip sends the request of an exchange and measures it until the answer begins. The exchange holds its place at the
+// address until it is finished.
 func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
 	span := u.start(r)
-	res, err := u.address.RoundTrip(r)
+	x := exchangeOf(r.Context())
+	res, err := u.balancer.Send(r, &x.place, x.rule.Retries)
 	u.metrics.seconds.Observe(time.Since(began).Seconds())
 	if u.tracer != nil {
-		end(span, res, err)
+		end(span, &x.place, res, err)
 	}
 	return res, err
 }
@@ -61,12 +65,18 @@ func (u *Upstream) start(r *http.Request) trace.Span {
 	}
 	// The span's context is for the headers alone: another request context would cost a copy of the request.
 	ctx, span := u.tracer.Start(context.WithoutCancel(r.Context()), r.Method+" "+u.name, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("server.address", u.url.Host)))
+		trace.WithAttributes(attribute.String("http.request.method", r.Method)))
 	propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return span
 }
 
-func end(span trace.Span, res *http.Response, err error) {
+func end(span trace.Span, place *upstream.Place, res *http.Response, err error) {
+	if at := place.Address(); at != "" {
+		span.SetAttributes(attribute.String("server.address", at))
+	}
+	if n := place.Resent(); n > 0 {
+		span.SetAttributes(attribute.Int("http.request.resend_count", n))
+	}
 	switch {
 	case err != nil:
 		span.SetStatus(codes.Error, "no answer")

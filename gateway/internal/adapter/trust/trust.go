@@ -33,8 +33,8 @@ type Introspect func(ctx context.Context, raw string) (principal.Principal, erro
 
 // Options is what a Trust is made of. All parts are needed but Client and Registerer.
 type Options struct {
-	AuthURL    string // the auth service's internal listener: keys and revocations
-	Follower   string // this gateway's name among the followers of the log, unique among replicas
+	AuthURLs   []string // the internal listeners of the auth service's replicas: keys and revocations
+	Follower   string   // this gateway's name among the followers of the log, unique among replicas
 	Introspect Introspect
 	Client     *http.Client
 	Log        *slog.Logger
@@ -69,15 +69,14 @@ type keySet struct {
 
 // New makes a Trust; Run keeps it true.
 func New(opts Options) (*Trust, error) {
-	if opts.AuthURL == "" || opts.Follower == "" || opts.Introspect == nil || opts.Log == nil {
-		return nil, errors.New("trust: auth URL, follower name, introspection and log are needed")
+	if len(opts.AuthURLs) == 0 || opts.Follower == "" || opts.Introspect == nil || opts.Log == nil {
+		return nil, errors.New("trust: auth URLs, follower name, introspection and log are needed")
 	}
-	opts.AuthURL = strings.TrimSuffix(opts.AuthURL, "/")
 	view := token.NewView(token.ViewOptions{Registerer: opts.Registerer})
 	return &Trust{
 		opts: opts, view: view, blind: token.NewView(token.ViewOptions{}),
-		follower: token.NewFollower(opts.AuthURL, opts.Follower, opts.Client, view,
-			token.FollowerOptions{Log: opts.Log, Registerer: opts.Registerer}),
+		follower: token.NewFollower(opts.AuthURLs[0], opts.Follower, opts.Client, view,
+			token.FollowerOptions{Replicas: opts.AuthURLs[1:], Log: opts.Log, Registerer: opts.Registerer}),
 		changed:   make(chan struct{}, 1),
 		verifiers: map[string]*token.Verifier{}, keySets: map[keySetOptions]*keySet{},
 	}, nil
@@ -148,14 +147,19 @@ func stringsOf[S ~string](list []S) []string {
 
 // keySet finds or makes the key set of a policy. Run starts it.
 func (t *Trust) keySet(spec *v1alpha1.TokenPolicySpec) *keySet {
+	own := t.ownKeys()
 	name := keySetOptions{
-		url:     cmp.Or(spec.JWKS.URL, t.ownKeys()),
+		url:     cmp.Or(spec.JWKS.URL, own[0]),
 		refresh: spec.JWKS.RefreshInterval.Std(), maxStale: spec.JWKS.MaxStale.Std(), unknownID: spec.JWKS.UnknownKeyCooldown.Std(),
 	}
 	set := t.keySets[name]
 	if set == nil {
+		var replicas []string
+		if name.url == own[0] {
+			replicas = own[1:]
+		}
 		set = &keySet{JWKS: token.NewJWKS(name.url, t.opts.Client, token.JWKSOptions{
-			Name: name.url, RefreshEvery: name.refresh, MaxStale: name.maxStale, Cooldown: name.unknownID,
+			Replicas: replicas, Name: name.url, RefreshEvery: name.refresh, MaxStale: name.maxStale, Cooldown: name.unknownID,
 			Log: t.opts.Log, Registerer: t.opts.Registerer,
 		})}
 		t.keySets[name] = set
@@ -164,7 +168,14 @@ func (t *Trust) keySet(spec *v1alpha1.TokenPolicySpec) *keySet {
 	return set
 }
 
-func (t *Trust) ownKeys() string { return t.opts.AuthURL + "/.well-known/jwks.json" }
+// ownKeys are the addresses of the auth service's key set, one a replica.
+func (t *Trust) ownKeys() []string {
+	urls := make([]string, len(t.opts.AuthURLs))
+	for i, base := range t.opts.AuthURLs {
+		urls[i] = strings.TrimSuffix(base, "/") + "/.well-known/jwks.json"
+	}
+	return urls
+}
 
 // Ready returns nil once the revocation log and the auth service's keys have been read. Keys of others are not waited
 // for: they concern their own policies only.
@@ -172,10 +183,11 @@ func (t *Trust) Ready(ctx context.Context) error {
 	if err := t.follower.Ready(ctx); err != nil {
 		return err
 	}
+	own := t.ownKeys()[0]
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, set := range t.keySets {
-		if name.url == t.ownKeys() && set.wanted {
+		if name.url == own && set.wanted {
 			if err := set.Ready(ctx); err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func policy(digest string, change func(*v1alpha1.TokenPolicySpec)) *routing.Toke
 func start(t *testing.T, issuer *tokentest.Issuer) *trust.Trust {
 	t.Helper()
 	tr, err := trust.New(trust.Options{
-		AuthURL: issuer.URL, Follower: "test", Client: issuer.Client(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		AuthURLs: []string{issuer.URL}, Follower: "test", Client: issuer.Client(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Introspect: func(context.Context, string) (principal.Principal, error) {
 			return principal.Principal{UserID: "introspected"}, nil
 		},
