@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -43,7 +44,9 @@ func newClient(opts Options) (client *s3.Client, patient func(*s3.Options), idle
 	}
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = opts.Tries
-		o.MaxBackoff = 2 * time.Second // jittered, and doubled from one to the next
+		o.Backoff = retry.BackoffDelayerFunc(func(try int, _ error) (time.Duration, error) {
+			return rand.N(100 * time.Millisecond << min(try, 5)), nil //nolint:gosec // not a secret
+		})
 	})
 	client = s3.New(s3.Options{
 		BaseEndpoint: aws.String(opts.Endpoint), Region: opts.Region, UsePathStyle: opts.PathStyle,

@@ -42,13 +42,17 @@ func (b *Blobs) put(ctx context.Context, key string, content []byte) (crc uint32
 		_, err := b.client.PutObject(ctx, in)
 		return err
 	})
-	if err != nil && !isTaken(err) {
+	if err != nil && !isTaken(err) && (statusOf(err) != 0 || ctx.Err() != nil) {
 		return 0, fmt.Errorf("put: %w", asRefused(err))
 	}
 	if err := b.opts.At(StepCompleted); err != nil {
 		return 0, err
 	}
-	return w.crc, b.prove(ctx, w)
+	proof := b.prove(ctx, w)
+	if err != nil && isAbsent(proof) {
+		return 0, fmt.Errorf("put: %w", asRefused(err))
+	}
+	return w.crc, proof
 }
 
 // multipart is an upload in parts. Parts may be sent by several goroutines.
