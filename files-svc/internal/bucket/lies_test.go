@@ -97,7 +97,9 @@ func bothSizes(t *testing.T, run func(t *testing.T, content []byte)) {
 func isPut(r *http.Request) bool  { return r.Method == http.MethodPut && isBlob(r) }
 func isGet(r *http.Request) bool  { return r.Method == http.MethodGet && isBlob(r) }
 func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
-func isList(r *http.Request) bool { return r.Method == http.MethodGet && r.URL.Query().Has("list-type") }
+func isList(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Query().Has("list-type")
+}
 func isComplete(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
 }

@@ -167,6 +167,16 @@ func isAnswer(code string) bool {
 	}
 }
 
+// isOddity reports whether a store that works has refused what it does not understand: none of its states, nor our rights.
+func isOddity(err error) bool {
+	switch status := statusOf(err); status {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	default:
+		return status >= 400 && status < 500 || status == http.StatusNotImplemented
+	}
+}
+
 // isAway tells a store that could not be asked from one that has answered.
 func isAway(err error) bool {
 	return errors.Is(err, fault.Of(fault.Unavailable)) && !isAnswer(codeOf(err))

@@ -244,7 +244,7 @@ func (p *promotion) copy(ctx context.Context, number int32, from piece) (copied 
 	switch {
 	case isAbsent(err) && codeOf(err) != "NoSuchUpload":
 		return false, errNoPartial()
-	case isAway(err), ctx.Err() != nil:
+	case ctx.Err() != nil, isAway(err) && !isOddity(err):
 		return false, err
 	case err != nil, out.CopyPartResult == nil, aws.ToString(out.CopyPartResult.ETag) == "":
 		return false, nil //nolint:nilerr // it can't: the bytes are sent instead
