@@ -231,16 +231,21 @@ func (p *pool) sweep() {
 // keep puts back what sweep has asked, below what is younger.
 func (p *pool) keep(asked []*conn) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.sweeper = nil
+	if p.closed {
+		p.mu.Unlock()
+		closeAll(asked)
+		return
+	}
 	for len(asked) > 0 && len(p.waiting) > 0 {
 		p.next().given <- asked[0] // has room for one, and gets only one
 		asked = asked[1:]
 	}
 	p.idle = append(asked, p.idle...)
-	if len(p.idle) > 0 { // in a pool that was closed meanwhile, they go when they are old
+	if len(p.idle) > 0 {
 		p.sweeper = time.AfterFunc(p.sweepDelay(), p.sweep)
 	}
+	p.mu.Unlock()
 }
 
 func closeAll(conns []*conn) {
