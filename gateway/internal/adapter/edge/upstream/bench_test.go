@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -47,7 +48,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 						_, err = res.Body.Read(buf)
 					}
 					_ = res.Body.Close()
-					if err != io.EOF {
+					if !errors.Is(err, io.EOF) {
 						b.Error(err)
 					}
 				}
