@@ -7,10 +7,8 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
@@ -71,77 +69,6 @@ const (
 	ann files.OwnerID = "ann"
 	bob files.OwnerID = "bob"
 )
-
-// bench is a service with what a test turns.
-type bench struct {
-	*files.Service
-	stores Stores
-	clock  *Clock
-	policy atomic.Pointer[files.Policy]
-}
-
-func newBench(t *testing.T, stores Stores) *bench {
-	b := &bench{stores: stores, clock: NewClock()}
-	b.policy.Store(&files.Policy{})
-	b.Service = b.process(t, stores, nil)
-	return b
-}
-
-// process is one more process on some stores.
-func (b *bench) process(t *testing.T, stores Stores, at func(string) error) *files.Service {
-	return New(t, stores, files.Options{
-		Now: b.clock.Now, Policy: func() files.Policy { return *b.policy.Load() }, At: at, RestoreHorizon: time.Hour,
-	})
-}
-
-func (b *bench) upload(t *testing.T, owner files.OwnerID, name, content string) files.File {
-	t.Helper()
-	nf := files.NewFile{Name: name, Size: int64(len(content))}
-	f, err := b.Create(As(t.Context(), owner), owner, nf, strings.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func (b *bench) read(t *testing.T, owner files.OwnerID, id files.FileID) string {
-	t.Helper()
-	ctx := As(t.Context(), owner)
-	c, err := b.Open(ctx, owner, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	content, err := io.ReadAll(c.Verified(ctx))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
-// usage is what ann's files take.
-func (b *bench) usage(t *testing.T) files.Usage {
-	t.Helper()
-	u, err := b.Usage(As(t.Context(), ann), ann)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-// audit settles everything and holds catalog and store together.
-func (b *bench) audit(t *testing.T) {
-	t.Helper()
-	Settle(t, b.Service, b.clock)
-	Audit(t, b.stores, ann, bob)
-}
-
-func wantKind(t *testing.T, err error, kind fault.Kind) {
-	t.Helper()
-	if fault.KindOf(err) != kind || err == nil {
-		t.Errorf("got error %v, want kind %d", err, kind)
-	}
-}
 
 func checkUpload(t *testing.T, b *bench) {
 	for _, size := range []int{0, 1, 4096, 4097, files.SmallBytes, files.SmallBytes + 1, 3 << 20} {
@@ -228,97 +155,6 @@ func checkForeign(t *testing.T, b *bench) {
 	if b.read(t, ann, f.ID) != "secret" {
 		t.Error("the file has changed")
 	}
-}
-
-func checkQuotaRace(t *testing.T, b *bench) {
-	const uploads, size, room = 1000, 4096, 1 << 20
-	b.policy.Store(&files.Policy{QuotaBytes: 3*size + room})
-	for range 3 {
-		b.upload(t, ann, "before", string(noise(size, 1)))
-	}
-	var won, lost atomic.Int64
-	var wait sync.WaitGroup
-	gate := make(chan struct{}, 100) // as many at once as descriptors allow anywhere
-	for n := range uploads {
-		wait.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			content := noise(size, uint64(n))
-			_, err := b.Create(As(t.Context(), ann), ann, files.NewFile{Name: "f", Size: files.UnknownSize}, bytes.NewReader(content))
-			switch {
-			case err == nil:
-				won.Add(1)
-			case errors.Is(err, fault.Of(fault.QuotaExceeded)):
-				lost.Add(1)
-			default:
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	if won.Load() != room/size || lost.Load() != uploads-room/size {
-		t.Errorf("%d uploads won and %d lost, want %d winners", won.Load(), lost.Load(), room/size)
-	}
-	if got := b.usage(t); got.Bytes != got.QuotaBytes {
-		t.Errorf("usage is %+v", got)
-	}
-	b.audit(t)
-}
-
-func checkQuotaLowered(t *testing.T, b *bench) {
-	b.policy.Store(&files.Policy{QuotaBytes: 100})
-	lower := func() { b.policy.Store(&files.Policy{QuotaBytes: 5}) }
-	nf := files.NewFile{Name: "f", Size: 10}
-	_, err := b.Create(As(t.Context(), ann), ann, nf, &between{strings.NewReader("0123456789"), lower})
-	wantKind(t, err, fault.QuotaExceeded)
-	b.policy.Store(&files.Policy{QuotaBytes: 100})
-	f := b.upload(t, ann, "f", "0123456789")
-	lower()
-	if _, err := b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: 8}, strings.NewReader("01234567")); err != nil {
-		t.Errorf("a smaller content over a lowered quota: %v", err)
-	}
-	_, err = b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: 9}, strings.NewReader("012345678"))
-	wantKind(t, err, fault.QuotaExceeded)
-	b.audit(t)
-}
-
-// between does something once, when the first byte is asked for.
-type between struct {
-	io.Reader
-	do func()
-}
-
-func (r *between) Read(p []byte) (int, error) {
-	if r.do != nil {
-		r.do()
-		r.do = nil
-	}
-	return r.Reader.Read(p)
-}
-
-func checkReservation(t *testing.T, b *bench) {
-	b.policy.Store(&files.Policy{QuotaBytes: 5 << 20})
-	content := noise(3<<20, 1)
-	second := func() {
-		_, err := b.Create(As(t.Context(), ann), ann, files.NewFile{Name: "late", Size: 3 << 20}, unread{t})
-		wantKind(t, err, fault.QuotaExceeded)
-		small := files.NewFile{Name: "small", Size: files.UnknownSize}
-		if _, err := b.Create(As(t.Context(), ann), ann, small, strings.NewReader("fits beside")); err != nil {
-			t.Error(err)
-		}
-	}
-	nf := files.NewFile{Name: "first", Size: 3 << 20}
-	if _, err := b.Create(As(t.Context(), ann), ann, nf, &between{bytes.NewReader(content), second}); err != nil {
-		t.Error(err)
-	}
-	nf.Size = 1500 << 10
-	_, err := b.Create(As(t.Context(), ann), ann, nf, bytes.NewReader(content[:1400<<10]))
-	wantKind(t, err, fault.Invalid)
-	if _, err := b.Create(As(t.Context(), ann), ann, nf, bytes.NewReader(content[:1500<<10])); err != nil {
-		t.Errorf("after a failed upload gave its room back: %v", err)
-	}
-	Audit(t, b.stores, ann)
-	b.audit(t)
 }
 
 func checkReplaceRace(t *testing.T, b *bench) {

@@ -1,0 +1,105 @@
+package filestest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+)
+
+func checkQuotaRace(t *testing.T, b *bench) {
+	const uploads, size, room = 1000, 4096, 1 << 20
+	b.policy.Store(&files.Policy{QuotaBytes: 3*size + room})
+	for range 3 {
+		b.upload(t, ann, "before", string(noise(size, 1)))
+	}
+	var won, lost atomic.Int64
+	var wait sync.WaitGroup
+	gate := make(chan struct{}, 100) // as many at once as descriptors allow anywhere
+	for n := range uploads {
+		wait.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			content := noise(size, uint64(n))
+			_, err := b.Create(As(t.Context(), ann), ann, files.NewFile{Name: "f", Size: files.UnknownSize}, bytes.NewReader(content))
+			switch {
+			case err == nil:
+				won.Add(1)
+			case errors.Is(err, fault.Of(fault.QuotaExceeded)):
+				lost.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if won.Load() != room/size || lost.Load() != uploads-room/size {
+		t.Errorf("%d uploads won and %d lost, want %d winners", won.Load(), lost.Load(), room/size)
+	}
+	if got := b.usage(t); got.Bytes != got.QuotaBytes {
+		t.Errorf("usage is %+v", got)
+	}
+	b.audit(t)
+}
+
+func checkQuotaLowered(t *testing.T, b *bench) {
+	b.policy.Store(&files.Policy{QuotaBytes: 100})
+	lower := func() { b.policy.Store(&files.Policy{QuotaBytes: 5}) }
+	nf := files.NewFile{Name: "f", Size: 10}
+	_, err := b.Create(As(t.Context(), ann), ann, nf, &between{strings.NewReader("0123456789"), lower})
+	wantKind(t, err, fault.QuotaExceeded)
+	b.policy.Store(&files.Policy{QuotaBytes: 100})
+	f := b.upload(t, ann, "f", "0123456789")
+	lower()
+	if _, err := b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: 8}, strings.NewReader("01234567")); err != nil {
+		t.Errorf("a smaller content over a lowered quota: %v", err)
+	}
+	_, err = b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: 9}, strings.NewReader("012345678"))
+	wantKind(t, err, fault.QuotaExceeded)
+	b.audit(t)
+}
+
+// between does something once, when the first byte is asked for.
+type between struct {
+	io.Reader
+	do func()
+}
+
+func (r *between) Read(p []byte) (int, error) {
+	if r.do != nil {
+		r.do()
+		r.do = nil
+	}
+	return r.Reader.Read(p)
+}
+
+func checkReservation(t *testing.T, b *bench) {
+	b.policy.Store(&files.Policy{QuotaBytes: 5 << 20})
+	content := noise(3<<20, 1)
+	second := func() {
+		_, err := b.Create(As(t.Context(), ann), ann, files.NewFile{Name: "late", Size: 3 << 20}, unread{t})
+		wantKind(t, err, fault.QuotaExceeded)
+		small := files.NewFile{Name: "small", Size: files.UnknownSize}
+		if _, err := b.Create(As(t.Context(), ann), ann, small, strings.NewReader("fits beside")); err != nil {
+			t.Error(err)
+		}
+	}
+	nf := files.NewFile{Name: "first", Size: 3 << 20}
+	if _, err := b.Create(As(t.Context(), ann), ann, nf, &between{bytes.NewReader(content), second}); err != nil {
+		t.Error(err)
+	}
+	nf.Size = 1500 << 10
+	_, err := b.Create(As(t.Context(), ann), ann, nf, bytes.NewReader(content[:1400<<10]))
+	wantKind(t, err, fault.Invalid)
+	if _, err := b.Create(As(t.Context(), ann), ann, nf, bytes.NewReader(content[:1500<<10])); err != nil {
+		t.Errorf("after a failed upload gave its room back: %v", err)
+	}
+	Audit(t, b.stores, ann)
+	b.audit(t)
+}
