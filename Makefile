@@ -5,7 +5,7 @@ SHELL := bash
 export PORT ?= 8080
 export DATA_DIR ?= .data
 BIN := $(CURDIR)/.bin
-MODULES := libs auth-svc files-svc gateway stack tests
+MODULES := libs k8s auth-svc files-svc gateway stack tests
 # The race detector needs a C compiler. Without one the tests run all the same, and say so.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
@@ -30,6 +30,7 @@ test: strace containers ## run every test, with the race detector
 	@command -v npm >/dev/null || echo '*** NOT RUN for want of node and npm: uploads by tus-js-client and Uppy (tests/browser), and ours beside @tus/server (tests/differential) ***'
 	@command -v chromium >/dev/null || echo '*** NOT RUN for want of chromium: a browser session in a real browser (tests/browser) ***'
 	@command -v strace >/dev/null || echo '*** NOT RUN for want of strace: faults injected into the system calls of the files service ***'
+	@k8s/tools/apiserver/build --look >/dev/null || test -n "$$KUBEBUILDER_ASSETS" || echo '*** NOT RUN for want of a Kubernetes API server: k8s (make test-cluster builds one, in minutes) ***'
 	@command -v clamd >/dev/null || echo '*** NOT RUN for want of clamd: the scan hook against a real one (its protocol is tested) ***'
 
 .PHONY: containers
@@ -64,6 +65,11 @@ test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium again
 .PHONY: test-chaos
 test-chaos: ## break the files service at every step (the kill-point matrix), kill -9 the stack while it works, and look what is left
 	go test -count=1 -v ./tests/chaos/...
+
+.PHONY: test-cluster
+test-cluster: ## put CRDs, rules and the source over them to a real Kubernetes API server (built once, in minutes; KUBEBUILDER_ASSETS overrides)
+	@assets="$${KUBEBUILDER_ASSETS:-$$(k8s/tools/apiserver/build)}" && \
+		KUBEBUILDER_ASSETS="$$assets" CI=true go test -count=1 $(RACE) -timeout 20m ./k8s/...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each (default 30s)

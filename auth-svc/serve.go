@@ -9,17 +9,17 @@ import (
 	"cloakroom.dev/libs/run"
 )
 
-// Commands are the words of the service's own program.
-func Commands() []run.Command {
+// Commands are the words of the service's own program. It reads resources from folders and from where schemes say.
+func Commands(schemes ...process.Scheme) []run.Command {
 	program := process.Program[*v1alpha1.AuthConfig]{
 		Name:  "auth-svc",
 		Kinds: []string{v1alpha1.KindAuthConfig, v1alpha1.KindSessionPolicy},
-		Rules: Check,
+		Rules: Check, Needs: Check,
 		Life: func(boot *v1alpha1.AuthConfig) process.Life {
 			s := boot.Spec
 			return process.Life{Ops: s.Listeners.Ops, Drain: s.Drain, Telemetry: s.Telemetry, StateDir: s.StateDir}
 		},
-		Open: open,
+		Open: open, Schemes: schemes,
 	}
 	commands := append(process.Commands(program), process.MigrateCommand(program, migrate))
 	return append(commands, consoleCommands(program)...)

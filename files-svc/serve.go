@@ -11,8 +11,8 @@ import (
 	"cloakroom.dev/libs/run"
 )
 
-// Commands are the words of the service's own program.
-func Commands() []run.Command {
+// Commands are the words of the service's own program. It reads resources from folders and from where schemes say.
+func Commands(schemes ...process.Scheme) []run.Command {
 	program := process.Program[*v1alpha1.FilesConfig]{
 		Name:  "files-svc",
 		Kinds: []string{v1alpha1.KindFilesConfig, v1alpha1.KindStoragePolicy},
@@ -21,7 +21,7 @@ func Commands() []run.Command {
 			s := boot.Spec
 			return process.Life{Ops: s.Listeners.Ops, Drain: s.Drain, Telemetry: s.Telemetry, StateDir: s.StateDir}
 		},
-		Open: open,
+		Open: open, Schemes: schemes,
 	}
 	return append(process.Commands(program), process.MigrateCommand(program, migrate), scrubCommand(program), verifyBackupCommand(program),
 		webhookCommand(program), importCommand(program), crashtestCommand())

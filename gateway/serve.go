@@ -13,8 +13,8 @@ import (
 	"cloakroom.dev/libs/run"
 )
 
-// Commands are the words of the gateway's own program.
-func Commands() []run.Command {
+// Commands are the words of the gateway's own program. It reads resources from folders and from where schemes say.
+func Commands(schemes ...process.Scheme) []run.Command {
 	program := process.Program[*v1alpha1.GatewayConfig]{
 		Name: "gateway",
 		Kinds: []string{
@@ -24,7 +24,7 @@ func Commands() []run.Command {
 			s := boot.Spec
 			return process.Life{Ops: s.Listeners.Ops, Drain: s.Drain, Telemetry: s.Telemetry, StateDir: s.StateDir}
 		},
-		Open: open,
+		Open: open, Schemes: schemes,
 	}
 	_, paths := ownPaths(run.NewOps(prometheus.NewRegistry()), &contract.Contract{})
 	serve := process.Commands(program)[0] // its check is the other one, which knows the gateway's rules

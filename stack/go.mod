@@ -4,6 +4,8 @@ go 1.26.0
 
 replace cloakroom.dev/libs => ../libs
 
+replace cloakroom.dev/k8s => ../k8s
+
 require (
 	cloakroom.dev/auth-svc v0.0.0
 	cloakroom.dev/files-svc v0.0.0

@@ -44,7 +44,7 @@ func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx cont
 			if err != nil {
 				return err
 			}
-			boot, deps, _, err := p.load(ctx, config, log, nil)
+			boot, deps, err := p.load(ctx, config, log, nil)
 			if err != nil {
 				return err
 			}
@@ -57,23 +57,35 @@ func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx cont
 	}
 }
 
-// Load reads a folder of resources as serve does, for the program's other commands. There is no Tracer, and nobody
-// gathers the metrics.
+// Load reads resources as serve does, for the program's other commands, from a folder or one of the Schemes. There is no
+// Tracer, and nobody gathers the metrics.
 func (p Program[Boot]) Load(ctx context.Context, config string, log *slog.Logger) (Boot, Deps, error) {
-	boot, deps, _, err := p.load(ctx, config, log, prometheus.NewRegistry())
-	return boot, deps, err
+	return p.load(ctx, []string{config}, log, prometheus.NewRegistry())
 }
 
-func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config string, log *slog.Logger, err error) {
+// load reads once, and waits for nothing.
+func (p Program[Boot]) load(ctx context.Context, config []string, log *slog.Logger, reg prometheus.Registerer) (boot Boot, deps Deps, err error) {
+	source, err := p.source(config, log, reg)
+	if err != nil {
+		return boot, deps, err
+	}
+	boot, err = p.boot(ctx, source)
+	return boot, Deps{Log: log, Registerer: reg, Source: source}, err
+}
+
+func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config []string, log *slog.Logger, err error) {
 	var level slog.Level
 	fs := run.Flags(name, usage, to)
-	fs.StringVar(&config, "config", "", "folder of resources, with exactly one boot object of this service")
+	fs.Func("config", "resources, with exactly one boot object of this service: "+p.places(), func(where string) error {
+		config = append(config, where)
+		return nil
+	})
 	fs.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
-	if config == "" {
-		return "", nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
+	if len(config) == 0 || config[0] == "" {
+		return nil, nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	}
 	return config, telemetry.NewLogger(to.Stderr, level, p.Name), nil
 }

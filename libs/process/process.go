@@ -1,6 +1,7 @@
-// Package process is the life of one service as a process of its own: `serve --config DIR`.
+// Package process is the life of one service as a process of its own: `serve --config DIR`, or `--config SCHEME://ADDRESS` where
+// the program knows other sources than folders.
 //
-//	flags -> folder of resources -> the service's boot object -> logs, metrics, traces, status files
+//	flags -> resources -> the service's boot object -> logs, metrics, traces, status files
 //	      -> New -> listeners -> ready -> (signal) drain -> Close -> last spans out
 //
 // What the services share of that is here once; what differs is a Program. The stack, which runs three services in one
@@ -22,7 +23,6 @@ import (
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/check"
-	"cloakroom.dev/libs/resource/dir"
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/telemetry"
 )
@@ -71,19 +71,27 @@ type Program[Boot resource.Object] struct {
 	Name  string      // as in metrics, logs and traces: auth-svc
 	Kinds []string    // the resources it reads; a folder may hold others
 	Rules check.Rules // what `check` looks for beyond the schemas; may be nil
-	Life  func(Boot) Life
+	Needs check.Rules // what must be there before Open can succeed, beyond the boot object; may be nil
+
+	Schemes []Scheme // sources beside folders
+	Life    func(Boot) Life
 	// Open makes the service and says what it serves, and what more the ops port shows.
 	Open func(ctx context.Context, boot Boot, deps Deps) (Service, []Endpoint, map[string]http.Handler, error)
 }
 
-// Serve is the whole process over a folder of resources. It returns when ctx has ended and everything is drained.
-func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config string, log *slog.Logger) (err error) {
+// Serve is the whole process. It returns when ctx has ended and everything is drained.
+func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config []string, log *slog.Logger) (err error) {
 	reg := telemetry.NewRegistry()
 	own := prometheus.WrapRegistererWith(prometheus.Labels{"service": p.Name}, reg) // the stack's series look the same
-	boot, deps, folder, err := p.load(ctx, config, log, own)
+	source, err := p.source(config, log, own)
 	if err != nil {
 		return err
 	}
+	boot, err := p.await(ctx, source, log)
+	if err != nil || ctx.Err() != nil {
+		return err // told to stop before there was anything to serve
+	}
+	deps := Deps{Log: log, Registerer: own, Source: source}
 	life := p.Life(boot)
 	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{
 		Service: p.Name, Endpoint: string(life.Telemetry.OTLPEndpoint), Ratio: life.Telemetry.Ratio(),
@@ -94,7 +102,7 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 	defer func() { err = errors.Join(err, Flush(flush)) }()
 	deps.Tracer = tracer
 	if life.StateDir != "" {
-		if err := folder.KeepStatus(string(life.StateDir)); err != nil {
+		if err := source.KeepStatus(string(life.StateDir)); err != nil {
 			return err
 		}
 	}
@@ -105,10 +113,11 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 	defer func() { err = errors.Join(err, service.Close()) }()
 	ops := run.NewOps(reg)
 	ops.Ready(p.Name, service.Ready)
+	ops.Ready("configuration", source.Ready)
 	if d, ok := service.(Drainer); ok {
 		ops.OnDrain(d.Drain)
 	}
-	ops.Handle("GET /-/resources", folder)
+	ops.Handle("GET /-/resources", source)
 	for pattern, h := range more {
 		ops.Handle(pattern, h)
 	}
@@ -119,18 +128,7 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config st
 	}
 	return run.Serve(ctx, run.ServeOptions{
 		Log: log, Ops: ops, DrainDelay: life.Drain.Delay.Std(), DrainTimeout: life.Drain.Timeout.Std(),
-	}, servers, service.Run)
-}
-
-// load reads the folder and finds the one boot object in it.
-func (p Program[Boot]) load(ctx context.Context, config string, log *slog.Logger, reg prometheus.Registerer) (boot Boot, deps Deps, folder *dir.Source, err error) {
-	folder = dir.New(config, dir.Options{Log: log, Registerer: reg, Kinds: p.Kinds})
-	snapshot, err := folder.Load(ctx)
-	if err != nil {
-		return boot, deps, nil, err
-	}
-	boot, err = resource.One[Boot](snapshot)
-	return boot, Deps{Log: log, Registerer: reg, Source: folder}, folder, err
+	}, servers, service.Run, source.Run)
 }
 
 // listen opens all listeners or none.

@@ -34,6 +34,11 @@ func NewSnapshot(accepted, broken []Object) *Snapshot {
 	return s
 }
 
+// Join makes one snapshot of two that hold different kinds.
+func Join(a, b *Snapshot) *Snapshot {
+	return NewSnapshot(slices.Concat(a.objects, b.objects), slices.Concat(a.broken, b.broken))
+}
+
 // Short returns the first twelve hex digits of the digest, for logs and people.
 func (s *Snapshot) Short() string {
 	_, hexadecimal, _ := strings.Cut(s.Digest, ":")

@@ -33,12 +33,18 @@ type check struct {
 	fn   func(context.Context) error
 }
 
-// NewOps makes the ops handler over what gatherer has.
-func NewOps(gatherer prometheus.Gatherer) *Ops {
+// NewProbes makes an ops handler that only says whether the process lives and is ready.
+func NewProbes() *Ops {
 	o := &Ops{mux: http.NewServeMux()}
-	o.mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	o.mux.HandleFunc("GET /livez", Live)
 	o.mux.HandleFunc("GET /readyz", o.ServeReady)
+	return o
+}
+
+// NewOps makes the ops handler over what gatherer has.
+func NewOps(gatherer prometheus.Gatherer) *Ops {
+	o := NewProbes()
+	o.mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	o.mux.HandleFunc("GET /version", ServeVersion)
 	o.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	o.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

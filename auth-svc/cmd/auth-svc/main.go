@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cloakroom.dev/k8s/crdsource"
 	"cloakroom.dev/libs/run"
 
 	authsvc "cloakroom.dev/auth-svc"
@@ -10,5 +11,5 @@ import (
 
 func main() {
 	authsvc.HelpHashing()
-	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", authsvc.Commands()...)
+	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", authsvc.Commands(crdsource.Scheme())...)
 }

@@ -3,9 +3,10 @@ package main
 
 import (
 	filessvc "cloakroom.dev/files-svc"
+	"cloakroom.dev/k8s/crdsource"
 	"cloakroom.dev/libs/run"
 )
 
 func main() {
-	run.Main("files-svc", "files-svc keeps people's files and gives them back to nobody else.", filessvc.Commands()...)
+	run.Main("files-svc", "files-svc keeps people's files and gives them back to nobody else.", filessvc.Commands(crdsource.Scheme())...)
 }

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cloakroom.dev/libs/resource/admit/admittest"
 	"reflect"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func TestAdmit_TellsWhatKubectlWould(t *testing.T) {
 	a := New()
 	for _, c := range []struct{ name, kind, spec, want string }{
 		{"unknown field", "StoragePolicy", "{quotta: 1Gi}", "spec.quotta: unknown field"},
-		{"unknown field in a list", "Route", route("name: a, matches: [{path: {value: /a, kind: Exact}}]"), "spec.rules[0].matches[0].path.kind: unknown field"},
+		{"unknown field in a list", "Route", admittest.Route("name: a, matches: [{path: {value: /a, kind: Exact}}]"), "spec.rules[0].matches[0].path.kind: unknown field"},
 		{"wrong type", "StoragePolicy", "{quota: 1073741824}", `spec.quota: Invalid value: "integer": spec.quota in body must be of type string: "integer"`},
 		{"a float", "SessionPolicy", "{maxSessions: 1.5}", `spec.maxSessions: Invalid value: "float64": spec.maxSessions in body must be of type int32: "float64"`},
 		{"missing field", "RateLimitPolicy", "{rules: [{name: a, limit: 1}]}", "spec.rules[0].window: Required value"},

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/admit"
+	"cloakroom.dev/libs/resource/board"
 	"cloakroom.dev/libs/resource/ledger"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +50,7 @@ type Source struct {
 	folder   string
 	opts     Options
 	log      *slog.Logger
-	metrics  *metrics
+	metrics  *board.Meter
 	admitter *admit.Admitter
 
 	mu       sync.Mutex
@@ -74,7 +76,7 @@ func New(folder string, opts Options) *Source {
 	a := admit.New()
 	return &Source{
 		folder: folder, opts: opts, log: opts.Log.With("config_dir", folder), admitter: a,
-		metrics: newMetrics(opts.Registerer),
+		metrics: board.NewMeter(opts.Registerer),
 		ledger:  ledger.New(a, time.Now),
 	}
 }
@@ -116,6 +118,17 @@ func (s *Source) Report(_ context.Context, statuses []resource.Status) error {
 	return s.status.write(s.ledger.Records())
 }
 
+// ServeHTTP shows the state of every object, for /-/resources on the ops port.
+func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	page := board.Page{
+		From: s.folder, Snapshot: s.ledger.Snapshot().Digest, ReadAt: s.loadedAt.UTC(), Trouble: s.trouble,
+		Findings: s.ledger.Strays(), Resources: s.ledger.Records(),
+	}
+	s.mu.Unlock()
+	page.Write(w, r)
+}
+
 // KeepStatus has the status of every object written below stateDir, as status/<kind>-<name>.yaml, from now on.
 func (s *Source) KeepStatus(stateDir string) error {
 	folder := filepath.Join(stateDir, "status")
@@ -147,7 +160,7 @@ func (s *Source) apply(ctx context.Context, r reading) {
 // tell logs what the reading meant: one line for the whole, one for each finding that is new.
 func (s *Source) tell(ctx context.Context, before []resource.Finding, changed bool) {
 	accepted, rejected := s.ledger.Counts()
-	s.metrics.applied(s.ledger.Snapshot(), accepted, rejected, s.trouble == "")
+	s.metrics.Applied(s.ledger.Snapshot(), accepted, rejected, s.trouble == "")
 	if s.trouble != "" {
 		s.log.WarnContext(ctx, "configuration folder is empty, last snapshot kept", "snapshot", s.ledger.Snapshot().Short())
 		return

@@ -37,7 +37,7 @@ func (s *Source) unreadable(ctx context.Context, err error) {
 		return
 	}
 	s.trouble = trouble
-	s.metrics.failed()
+	s.metrics.Failed()
 	s.log.ErrorContext(ctx, "configuration not read, last snapshot kept", "error", err.Error(), "snapshot", s.ledger.Snapshot().Short())
 }
 
@@ -48,6 +48,6 @@ func (s *Source) readable() {
 	if s.trouble != "" && !s.ledger.Empty() {
 		s.trouble = ""
 		accepted, rejected := s.ledger.Counts()
-		s.metrics.applied(s.ledger.Snapshot(), accepted, rejected, true)
+		s.metrics.Applied(s.ledger.Snapshot(), accepted, rejected, true)
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -24,6 +25,7 @@ type entry struct {
 	// What was seen last.
 	generation int64 // of the content seen last
 	last       int64 // the highest generation given out
+	told       int64 // what the source calls that generation; 0 when it has no count of its own
 	hash       [sha256.Size]byte
 	refusal    string // reason of Accepted=False; empty when accepted
 	findings   []resource.Finding
@@ -35,6 +37,7 @@ type entry struct {
 	object     resource.Object
 	content    map[string]any
 	serving    int64
+	servedTold int64
 	servedHash [sha256.Size]byte
 
 	reported   resource.Status
@@ -43,7 +46,11 @@ type entry struct {
 
 // renew takes note of the content and reports whether it has to be judged. Going back to the content in force goes back
 // to its generation, so that what was reported about it holds again.
-func (e *entry) renew(hash [sha256.Size]byte) bool {
+func (e *entry) renew(hash [sha256.Size]byte, told int64) bool {
+	e.told = told
+	if e.object != nil && hash == e.servedHash {
+		e.servedTold = told // the same words under a later number
+	}
 	if e.last > 0 && hash == e.hash && e.refusal != reasonObscured {
 		return false
 	}
@@ -83,7 +90,7 @@ func (e *entry) decide(documents []*manifest.Document, verdicts []admit.Verdict,
 		e.broken = nil
 		e.object, e.content = verdicts[0].Object, verdicts[0].Content
 		e.object.SetGeneration(e.generation)
-		e.serving, e.servedHash = e.generation, e.hash
+		e.serving, e.servedTold, e.servedHash = e.generation, e.told, e.hash
 	}
 }
 
@@ -108,6 +115,13 @@ func (e *entry) relocate(documents []*manifest.Document) {
 		e.findings[i] = documents[0].Find(f.Field, f.Message)
 	}
 }
+
+// observed is the generation of the content seen last, in the source's own count where it keeps one: people compare it
+// with metadata.generation.
+func (e *entry) observed() int64 { return cmp.Or(e.told, e.generation) }
+
+// inService is the generation in force, counted the same way; 0 when there is none.
+func (e *entry) inService() int64 { return cmp.Or(e.servedTold, e.serving) }
 
 // reasonObscured marks an object whose file can't be read; it is told as Invalid.
 const reasonObscured = "obscured"
@@ -143,7 +157,7 @@ func (e *entry) settle(now time.Time) {
 		}
 	}
 	for i := range next {
-		next[i].ObservedGeneration = e.generation
+		next[i].ObservedGeneration = e.observed()
 		next[i].Message = clip(next[i].Message)
 		next[i].LastTransitionTime = e.since(next[i], now)
 	}
@@ -187,7 +201,7 @@ func summary(accepted metav1.Condition, programmed *metav1.Condition) metav1.Con
 func (e *entry) story() string {
 	s := "nothing of it is served"
 	if e.object != nil {
-		s = fmt.Sprintf("serving generation %d", e.serving)
+		s = fmt.Sprintf("serving generation %d", e.inService())
 	}
 	for _, f := range e.findings {
 		f.Kind, f.Name = "", ""
@@ -200,7 +214,7 @@ func (e *entry) inForce() string {
 	if e.object == nil {
 		return ""
 	}
-	return fmt.Sprintf("; serving generation %d", e.serving)
+	return fmt.Sprintf("; serving generation %d", e.inService())
 }
 
 // since keeps the time of a condition whose status did not change.

@@ -102,7 +102,7 @@ func (l *Ledger) renewed(seen map[string][]*manifest.Document, order []string) [
 			l.entries[id] = e
 		}
 		e.file, e.line, e.missing = documents[0].File, documents[0].Line, false
-		if e.renew(hash(documents)) {
+		if e.renew(hash(documents), documents[0].Generation) {
 			fresh = append(fresh, id)
 			continue
 		}

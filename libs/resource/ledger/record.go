@@ -28,7 +28,7 @@ func (l *Ledger) Records() []resource.Record {
 	for _, id := range l.ids() {
 		e := l.entries[id]
 		all = append(all, resource.Record{
-			Kind: e.kind, Name: e.name, File: e.file, Line: e.line, Generation: e.generation, Serving: e.serving,
+			Kind: e.kind, Name: e.name, File: e.file, Line: e.line, Generation: e.observed(), Serving: e.inService(),
 			Conditions: slices.Clone(e.conditions), Findings: slices.Clone(e.findings),
 		})
 	}

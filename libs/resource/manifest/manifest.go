@@ -29,6 +29,9 @@ type Document struct {
 	// Raw is the object's content, fit for admit.Admitter. It is nil when Problem is set.
 	Raw map[string]any
 
+	// Generation is the source's own count of the object's contents, as a cluster keeps one; 0 where there is none.
+	Generation int64
+
 	// Problem says why the document can't be an object at all. Kind and Name are set as far as they could be read.
 	Problem *resource.Finding
 

@@ -22,6 +22,9 @@ var plurals = map[string]string{
 	"StoragePolicy":   "storagepolicies",
 }
 
+// Plural is a kind as the API server spells it in paths: routes. It is empty for what is no kind.
+func Plural(kind string) string { return plurals[kind] }
+
 // Read returns the CRD of a kind, as YAML.
 func Read(kind string) ([]byte, error) {
 	plural, ok := plurals[kind]

@@ -1,4 +1,6 @@
-package dir
+// Package board shows where every source's resources stand: as metrics, the same for each kind of source, and as the page of
+// the ops port.
+package board
 
 import (
 	"encoding/json"
@@ -14,9 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// report is what the ops port shows as JSON.
-type report struct {
-	Folder    string             `json:"folder"`
+// Page is what the ops port shows.
+type Page struct {
+	From      string             `json:"folder"` // a folder, or crd:// and a namespace
 	Snapshot  string             `json:"snapshot"`
 	ReadAt    time.Time          `json:"read_at"`
 	Trouble   string             `json:"trouble,omitempty"`
@@ -24,15 +26,8 @@ type report struct {
 	Resources []resource.Record  `json:"resources"`
 }
 
-// ServeHTTP shows the state of every object, for /-/resources on the ops port: as a table, or as JSON when asked with
-// ?output=json or an Accept header.
-func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	v := report{
-		Folder: s.folder, Snapshot: s.ledger.Snapshot().Digest, ReadAt: s.loadedAt.UTC(), Trouble: s.trouble,
-		Findings: s.ledger.Strays(), Resources: s.ledger.Records(),
-	}
-	s.mu.Unlock()
+// Write answers a request for /-/resources: as a table, or as JSON when asked with ?output=json or an Accept header.
+func (v Page) Write(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.URL.Query().Get("output") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
@@ -45,8 +40,8 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.table(w)
 }
 
-func (v report) table(w http.ResponseWriter) {
-	fmt.Fprintf(w, "folder    %s\nsnapshot  %s\nread at   %s\n", v.Folder, v.Snapshot, v.ReadAt.Format(time.RFC3339))
+func (v Page) table(w http.ResponseWriter) {
+	fmt.Fprintf(w, "folder    %s\nsnapshot  %s\nread at   %s\n", v.From, v.Snapshot, v.ReadAt.Format(time.RFC3339))
 	if v.Trouble != "" {
 		fmt.Fprintf(w, "trouble   %s\n", v.Trouble)
 	}
@@ -54,9 +49,9 @@ func (v report) table(w http.ResponseWriter) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "KIND\tNAME\tACCEPTED\tPROGRAMMED\tREADY\tGENERATION\tSERVING\tSOURCE")
 	for _, r := range v.Resources {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s:%d\n", r.Kind, r.Name,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.Kind, r.Name,
 			state(r, v1alpha1.ConditionAccepted), state(r, v1alpha1.ConditionProgrammed), state(r, v1alpha1.ConditionReady),
-			r.Generation, r.Serving, r.File, r.Line)
+			r.Generation, r.Serving, place(r))
 	}
 	_ = t.Flush()
 	for _, f := range v.Findings {
@@ -69,6 +64,14 @@ func (v report) table(w http.ResponseWriter) {
 			}
 		}
 	}
+}
+
+// place is where a person would edit the object.
+func place(r resource.Record) string {
+	if r.Line == 0 {
+		return r.File
+	}
+	return fmt.Sprintf("%s:%d", r.File, r.Line)
 }
 
 func state(r resource.Record, kind string) string {

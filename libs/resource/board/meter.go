@@ -1,4 +1,4 @@
-package dir
+package board
 
 import (
 	"encoding/hex"
@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-type metrics struct {
+// Meter counts readings and what they brought.
+type Meter struct {
 	objects  *prometheus.GaugeVec
 	reloads  *prometheus.CounterVec
 	success  prometheus.Gauge
@@ -18,9 +19,10 @@ type metrics struct {
 	snapshot prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// NewMeter registers the metrics of one source; reg may be nil.
+func NewMeter(reg prometheus.Registerer) *Meter {
 	f := promauto.With(reg)
-	return &metrics{
+	return &Meter{
 		objects: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cloakroom_config_objects",
 			Help: "Resources by whether their present content is accepted.",
@@ -44,7 +46,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) applied(s *resource.Snapshot, accepted, rejected int, readable bool) {
+// Applied counts a reading that was taken: the snapshot it made, and how many objects are accepted and refused. readable is
+// false when it brought nothing, so that the snapshot is the one from before.
+func (m *Meter) Applied(s *resource.Snapshot, accepted, rejected int, readable bool) {
 	result := "ok"
 	switch {
 	case !readable:
@@ -57,17 +61,18 @@ func (m *metrics) applied(s *resource.Snapshot, accepted, rejected int, readable
 	m.objects.WithLabelValues("rejected").Set(float64(rejected))
 	m.success.Set(map[bool]float64{true: 1}[result == "ok"])
 	m.lastTime.Set(float64(time.Now().UnixMilli()) / 1000)
-	m.snapshot.Set(number(s.Short()))
+	m.snapshot.Set(Number(s))
 }
 
-func (m *metrics) failed() {
+// Failed counts a reading that could not be taken at all.
+func (m *Meter) Failed() {
 	m.reloads.WithLabelValues("error").Inc()
 	m.success.Set(0)
 }
 
-// number fits twelve hex digits into a float without loss: 48 of its 53 bits.
-func number(digits string) float64 {
-	b, err := hex.DecodeString(digits)
+// Number is the snapshot's digest as the metric tells it: twelve hex digits fit into a float without loss, 48 of its 53 bits.
+func Number(s *resource.Snapshot) float64 {
+	b, err := hex.DecodeString(s.Short())
 	if err != nil {
 		return 0
 	}
