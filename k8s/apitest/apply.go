@@ -56,7 +56,7 @@ func (s *Server) InstallCRDs(kinds ...string) {
 			s.t.Fatal(err)
 		}
 		o := Object(s.t, string(text))
-		s.must(c.Resource(CRDs).Apply(s.t.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "test"}))
+		s.must(c.Resource(CRDs).Apply(s.t.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "test", Force: true}))
 	}
 	for _, kind := range kinds {
 		s.Until("the server serves "+kind, func(ctx context.Context) bool {

@@ -317,9 +317,13 @@ func serverAway(t *testing.T, server *apitest.Server) {
 	if r.quota("a") != "10Gi" || r.Ready(t.Context()) != nil {
 		t.Errorf("quota %q, ready %v", r.quota("a"), r.Ready(t.Context()))
 	}
-	if up := testutil.ToFloat64(r.metrics.up.WithLabelValues(v1alpha1.KindStoragePolicy)); up != 0 {
-		t.Errorf("cloakroom_config_cluster_up is %v", up)
+	up := func(want float64) {
+		t.Helper()
+		server.Until("the metric follows", func(context.Context) bool {
+			return testutil.ToFloat64(r.metrics.up.WithLabelValues(v1alpha1.KindStoragePolicy)) == want
+		})
 	}
+	up(0)
 	early, err := New(server.Config(apitest.Admin), Options{Service: "files-svc", Namespace: "away", Kinds: files})
 	if err != nil {
 		t.Fatal(err)
@@ -330,9 +334,7 @@ func serverAway(t *testing.T, server *apitest.Server) {
 	server.Resume()
 	server.Put("away", policy("a", "20Gi"))
 	r.untilQuota("a", "20Gi")
-	server.Until("the metric says up", func(context.Context) bool {
-		return testutil.ToFloat64(r.metrics.up.WithLabelValues(v1alpha1.KindStoragePolicy)) == 1
-	})
+	up(1)
 }
 
 func crdRemoved(t *testing.T, server *apitest.Server) {

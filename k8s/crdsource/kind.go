@@ -36,21 +36,27 @@ var errUnread = errors.New("not read yet")
 
 // kind is one kind's objects as the cluster has them.
 type kind struct {
-	name     string
-	cluster  *cluster
-	objects  dynamic.ResourceInterface
-	informer cache.SharedIndexInformer
-	sign     func()
+	name    string
+	cluster *cluster
+	objects dynamic.ResourceInterface
+	store   *store
+	sign    func()
 
 	mu     sync.Mutex
-	listed []*unstructured.Unstructured // what list read, until the informer has read as much
+	listed []*unstructured.Unstructured // what list read, until the store has as much
 	read   bool                         // at least once
 	err    error                        // why it can't be read now
 }
 
 func newKind(c *cluster, name string, sign func()) *kind {
 	k := &kind{name: name, cluster: c, objects: c.objects(name), sign: sign, err: errUnread}
-	k.informer = cache.NewSharedIndexInformer(&cache.ListWatch{
+	k.store = &store{cache.NewStore(cache.MetaNamespaceKeyFunc), k}
+	return k
+}
+
+// reflector lists and watches. It notes how each question went.
+func (k *kind) reflector() *cache.Reflector {
+	return cache.NewReflectorWithOptions(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			l, err := k.objects.List(ctx, o)
 			k.tell(ctx, err)
@@ -61,31 +67,7 @@ func newKind(c *cluster, name string, sign func()) *kind {
 			k.tell(ctx, err)
 			return w, err
 		},
-	}, &unstructured.Unstructured{}, 0, cache.Indexers{})
-	_ = k.informer.SetTransform(slim) // fails only once it runs
-	_ = k.informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
-	_, _ = k.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { sign() }, UpdateFunc: k.updated, DeleteFunc: func(any) { sign() },
-	})
-	return k
-}
-
-// updated is a sign when somebody changed the spec; our own status is none.
-func (k *kind) updated(before, after any) {
-	b, is := before.(*unstructured.Unstructured)
-	a, also := after.(*unstructured.Unstructured)
-	if !is || !also || b.GetGeneration() != a.GetGeneration() || b.GetUID() != a.GetUID() {
-		k.sign()
-	}
-}
-
-// slim drops what we never look at and what can be long.
-func slim(o any) (any, error) {
-	if u, ok := o.(*unstructured.Unstructured); ok {
-		u.SetManagedFields(nil)
-		u.SetAnnotations(nil)
-	}
-	return o, nil
+	}, &unstructured.Unstructured{}, k.store, cache.ReflectorOptions{Name: k.place(), TypeDescription: k.name, Backoff: backoff()})
 }
 
 // place is where people find the objects; it stands where a file's name would.
@@ -144,16 +126,14 @@ func (k *kind) ask(ctx context.Context) {
 }
 
 // follow keeps the objects up to date until ctx ends.
-func (k *kind) follow(ctx context.Context) {
-	go func() {
-		if cache.WaitForCacheSync(ctx.Done(), k.informer.HasSynced) {
-			k.mu.Lock()
-			k.read, k.listed = true, nil
-			k.mu.Unlock()
-			k.sign()
-		}
-	}()
-	k.informer.RunWithContext(ctx)
+func (k *kind) follow(ctx context.Context) { k.reflector().RunWithContext(ctx) }
+
+// whole notes that the store has everything.
+func (k *kind) whole() {
+	k.mu.Lock()
+	k.read, k.listed = true, nil
+	k.mu.Unlock()
+	k.sign()
 }
 
 // trouble is why the kind can't be read now, or nil.
@@ -191,7 +171,7 @@ func (k *kind) present() []*unstructured.Unstructured {
 	objects := slices.Clone(k.listed)
 	k.mu.Unlock()
 	if objects == nil {
-		for _, o := range k.informer.GetStore().List() {
+		for _, o := range k.store.List() {
 			if u, ok := o.(*unstructured.Unstructured); ok {
 				objects = append(objects, u)
 			}
@@ -203,7 +183,7 @@ func (k *kind) present() []*unstructured.Unstructured {
 
 // object is the one of this name as the cluster has it, or nil.
 func (k *kind) object(name string) *unstructured.Unstructured {
-	o, ok, err := k.informer.GetStore().GetByKey(k.cluster.namespace + "/" + name)
+	o, ok, err := k.store.GetByKey(k.cluster.namespace + "/" + name)
 	if u, is := o.(*unstructured.Unstructured); ok && err == nil && is {
 		return u
 	}
