@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
@@ -16,8 +17,8 @@ import (
 // A guess counts against the account that was named and the address it came from; from a device that has come in with
 // that account before, it counts against that device alone, and nobody else's guesses stand in its way. Looking costs
 // a reading, which every login does anyway; only a wrong guess writes, in a transaction of its own. Guesses under way
-// are counted in memory until their failure is in the store, so that a thousand at once are as bounded as a thousand
-// in a row; those beyond the bound wait a moment, since honest people come in parallel too. Whoever is refused is refused alike, whether the account exists or not.
+// are counted in memory until their failure is in the store, and where there are other replicas in the store as well
+// (places.go), so that a thousand at once are as bounded as a thousand in a row; those beyond the bound wait a moment, since honest people come in parallel too. Whoever is refused is refused alike, whether the account exists or not.
 
 // guard counts guesses under way, for each key. It holds no more entries than requests run at once, and maxHeld.
 type guard struct {
@@ -49,14 +50,20 @@ const (
 func (g *guard) enter(key [32]byte) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	s := g.slot(key)
+	s.open++
+	return s.open
+}
+
+// slot finds or makes the key's; mu is held.
+func (g *guard) slot(key [32]byte) *slot {
 	if g.open == nil {
 		g.open = map[[32]byte]*slot{}
 	}
 	if g.open[key] == nil {
 		g.open[key] = &slot{}
 	}
-	g.open[key].open++
-	return g.open[key].open
+	return g.open[key]
 }
 
 func (g *guard) leave(key [32]byte) {
@@ -77,13 +84,17 @@ func (g *guard) drop(key [32]byte) {
 	}
 }
 
-// wait returns true when one of those under way on the key has left.
-func (g *guard) wait(ctx context.Context, key [32]byte, deadline <-chan time.Time) bool {
+// wait returns true when one of those under way on the key has left, or when look fires: those at other replicas leave
+// without a word. A nil look never fires.
+func (g *guard) wait(ctx context.Context, key [32]byte, look, deadline <-chan time.Time) bool {
 	g.mu.Lock()
 	s := g.open[key]
-	if s == nil { // all have left meanwhile
+	if s == nil && look == nil { // all have left meanwhile
 		g.mu.Unlock()
 		return true
+	}
+	if s == nil {
+		s = g.slot(key)
 	}
 	if s.waiting >= maxGuessWaiting {
 		g.mu.Unlock()
@@ -104,6 +115,8 @@ func (g *guard) wait(ctx context.Context, key [32]byte, deadline <-chan time.Tim
 	}()
 	select {
 	case <-left:
+		return true
+	case <-look:
 		return true
 	case <-deadline:
 	case <-ctx.Done():
@@ -136,7 +149,9 @@ func (g *guard) forget(now time.Time) {
 type limit struct {
 	key  [32]byte
 	most int
-	open int // guesses under way on the key, this one included
+	open int // guesses under way on the key at this replica, this one included
+	seen Counter
+	room int // guesses that may be under way at once, at all replicas, by what was seen
 }
 
 // guess is one look at a password, from admit to end.
@@ -148,6 +163,7 @@ type guess struct {
 	judged []limit   // which of the two it is
 	at     time.Time // when it was judged
 	missed bool      // it was evaluated and wrong
+	places string    // what it holds its places under; empty for none
 }
 
 // newLogin is a guess at an account, named as someone typed it.
@@ -189,14 +205,18 @@ func (g *guess) admit(ctx context.Context, read func(tx Tx) (known bool, err err
 			full, err = g.judge(ctx, tx, known)
 			return err
 		})
+		var look <-chan time.Time
 		if err == nil && full == nil {
-			return nil
+			if full, err = g.takePlaces(ctx); err == nil && full == nil {
+				return nil
+			}
+			look = time.After(placesLook/2 + rand.N(placesLook))
 		}
 		g.leave()
 		if err != nil {
 			return err
 		}
-		if !g.s.guard.wait(ctx, full.key, deadline.C) {
+		if !g.s.guard.wait(ctx, full.key, look, deadline.C) {
 			return tooManyGuesses(time.Second)
 		}
 	}
@@ -242,6 +262,7 @@ func (g *guess) judge(ctx context.Context, tx Tx, known bool) (full *limit, err 
 		if failures >= l.most { // the policy was milder when they were counted
 			return nil, tooManyGuesses(c.Until.Sub(g.at))
 		}
+		g.judged[i].seen, g.judged[i].room = c, l.most-failures
 		if full == nil && failures+l.open > l.most {
 			full = &g.judged[i]
 		}
@@ -273,6 +294,7 @@ func (g *guess) end(ctx context.Context) {
 			g.s.opts.Log.ErrorContext(ctx, "failed password not counted in the store, it counts in memory", "error", err.Error())
 		}
 	}
+	g.leavePlaces(ctx) // after its failure is in the store: in between it counts twice, never not at all
 	if err == nil {
 		g.leave()
 		return

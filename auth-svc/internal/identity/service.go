@@ -31,6 +31,7 @@ type Options struct {
 	Algorithms func() []string
 
 	Peers     Peers     // the other replicas; default: there are none
+	Places    Places    // where they share the guesses under way; default: there are none
 	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
 
 	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min

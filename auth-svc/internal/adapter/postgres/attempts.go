@@ -34,7 +34,11 @@ func (t *transaction) PutCounter(ctx context.Context, c identity.Counter) error 
 	return err
 }
 
+// SweepCounters also forgets guesses whose replica has gone.
 func (t *transaction) SweepCounters(ctx context.Context, limit int) (int, error) {
+	if _, err := t.exec(ctx, `DELETE FROM guesses WHERE valid_until < now()`); err != nil {
+		return 0, err
+	}
 	return t.sweep(ctx, "counters", "key", "valid_until", limit)
 }
 

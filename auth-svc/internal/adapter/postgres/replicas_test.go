@@ -44,6 +44,11 @@ func freshPair(t *testing.T, now func() time.Time) identity.Store {
 
 func TestReplicas_HoldWhenManyComeAtOnce(t *testing.T) { identitytest.RunConcurrency(t, freshPair) }
 
+// Each call, and each transaction of it, at the other replica than the one before: what clients see is the same.
+func TestReplicas_RefreshAgreesWithTheModelAlternately(t *testing.T) {
+	identitytest.RunRefreshModel(t, freshPair)
+}
+
 func TestReplicas_CodesGainNothingFromParallelRequests(t *testing.T) {
 	identitytest.RunFactors(t, freshPair)
 }
