@@ -25,7 +25,7 @@ func StartThree(t testing.TB) *Three {
 		t.Fatal(err)
 	}
 	boot := fmt.Sprintf(bootObjects, a[0], a[1], a[2], WriteSecret(t, dir), a[3], a[4], a[1], a[5], a[6], a[0], a[1], a[3])
-	for name, text := range map[string]string{"live.yaml": liveObjects(t), "boot.yaml": boot} {
+	for name, text := range map[string]string{"live.yaml": LiveObjects(t), "boot.yaml": boot} {
 		if err := os.WriteFile(filepath.Join(config, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -41,8 +41,8 @@ func StartThree(t testing.TB) *Three {
 	return s
 }
 
-// liveObjects are the development resources without the boot objects, which have this test's addresses.
-func liveObjects(t testing.TB) string {
+// LiveObjects are the development resources without the boot objects, which have this test's addresses.
+func LiveObjects(t testing.TB) string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(Root(t), "stack/config/*.yaml"))
 	if err != nil {

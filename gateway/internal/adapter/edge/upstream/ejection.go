@@ -29,7 +29,7 @@ func (e *ejections) begin(now time.Time, opts Ejection) {
 
 // failed counts a failure, and ejects at the last straw.
 func (b *Balancer) failed(at *endpoint, why string) {
-	limit := int32(b.opts.Ejection.Failures) //nolint:gosec // the schema bounds it at 1000
+	limit := int32(b.opts.Ejection.Failures)
 	if n := at.failures.Add(1); limit == 0 || n < limit {
 		return
 	}
