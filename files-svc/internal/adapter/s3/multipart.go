@@ -21,15 +21,15 @@ func newToken() string { return rand.Text() }
 
 // put writes an object that must not be there yet, and proves it. A lost answer does no harm: who finds the key taken looks
 // whether it is by its own object.
-func (b *Blobs) put(ctx context.Context, key string, content []byte) (crc uint32, err error) {
+func (b *Blobs) put(ctx context.Context, key string, content []byte) error {
 	trusted, err := b.trusted(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w := written{key: key, size: int64(len(content)), crc: crcOf(content), token: newToken()}
 	unused, err := b.unused(ctx, key)
 	if err != nil {
-		return 0, fmt.Errorf("put: %w", err)
+		return fmt.Errorf("put: %w", err)
 	}
 	in := &s3.PutObjectInput{
 		Bucket: &b.opts.Bucket, Key: &key, Body: bytes.NewReader(content), ContentLength: &w.size,
@@ -43,16 +43,16 @@ func (b *Blobs) put(ctx context.Context, key string, content []byte) (crc uint32
 		return err
 	})
 	if err != nil && !isTaken(err) && (statusOf(err) != 0 || ctx.Err() != nil) {
-		return 0, fmt.Errorf("put: %w", asRefused(err))
+		return fmt.Errorf("put: %w", asRefused(err))
 	}
 	if err := b.opts.At(StepCompleted); err != nil {
-		return 0, err
+		return err
 	}
 	proof := b.prove(ctx, w)
 	if err != nil && isAbsent(proof) {
-		return 0, fmt.Errorf("put: %w", asRefused(err))
+		return fmt.Errorf("put: %w", asRefused(err))
 	}
-	return w.crc, proof
+	return proof
 }
 
 // multipart is an upload in parts. Parts may be sent by several goroutines.

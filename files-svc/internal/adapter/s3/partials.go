@@ -201,7 +201,7 @@ func (s *partialSink) Close() error {
 }
 
 func (b *Blobs) putPiece(ctx context.Context, prefix string, p piece, content []byte) error {
-	if _, err := b.put(ctx, p.key(prefix), content); err != nil {
+	if err := b.put(ctx, p.key(prefix), content); err != nil {
 		return fmt.Errorf("keep a piece: %w", err)
 	}
 	return b.opts.At(StepPiece)

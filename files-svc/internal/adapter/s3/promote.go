@@ -133,8 +133,7 @@ func (p *promotion) putLoose(ctx context.Context, key string, content []byte) er
 	if err := p.loose(ctx, content); err != nil {
 		return err
 	}
-	_, err := p.b.put(ctx, key, content)
-	return err
+	return p.b.put(ctx, key, content)
 }
 
 // loose reads the pieces of the last part.
@@ -170,12 +169,12 @@ func (p *promotion) large(ctx context.Context, key string) (err error) {
 	group, under := errgroup.WithContext(ctx)
 	group.SetLimit(copiesAtOnce)
 	for i, piece := range whole {
-		group.Go(func() error { return p.part(under, int32(i)+1, piece) }) //nolint:gosec // at most 10000
+		group.Go(func() error { return p.part(under, int32(i)+1, piece) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := p.last(ctx, int32(len(whole))+1); err != nil { //nolint:gosec // likewise
+	if err := p.last(ctx, int32(len(whole))+1); err != nil {
 		return err
 	}
 	return p.multi.complete(ctx, p.have.end(), p.have.crc())

@@ -105,8 +105,7 @@ func (s *sink) Commit(ctx context.Context) error {
 func (s *sink) commit(ctx context.Context) error {
 	defer s.fill.drop()
 	if s.multi == nil {
-		_, err := s.store.put(ctx, s.key, s.fill.content())
-		return err
+		return s.store.put(ctx, s.key, s.fill.content())
 	}
 	if len(s.fill.content()) > 0 {
 		if err := s.send(); err != nil {
