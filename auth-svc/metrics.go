@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cloakroom.dev/auth-svc/internal/identity"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // observer counts what the core tells it.
@@ -27,21 +28,21 @@ var _ identity.Observer = observer{}
 func newObserver(reg prometheus.Registerer) observer {
 	f := promauto.With(reg)
 	return observer{
-		logins: f.NewCounterVec(prometheus.CounterOpts{
+		logins: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_logins_total", Help: "Logins: ok, challenged (a second factor is still to be shown), denied, error.",
-		}, []string{"result"}),
-		refreshes: f.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"result"}), "ok", "challenged", "denied", "error"),
+		refreshes: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_refreshes_total",
 			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), evicted (over the cap), refused, forged, contended, error.",
-		}, []string{"result"}),
-		mails: f.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"result"}), "rotated", "repeated", "reused", "evicted", "refused", "forged", "contended", "error"),
+		mails: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_mails_total",
 			Help: "Mails: sent, retried, refused (by the next server, for good), dropped (over a bound, or too old).",
-		}, []string{"result"}),
-		passkeys: f.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"result"}), "sent", "retried", "refused", "dropped"),
+		passkeys: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_passkeys_total",
 			Help: "Passkeys: challenged (asked for one), registered, accepted, refused, regressed (the counter went back), full (too many factors).",
-		}, []string{"result"}),
+		}, []string{"result"}), "challenged", "registered", "accepted", "refused", "regressed", "full"),
 		swept: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_swept_total", Help: "Expired rows removed, by what they were.",
 		}, []string{"what"}),

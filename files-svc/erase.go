@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/telemetry/metric"
 	"cloakroom.dev/libs/token"
 )
 
@@ -51,9 +52,9 @@ func newEraser(core *files.Service, log *slog.Logger, reg prometheus.Registerer)
 		queued: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_erasures_waiting", Help: "Deleted people whose files are still to be erased.",
 		}),
-		erased: f.NewCounterVec(prometheus.CounterOpts{
+		erased: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_erasures_total", Help: "Erasures of deleted people, by result; an error is tried again.",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "error"),
 	}
 }
 

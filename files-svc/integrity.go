@@ -10,6 +10,7 @@ import (
 	"cloakroom.dev/files-svc/internal/adapter/clamd"
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // scrubPace is a boot object's scrub in the core's words.
@@ -47,18 +48,18 @@ type integrityMeter struct {
 func newIntegrityMeter(reg prometheus.Registerer) *integrityMeter {
 	f := promauto.With(reg)
 	m := &integrityMeter{
-		scrubbed: f.NewCounterVec(prometheus.CounterOpts{
+		scrubbed: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_scrubbed_blobs_total", Help: "Blobs the scrub has looked at, by result; any but verified is an alert.",
-		}, []string{"result"}),
+		}, []string{"result"}), "verified", "corrupt", "missing", "unreadable"),
 		bytes: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_files_scrubbed_bytes_total", Help: "Bytes the scrub has read back.",
 		}),
 		flawed: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cloakroom_files_flawed_blobs", Help: "Blobs known to be corrupt, missing or infected.",
 		}, []string{"flaw"}),
-		scans: f.NewCounterVec(prometheus.CounterOpts{
+		scans: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_scans_total", Help: "Questions to the scanner, by how they ended.",
-		}, []string{"result"}),
+		}, []string{"result"}), "clean", "infected", "oversize", "unavailable"),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_files_oldest_verification_seconds", Help: "Time since the stored bytes verified longest ago were verified.",

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // meter turns what the core says into metrics.
@@ -31,23 +32,23 @@ func newMeter(reg prometheus.Registerer) *meter {
 	f := promauto.With(reg)
 	return &meter{
 		integrity: newIntegrityMeter(reg),
-		uploads: f.NewCounterVec(prometheus.CounterOpts{
+		uploads: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_uploads_total", Help: "Creates and replaces that ended, by how; quota is a quota refusal.",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "too_large", "quota", "digest", "precondition", "repeated", "invalid", "storage_full", "unavailable", "error"),
 		uploadBytes: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_files_upload_bytes_total", Help: "Bytes of contents received, kept or not.",
 		}),
-		uploadSeconds: f.NewHistogram(prometheus.HistogramOpts{
+		uploadSeconds: f.NewHistogram(metric.Native(prometheus.HistogramOpts{
 			Name: "cloakroom_files_upload_seconds", Help: "Time of an upload that was kept, from its head to its durable commit.",
 			// From a small file in a group commit to a large one over a slow line.
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 600},
-		}),
+		})),
 		reaped: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_reaped_total", Help: "What the reaper has brought one step further, by step.",
 		}, []string{"step"}),
-		passes: f.NewCounterVec(prometheus.CounterOpts{
+		passes: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_reaper_passes_total", Help: "Passes of the reaper, by result.",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "error"),
 		passSeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "cloakroom_files_reaper_pass_seconds", Help: "Time of a pass of the reaper.",
 			// An idle pass takes a few queries; one after a mass delete takes minutes.

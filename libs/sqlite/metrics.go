@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 type metrics struct {
@@ -24,10 +26,10 @@ func newMetrics(reg prometheus.Registerer, name string) *metrics {
 			Name: "cloakroom_sqlite_commit_writes", Help: "Writes that shared one commit.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, maxGroup}, // powers of two up to the bound
 		}),
-		seconds: f.NewHistogram(prometheus.HistogramOpts{
+		seconds: f.NewHistogram(metric.Native(prometheus.HistogramOpts{
 			Name: "cloakroom_sqlite_commit_seconds", Help: "Time from begin to durable commit.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}, // an fsync is 0.5 to 25 ms
-		}),
+		})),
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // otherMethod stands for every method outside the closed set, as OpenTelemetry's HTTP conventions have it.
@@ -30,11 +32,11 @@ func newMetrics(reg prometheus.Registerer, listener string) *metrics {
 	}
 	f := promauto.With(reg)
 	return &metrics{
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
+		duration: f.NewHistogramVec(metric.Native(prometheus.HistogramOpts{
 			Name: "cloakroom_http_request_duration_seconds", Help: "Time from the request's head to the end of its answer.",
 			// The buckets of OpenTelemetry's http.server.request.duration, so that dashboards written for it fit.
 			Buckets: []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10},
-		}, []string{"route", "method", "code"}),
+		}), []string{"route", "method", "code"}),
 		inFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_http_requests_in_flight", Help: "Requests being served.",
 		}),

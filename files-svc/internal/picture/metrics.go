@@ -8,6 +8,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/gate"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // metrics is what the maker and its gate tell.
@@ -27,20 +28,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Line: f.NewGauge(prometheus.GaugeOpts{
 				Name: "cloakroom_files_thumbnail_queued", Help: "Thumbnails that wait for memory.",
 			}),
-			Refusals: f.NewCounterVec(prometheus.CounterOpts{
+			Refusals: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 				Name: "cloakroom_files_thumbnail_gate_refused_total",
 				Help: "Thumbnails not begun: queue_full, waited_too_long, caller_left.",
-			}, []string{"reason"}),
+			}, []string{"reason"}), "queue_full", "waited_too_long", "caller_left"),
 			Waits: f.NewHistogram(prometheus.HistogramOpts{
 				Name: "cloakroom_files_thumbnail_wait_seconds", Help: "Time a thumbnail waited for memory.",
 				// From "no wait" over one picture to the longest wait we allow.
 				Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			}),
 		},
-		made: f.NewCounterVec(prometheus.CounterOpts{
+		made: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_thumbnails_total",
 			Help: "Thumbnails asked for that no cache had, by result: ok, refused (no picture, too large, damaged), overloaded, error.",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "refused", "overloaded", "error"),
 		work: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "cloakroom_files_thumbnail_seconds", Help: "Time to make a thumbnail, without waiting.",
 			// From an icon to 50 million pixels, up to the longest we allow.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cloakroom.dev/libs/resource"
+	"cloakroom.dev/libs/telemetry/metric"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -27,10 +28,10 @@ func NewMeter(reg prometheus.Registerer) *Meter {
 			Name: "cloakroom_config_objects",
 			Help: "Resources by whether their present content is accepted.",
 		}, []string{"state"}),
-		reloads: f.NewCounterVec(prometheus.CounterOpts{
+		reloads: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_config_reloads_total",
 			Help: "Readings of a changed configuration: ok, rejected (some object refused), error (nothing could be read).",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "rejected", "error"),
 		success: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_config_last_reload_success",
 			Help: "Whether the last reading was accepted whole.",

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // remembered is how many commits are kept: acknowledgements come within milliseconds, so what is older is of a
@@ -21,12 +23,12 @@ type ackTimes struct {
 }
 
 func newAckTimes(reg prometheus.Registerer) *ackTimes {
-	return &ackTimes{started: time.Now(), spread: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
+	return &ackTimes{started: time.Now(), spread: promauto.With(reg).NewHistogram(metric.Native(prometheus.HistogramOpts{
 		Name: "cloakroom_auth_revocation_ack_seconds",
 		Help: "Time from the commit of a revocation to a follower's word that it refuses the credential.",
 		// Around the promise: 10 ms on one machine, 100 ms in a zone.
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
-	})}
+	}))}
 }
 
 func (a *ackTimes) committed(seq int64, at time.Time) {

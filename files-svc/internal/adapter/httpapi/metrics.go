@@ -3,6 +3,8 @@ package httpapi
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 type metrics struct {
@@ -22,10 +24,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		archives: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_archives_in_flight", Help: "Archives being packed and sent; at most 16, beyond that 503.",
 		}),
-		downloads: f.NewCounterVec(prometheus.CounterOpts{
+		downloads: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_downloads_total",
 			Help: "Contents sent: whole or in ranges (ok), cut because the client or its session went (cut), or because reading failed (error).",
-		}, []string{"result"}),
+		}, []string{"result"}), "ok", "cut", "error"),
 		downloadedBytes: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_files_download_bytes_total", Help: "Bytes of contents sent.",
 		}),

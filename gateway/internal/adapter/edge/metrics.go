@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // metrics of the edge, beside the rate, errors and duration by route that web.Edge keeps.
@@ -34,12 +35,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "cloakroom_gateway_upstream_errors_total",
 			Help: "Exchanges with a service that failed, by kind: dial, timeout, broken, revoked.",
 		}, []string{"upstream", "kind"}),
-		seconds: f.NewHistogramVec(prometheus.HistogramOpts{
+		seconds: f.NewHistogramVec(metric.Native(prometheus.HistogramOpts{
 			Name: "cloakroom_gateway_upstream_seconds",
 			Help: "Time from sending a request to a service to the beginning of its answer.",
 			// Finer than web.Edge's below 5 ms: what a service next door needs is what the gateway's own share is judged by.
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"upstream"}),
+		}), []string{"upstream"}),
 	}
 }
 
