@@ -5,7 +5,7 @@ SHELL := bash
 export PORT ?= 8080
 export DATA_DIR ?= .data
 BIN := $(CURDIR)/.bin
-MODULES := libs k8s auth-svc files-svc gateway stack tests
+MODULES := libs k8s auth-svc files-svc gateway stack k8s/observe tests
 # The race detector needs a C compiler. Without one the tests run all the same, and say so.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
@@ -98,8 +98,9 @@ fmt: ## format the code
 	gofmt -w $(MODULES)
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## make what is made from the code: deep copies and CRDs
+generate: $(BIN)/controller-gen ## make what is made from the code: deep copies, CRDs, dashboards and alerts
 	PATH="$(BIN):$$PATH" go generate ./libs/...
+	go -C k8s/observe run . -out ..
 
 .PHONY: tidy
 tidy: ## tidy every module

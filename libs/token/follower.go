@@ -17,6 +17,7 @@ import (
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/replica"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 const firstBackoff = 50 * time.Millisecond
@@ -79,7 +80,8 @@ func NewFollower(baseURL, name string, client *http.Client, view *View, opts Fol
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	f := &Follower{
 		name: name, at: at, view: view, opts: opts,
-		ends:    counterVec(opts.Registerer, "cloakroom_revocation_streams_total", "Revocation streams that ended, by reason.", "end"),
+		ends: metric.Known(counterVec(opts.Registerer, "cloakroom_revocation_streams_total", "Revocation streams that ended, by reason.", "end"),
+			string(endRenewed), string(endRefused), string(endClosed), string(endIdle), string(endGarbage), string(endLagging), string(endIncomplete), string(endConsumer)),
 		entries: counter(opts.Registerer, "cloakroom_revocation_entries_received_total", "Entries taken from the revocation stream."),
 	}
 	if client != nil {
