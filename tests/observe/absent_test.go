@@ -10,6 +10,8 @@ import (
 var absences = []struct{ selector, reason string }{
 	{`^cloakroom_postgres_`, "this stack keeps its rows in SQLite; libs/postgres tests its metrics"},
 	{`^cloakroom_files_commit_`, "writes are grouped so on PostgreSQL only"},
+	{`^cloakroom_files_s3_`, "this stack keeps its files on disk; tests of the bucket look at its metrics"},
+	{`^cloakroom_gateway_limiter_(store_|share_|replicas)`, "one gateway alone shares its limits with nobody"},
 	{`^certmanager_`, "cert-manager's own; here nobody makes certificates"},
 	{`^cloakroom_auth_swept_total`, "nothing has expired yet"},
 	{`code=~"[45]\.\.",listener="auth-internal"`, "no service misbehaves towards another here"},

@@ -23,6 +23,8 @@ sum by (namespace, service, db) (rate(cloakroom_postgres_acquire_refused_total[5
 			"{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its GOMEMLIMIT."),
 		alert("CloakroomLimiterEvicting", ticket, "10m", `sum by (namespace) (rate(cloakroom_gateway_limiter_evictions_total[10m])) > 0`,
 			"The rate limiter forgets keys that are in debt: a flood of keys, or a limiter that is too small."),
+		alert("CloakroomLimitStoreLost", ticket, "5m", `min by (namespace) (cloakroom_gateway_limiter_store_up) == 0`,
+			"A gateway counts limits by itself, because it can't reach the store that gateways share."),
 		alert("CloakroomPanics", ticket, "", `sum by (namespace, service) (increase(cloakroom_http_panics_total[15m])) > 0`,
 			"Handlers of {{ $labels.service }} panicked."),
 	}}

@@ -31,7 +31,16 @@ func saturation() *dashboard {
 		row{"Gateway", []*panel{
 			graph("Limits", "reqps", "What each rule said.", rate("cloakroom_gateway_limit_decisions_total", "{NS}", "rule", "result")),
 			graph("Limiter", "short", "", query{`max(cloakroom_gateway_limiter_keys{NS})`, "keys"}, query{`sum(rate(cloakroom_gateway_limiter_evictions_total{NS}[$__rate_interval]))`, "evicted a second"}),
+			graph("Connections to services", "short", "", gauge("cloakroom_gateway_upstream_connections", "upstream"),
+				query{`max by (upstream) (cloakroom_gateway_upstream_connections_idle{NS})`, "{{upstream}} idle"}, query{`max by (upstream) (cloakroom_gateway_upstream_waiting{NS})`, "{{upstream}} waiting"}),
+			graph("Waits for a connection to a service", "reqps", "", rate("cloakroom_gateway_upstream_waits_total", "{NS}", "upstream"),
+				query{`sum by (upstream) (rate(cloakroom_gateway_upstream_waits_failed_total{NS}[$__rate_interval]))`, "{{upstream}} got none"}),
 			graph("Tunnels", "short", "", query{`sum(cloakroom_gateway_tunnels{NS})`, "open"}),
+			graph("Shared limits: the store", "short", "1 while it is relied on. 0: each gateway enforces its share.", query{`min(cloakroom_gateway_limiter_store_up{NS})`, "up"},
+				query{`max(cloakroom_gateway_limiter_replicas{NS})`, "gateways that share"}, query{`sum(cloakroom_gateway_limiter_store_connections{NS})`, "connections"}),
+			graph("Shared limits: calls", "reqps", "", rate("cloakroom_gateway_limiter_store_calls_total", "{NS}", "result"),
+				query{`sum(rate(cloakroom_gateway_limiter_share_decisions_total{NS}[$__rate_interval]))`, "decided by the share"}),
+			graph("Shared limits: time of a call", "s", "", quantiles("cloakroom_gateway_limiter_store_seconds", "{NS}")...),
 			graph("API keys remembered", "short", "", query{`max(cloakroom_gateway_api_key_cache_entries{NS})`, "entries"}),
 		}},
 		row{"Tokens and revocations", []*panel{
@@ -47,6 +56,16 @@ func saturation() *dashboard {
 			graph("Thumbnails: in line", "short", "", query{`max(cloakroom_files_thumbnail_queued{NS})`, "waiting"}, rate("cloakroom_files_thumbnail_gate_refused_total", "{NS}", "reason")),
 			graph("Thumbnails: wait", "s", "", quantiles("cloakroom_files_thumbnail_wait_seconds", "{NS}")...),
 			graph("Verified contents remembered", "short", "", query{`max(cloakroom_files_verified_contents{NS})`, "entries"}),
+		}},
+		row{"Bucket", []*panel{
+			graph("Calls", "reqps", "", rate("cloakroom_files_s3_calls_total", "{NS}", "operation", "result")),
+			graph("Time of a call (p99)", "s", "", query{
+				`histogram_quantile(0.99, sum by (le, operation) (rate(cloakroom_files_s3_call_seconds_bucket{NS}[$__rate_interval])))`, "{{operation}}",
+			}),
+			graph("Part buffers", "short", "", query{`sum(cloakroom_files_s3_buffers_in_use{NS})`, "in use"}, query{`sum(cloakroom_files_s3_buffers_max{NS})`, "at most"},
+				query{`sum(rate(cloakroom_files_s3_buffers_refused_total{NS}[$__rate_interval]))`, "refused a second"}),
+			graph("Proofs of written bytes", "reqps", "", rate("cloakroom_files_s3_proofs_total", "{NS}", "by"), query{`min(cloakroom_files_s3_checksums_trusted{NS})`, "1: checksums are trusted"}),
+			graph("Reads gone on with", "reqps", "", query{`sum(rate(cloakroom_files_s3_reads_resumed_total{NS}[$__rate_interval]))`, "resumed"}),
 		}},
 		row{"Processes", []*panel{
 			graph("Resident memory", "bytes", "", ofProcess("process_resident_memory_bytes"), query{`go_gc_gomemlimit_bytes{NS} < 1e15 and on (namespace, job, instance) cloakroom_build_info`, "{{instance}} GOMEMLIMIT"}),
