@@ -5,10 +5,12 @@
 // under its number, and then the directory is synced: before the link nothing of it is visible, and a crash leaves
 // nothing. A small blob is held until it is whole, and then created under its number at once: one commit of the filesystem's
 // journal has its name and its bytes, which makes it twice as quick. So is any blob where the filesystem knows no unnamed files.
-// No row names it before both syncs, and the reaper finds what a crash leaves.
+// No row names it before both syncs, and the reaper finds what a crash leaves. Small blobs of one moment are synced in one
+// round, and their directory once behind them.
 //
 // A failed fsync ends the blobs it was for, and its descriptor is never used again: the kernel may have dropped the data
-// and call a second fsync a success. All paths go through os.Root, which can't leave the folder.
+// and call a second fsync a success. All paths go through os.Root, which can't leave the folder, or are one name in a directory that
+// was opened so.
 package disk
 
 import (

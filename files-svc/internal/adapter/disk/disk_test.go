@@ -400,3 +400,27 @@ func TestCommit_FailedSyncOfOneInARoundIsItsOwn(t *testing.T) {
 		t.Errorf("%d keys, want %d; the failed file was synced %d times", len(got), others, inRound.Load())
 	}
 }
+
+// Whoever can write to the folder can put a link where the next blob will be: it is not written through.
+func TestCommit_NeverWritesThroughWhatIsThere(t *testing.T) {
+	folder, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
+	b := open(t, folder, disk.Options{})
+	if err := errors.Join(put(t, b, 1), os.WriteFile(outside, []byte("theirs"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	bucket := filepath.Join(folder, string(filestest.EpochA), "0")
+	if err := errors.Join(os.Symlink(outside, filepath.Join(bucket, "2")), os.Symlink(outside+"-new", filepath.Join(bucket, "3"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []int64{1, 2, 3} {
+		if err := put(t, b, seq); !errors.Is(err, os.ErrExist) {
+			t.Errorf("blob %d was created over what was there: %v", seq, err)
+		}
+	}
+	if raw, err := os.ReadFile(outside); string(raw) != "theirs" {
+		t.Errorf("what the link named is now %q, %v", raw, err)
+	}
+	if _, err := os.Lstat(outside + "-new"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a file was made outside of the folder")
+	}
+}
