@@ -5,6 +5,7 @@ SHELL := bash
 export PORT ?= 8080
 export DATA_DIR ?= .data
 BIN := $(CURDIR)/.bin
+export VERSION ?= dev
 MODULES := libs k8s auth-svc files-svc gateway stack k8s/observe tests
 # The race detector needs a C compiler. Without one the tests run all the same, and say so.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -22,6 +23,10 @@ run: ## run the stack on http://localhost:8080; PORT, DATA_DIR and CONFIG_DIR ov
 build: ## build the stack and the three services into .bin
 	@go build -o $(BIN)/stack ./stack
 	@for s in auth-svc files-svc gateway; do go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
+
+.PHONY: images
+images: ## make container images of the services and the stack, FROM scratch, into .bin/images and docker
+	@go run ./stack/images make -out $(BIN)/images -version $(VERSION) $(if $(shell command -v docker),-load)
 
 .PHONY: test
 test: strace containers ## run every test, with the race detector
