@@ -26,7 +26,10 @@ func Commands(schemes ...process.Scheme) []run.Command {
 		},
 		Open: open, Schemes: schemes,
 	}
-	_, paths := ownPaths(run.NewOps(prometheus.NewRegistry()), &contract.Contract{})
+	_, paths, err := ownPaths(run.NewOps(prometheus.NewRegistry()), &contract.Contract{}, true)
+	if err != nil {
+		panic(err) // the files are built in: a test has read them all
+	}
 	serve := process.Commands(program)[0] // its check is the other one, which knows the gateway's rules
 	return append([]run.Command{serve}, cli.Commands(paths)...)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"cloakroom.dev/gateway/console"
 	"cloakroom.dev/gateway/internal/adapter/apikey"
 	"cloakroom.dev/gateway/internal/adapter/authapi"
 	"cloakroom.dev/gateway/internal/adapter/cli"
@@ -100,7 +101,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.public = run.NewOps(prometheus.NewRegistry())
 	s.public.Ready("gateway", s.Ready)
 	var own http.Handler
-	own, s.ownPaths = ownPaths(s.public, docs)
+	if own, s.ownPaths, err = ownPaths(s.public, docs, spec.Console.Enabled); err != nil {
+		return nil, err
+	}
 	behind, err := upstreams(at, spec.Upstreams, deps)
 	if err != nil {
 		return nil, err
@@ -132,7 +135,7 @@ func exchangeWith(auth *authapi.Client) apikey.Exchange {
 }
 
 // ownPaths are what the gateway answers itself, on every host, whatever Routes there are.
-func ownPaths(ready *run.Ops, docs *contract.Contract) (http.Handler, []string) {
+func ownPaths(ready *run.Ops, docs *contract.Contract, withConsole bool) (http.Handler, []string, error) {
 	m := web.NewMux()
 	m.Get("/livez", "gateway.live", web.Quiet(http.HandlerFunc(run.Live)))
 	m.Get("/readyz", "gateway.ready", web.Quiet(http.HandlerFunc(ready.ServePublicReady)))
@@ -140,13 +143,22 @@ func ownPaths(ready *run.Ops, docs *contract.Contract) (http.Handler, []string) 
 	m.Get("/openapi.yaml", "gateway.openapi", docs.YAML())
 	m.Get("/openapi.json", "gateway.openapi_json", docs.JSON())
 	m.Get("/docs", "gateway.docs", docs.Page())
+	if withConsole {
+		page, err := console.New()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, path := range page.Paths() {
+			m.Get(path, "gateway.console", page)
+		}
+	}
 	var paths []string
 	for _, route := range m.Routes() {
 		if !slices.Contains(paths, route.Path) {
 			paths = append(paths, route.Path)
 		}
 	}
-	return m, paths
+	return m, paths, nil
 }
 
 // OpsHandlers are what the ops port shows of this gateway besides what every service's does.

@@ -51,6 +51,10 @@ type GatewayConfigSpec struct {
 	// +kubebuilder:default={}
 	Limits GatewayLimits `json:"limits,omitempty"`
 
+	// Console is the page at /console/.
+	// +kubebuilder:default={}
+	Console GatewayConsole `json:"console,omitempty"`
+
 	// +kubebuilder:default={}
 	Drain Drain `json:"drain,omitempty"`
 
@@ -71,6 +75,14 @@ type GatewayListeners struct {
 	// Ops serves metrics, health, profiles and resource status. It is unauthenticated: keep it off the internet.
 	// +kubebuilder:default={address: "127.0.0.1:9090"}
 	Ops Listener `json:"ops,omitempty"`
+}
+
+// GatewayConsole is the page where people look after their files and sessions, and administrators after people.
+type GatewayConsole struct {
+	// Enabled serves it. It can do nothing that the public contract can't; switched off, its paths are left to Routes.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled bool `json:"enabled"`
 }
 
 // TrustedProxies is exactly one way to find the client's address.
