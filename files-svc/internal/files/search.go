@@ -214,8 +214,9 @@ func (s *Service) adoptEpochs(ctx context.Context, stored []EpochID) error {
 	return nil
 }
 
-// searchOwn looks only at what has ended since the last pass.
+// searchOwn looks only at what has ended since the last pass, and at what the store may have got late.
 func (s *Service) searchOwn(ctx context.Context, w *writer) error {
+	final := w.final(s.opts.Now())
 	horizon := w.horizon() // before the walk: what ends during it is the next pass's
 	err := s.adoptKeys(ctx, w.epoch, w.settledBelow(), func(id BlobID) bool {
 		_, seq, _ := id.Split()
@@ -224,7 +225,7 @@ func (s *Service) searchOwn(ctx context.Context, w *writer) error {
 	if err != nil {
 		return err
 	}
-	w.settle(horizon)
+	w.settle(final)
 	return nil
 }
 

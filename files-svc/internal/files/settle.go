@@ -94,6 +94,9 @@ func (u *upload) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
 	defer u.writer.end(u.id)
+	if u.unsure {
+		u.writer.expectLate(u.id, u.s.opts.Now().Add(lateFor))
+	}
 	if u.sink != nil && !u.kept {
 		u.sink.Abort()
 	}

@@ -45,6 +45,7 @@ type upload struct {
 	nextRow  int64 // at which size the row is written or grows
 	flaw     Flaw  // what the scanner found
 	kept     bool  // bytes are durable under id
+	unsure   bool  // the store has failed to make them durable: they may come yet
 	stopped  bool  // Options.At has ended the upload: as after a crash, nothing is cleaned up
 }
 
@@ -210,6 +211,7 @@ func (u *upload) keep(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if err := u.sink.Commit(ctx); err != nil {
+		u.unsure = true
 		return fmt.Errorf("make blob durable: %w", err)
 	}
 	u.kept = true

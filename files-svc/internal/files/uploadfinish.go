@@ -27,6 +27,7 @@ func (s *Service) finishUpload(ctx context.Context, up *Upload) (err error) {
 	u.id = u.writer.begin()
 	defer u.end(ctx)
 	if err := s.blobs.Promote(ctx, up.partial(), u.id); err != nil {
+		u.unsure = true
 		return s.lostPartial(ctx, *up, err)
 	}
 	u.kept = true

@@ -21,7 +21,14 @@ type writer struct {
 	busy    map[int64]struct{}
 	left    map[BlobID]struct{} // ended with a pending row that could not be cleaned up
 	settled int64               // as far as the reaper has seen to; the beat makes it durable
+
+	late      int64     // the lowest number whose bytes may still come; 0: there is none
+	lateUntil time.Time // when the last of them has come, or never will
 }
+
+// lateFor is how long after a store has failed to say so it may still make an object of an upload: longer than any store
+// works on one request.
+const lateFor = 15 * time.Minute
 
 // maxLeft bounds writer.left; rows beyond it wait until the epoch is fenced.
 const maxLeft = 4096
@@ -42,6 +49,31 @@ func (w *writer) end(id BlobID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.busy, seq)
+}
+
+// expectLate says, before end, that nobody knows what the store has made of id: its bytes may come until a moment.
+func (w *writer) expectLate(id BlobID, until time.Time) {
+	_, seq, _ := id.Split()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.late == 0 || seq < w.late {
+		w.late = seq
+	}
+	if until.After(w.lateUntil) {
+		w.lateUntil = until
+	}
+}
+
+// final is the number below which a walk that begins now sees all bytes there will ever be.
+func (w *writer) final(now time.Time) int64 {
+	low := w.horizon()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.late != 0 && now.Before(w.lateUntil) {
+		return min(low, w.late)
+	}
+	w.late = 0
+	return low
 }
 
 // leave gives the pending row of an upload that has ended to the reaper.

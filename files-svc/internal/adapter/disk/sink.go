@@ -61,7 +61,7 @@ var pages = sync.Pool{New: func() any { return new(page) }}
 
 // hold keeps a piece until the blob is whole.
 func (s *sink) hold(p []byte) {
-	if s.page == nil && len(p) <= len(page{}) {
+	if s.held == nil && len(p) <= len(page{}) { // later it would take the place of what is held already
 		s.page = pages.Get().(*page)
 		s.held = s.page[:0]
 	}

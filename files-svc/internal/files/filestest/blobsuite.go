@@ -17,6 +17,7 @@ import (
 func RunBlobs(t *testing.T, open func(t *testing.T) files.Blobs) {
 	for name, check := range map[string]func(*testing.T, blobsTest){
 		"bytes round-trip":                       checkBytes,
+		"writes of any length":                   checkWrites,
 		"nothing shows before commit":            checkInvisible,
 		"an aborted blob never was":              checkAbort,
 		"an id is used once":                     checkOnce,
@@ -102,6 +103,37 @@ func checkBytes(t *testing.T, b blobsTest) {
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d bytes: read back %d, %v", size, len(got), err)
 		}
+	}
+}
+
+// checkWrites: a store may hold small contents in this way or that, and changes it while they come.
+func checkWrites(t *testing.T, b blobsTest) {
+	for i, lengths := range [][]int{{5000, 100}, {0, 5000, 0, 4096}, {4096, 1, 5000}, {100, 70_000, 100}, {60_000, 5000, 4096}} {
+		var want []byte
+		id := files.NewBlobID(EpochA, int64(i)+1)
+		sink, err := b.Create(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, length := range lengths {
+			piece := noise(length, uint64(10*i+j))
+			want = append(want, piece...)
+			if n, err := sink.Write(piece); n != length || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if err := sink.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		src, err := b.Open(t.Context(), id, int64(len(want)))
+		if err != nil {
+			t.Errorf("writes of %v bytes: %v", lengths, err)
+			continue
+		}
+		if got, err := io.ReadAll(src); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("writes of %v bytes: read back %d, %v", lengths, len(got), err)
+		}
+		_ = src.Close()
 	}
 }
 

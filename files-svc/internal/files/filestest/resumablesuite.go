@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ func RunUploads(t *testing.T, open func(t *testing.T) Stores) {
 		"an erased person's uploads are gone":                checkUploadErasure,
 		"reserved quota is exact under concurrency":          checkUploadQuota,
 		"parts are used up by one of two joins":              checkJoinRace,
+		"parts without a byte are joined":                    checkJoinEmpty,
 		"a crash between joining and the file":               checkJoinCrash,
 		"a failed sync keeps what was saved before":          checkFailedSync,
 		"rights and policy are asked again at the end":       checkUploadEnd,
@@ -186,6 +188,22 @@ func checkJoinRace(t *testing.T, u *uploadsTest) {
 	ids.Range(func(any, any) bool { n++; return true })
 	if o := u.account(t); n != 1 || o.Files != 1 || o.Bytes != 11 {
 		t.Errorf("%d joined uploads; account is %+v", n, o)
+	}
+	u.noBytes(t)
+	Audit(t, u.stores, ann)
+}
+
+// checkJoinEmpty: a part without a byte is a part.
+func checkJoinEmpty(t *testing.T, u *uploadsTest) {
+	for i, contents := range [][]string{{"hello ", "", "world"}, {"", ""}} {
+		var parts []files.UploadID
+		for _, content := range contents {
+			parts = append(parts, u.part(t, content))
+		}
+		up, err := u.JoinUploads(As(t.Context(), ann), ann, files.NewUpload{File: files.NewFile{Name: fmt.Sprint(i)}}, parts)
+		if want := strings.Join(contents, ""); err != nil || up.Length != int64(len(want)) {
+			t.Errorf("%q: %d bytes, %v", contents, up.Length, err)
+		}
 	}
 	u.noBytes(t)
 	Audit(t, u.stores, ann)

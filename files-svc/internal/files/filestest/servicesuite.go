@@ -35,6 +35,7 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"a store that is full or away harms nothing":      checkStoreFails,
 		"a content of unknown size is stopped by quota":   checkUndeclared,
 		"a live writer finds what it could not clean up":  checkOwnStrays,
+		"bytes that come late are found":                  checkLateBytes,
 		"events tell what happened":                       checkServiceEvents,
 		"a catalog restored inside the horizon is whole":  checkHorizon,
 		"an old version comes back without a copy":        checkVersionRestore,
