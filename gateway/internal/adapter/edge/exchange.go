@@ -45,7 +45,8 @@ type exchange struct {
 	answer   answer
 	lender   lender
 	proxy    httputil.ReverseProxy
-	values   []string // one-value headers of the request to the service, in room
+	out      clientWriter // what the proxy writes to
+	values   []string     // one-value headers of the request to the service, in room
 	room     [8]string
 	aborted  bool        // the proxy has panicked: the connection is being cut already
 	begun    atomic.Bool // the answer has begun

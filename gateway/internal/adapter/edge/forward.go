@@ -76,9 +76,10 @@ func (x *exchange) pass() {
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
 		Transport: x.upstream, BufferPool: &x.lender, ErrorLog: silent,
 	}
-	w := x.w
+	x.out = clientWriter{ResponseWriter: x.w, x: x}
+	var w http.ResponseWriter = &x.out
 	if len(x.r.Header["Upgrade"]) > 0 {
-		w = &upgradeWriter{ResponseWriter: x.w, x: x}
+		w = &upgradeWriter{ResponseWriter: w, x: x}
 	}
 	x.aborted = true // unless ServeHTTP returns
 	defer x.finish()

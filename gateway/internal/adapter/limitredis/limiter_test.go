@@ -28,6 +28,24 @@ type fakeStore struct {
 	gateways int
 }
 
+// logText is what was logged, which Run goes on doing.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func (f *fakeStore) answer(ctx context.Context) error {
 	f.mu.Lock()
 	err, delay := f.err, f.delay
@@ -79,12 +97,12 @@ type scene struct {
 	*Limiter
 	store *fakeStore
 	reg   *prometheus.Registry
-	logs  *strings.Builder
+	logs  *logText
 	end   func()
 }
 
 func stage(store *fakeStore, opts Options) *scene {
-	s := &scene{store: store, reg: prometheus.NewRegistry(), logs: &strings.Builder{}}
+	s := &scene{store: store, reg: prometheus.NewRegistry(), logs: &logText{}}
 	log := slog.New(slog.NewTextHandler(s.logs, nil))
 	s.Limiter = assemble(store, limitmem.New(limitmem.Options{}, s.reg), opts.withDefaults(), log, s.reg)
 	ctx, cancel := context.WithCancel(context.Background())

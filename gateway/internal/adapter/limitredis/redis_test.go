@@ -35,7 +35,7 @@ func ownPrefix(t testing.TB) string {
 // real is a limiter of one gateway over a real store.
 func real(t testing.TB, opts Options) *scene {
 	t.Helper()
-	s := &scene{reg: prometheus.NewRegistry(), logs: &strings.Builder{}}
+	s := &scene{reg: prometheus.NewRegistry(), logs: &logText{}}
 	var err error
 	s.Limiter, err = New(opts, limitmem.New(limitmem.Options{}, s.reg), slog.New(slog.NewTextHandler(s.logs, nil)), s.reg)
 	if err != nil {
