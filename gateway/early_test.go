@@ -131,3 +131,34 @@ func TestInformational_TakesNothingFromTheAnswer(t *testing.T) {
 		t.Errorf("a client of HTTP/1.0, which knows no informational answers, got %q", old)
 	}
 }
+
+// TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure: the service answers while the body comes, and the body turns
+// out to be none. Whoever likes could send such bodies until the service is out of use.
+func TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure(t *testing.T) {
+	w := start(t, setup{})
+	w.files.says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun", false)
+	for range 3 {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = io.WriteString(conn, "POST /open HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		in := bufio.NewReader(conn)
+		for line := ""; !strings.HasSuffix(line, "begun"); {
+			b, err := in.ReadByte()
+			if err != nil {
+				t.Fatal(err)
+			}
+			line += string(b)
+		}
+		_, _ = io.WriteString(conn, "no chunk\r\n")
+		if rest, err := io.ReadAll(in); err == nil && len(rest) == 95 {
+			t.Error("the answer was whole")
+		}
+		_ = conn.Close()
+	}
+	if n := w.metric("cloakroom_gateway_upstream_errors_total", "kind=broken"); n != 0 {
+		t.Errorf("%v of the client's failures are the service's", n)
+	}
+}

@@ -121,6 +121,7 @@ func (x *exchange) finish() {
 	var cut *fault.Error
 	switch {
 	case x.answer.err == nil:
+	case x.upload.failed.Load() != nil: // what broke the exchange off is the client's body
 	case errors.As(context.Cause(&x.ctx), &cut):
 		x.upstream.metrics.ended(cut)
 	case x.ctx.Err() == nil:

@@ -141,12 +141,16 @@ func (b *Balancer) send(r *http.Request, p *Place, at *endpoint, retries int) (*
 	}
 }
 
-// judge says whose failure it was: not the address's when its client left, sent half a body, or had its credential revoked.
+// judge says whose failure it was: not the address's when its client left, sent half a body or none in time, or had its
+// credential revoked. Whoever likes can do so many times in a row, and must not put the service out of use by it.
 func (b *Balancer) judge(ctx context.Context, at *endpoint, sent *requestBody, err error) {
 	switch {
+	case sent.broke.Load():
 	case errors.Is(context.Cause(ctx), fault.Of(fault.UpstreamTimeout)):
-		b.failed(at, "no answer in time")
-	case ctx.Err() != nil || sent.broke.Load() || errors.Is(err, errNoTurn): // the last has all it may have, and is well
+		if !sent.waits.Load() {
+			b.failed(at, "no answer in time")
+		}
+	case ctx.Err() != nil || errors.Is(err, errNoTurn): // the last has all it may have, and is well
 	case NotSent(err):
 		b.failed(at, "no connection")
 	default:

@@ -331,6 +331,7 @@ func TestEjection_OnlyForWhatTheAddressDid(t *testing.T) {
 		"the client leaves":                   {leaves(context.Canceled), false},
 		"the caller is revoked":               {leaves(fault.New(fault.InvalidToken, "revoked")), false},
 		"the service does not answer in time": {leaves(fault.New(fault.UpstreamTimeout, "slow")), true},
+		"the client keeps its body back":      {waitsForBody, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, Options{Ejection: Ejection{Failures: 5, Time: time.Hour, MaxTime: time.Hour}}, a, b)
@@ -338,8 +339,13 @@ func TestEjection_OnlyForWhatTheAddressDid(t *testing.T) {
 			for range 50 {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				var body io.Reader
-				if name == "the client's body breaks off" {
+				switch name {
+				case "the client's body breaks off":
 					body = broken{}
+				case "the client keeps its body back":
+					slow := &silent{reads: make(chan struct{}), end: make(chan struct{})}
+					defer close(slow.end)
+					body = slow
 				}
 				r, _ := http.NewRequestWithContext(context.WithValue(ctx, cancelKey{}, cancel), http.MethodPost, "http://gateway/x", body)
 				var p Place
@@ -363,6 +369,26 @@ func leaves(cause error) func(*http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 }
+
+// waitsForBody is sent a head, and nothing behind it until the request's time is over.
+func waitsForBody(r *http.Request) (*http.Response, error) {
+	go func() { _, _ = r.Body.Read(make([]byte, 1)) }()
+	<-r.Body.(*requestBody).ReadCloser.(interface{ begun() <-chan struct{} }).begun()
+	return leaves(fault.New(fault.UpstreamTimeout, "the request took too long"))(r)
+}
+
+// silent is a body that does not come.
+type silent struct{ reads, end chan struct{} }
+
+func (s *silent) Read([]byte) (int, error) {
+	close(s.reads)
+	<-s.end
+	return 0, io.EOF
+}
+
+func (s *silent) Close() error { return nil }
+
+func (s *silent) begun() <-chan struct{} { return s.reads }
 
 type broken struct{}
 

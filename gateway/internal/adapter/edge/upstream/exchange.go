@@ -230,5 +230,5 @@ func (x *exchange) reason(err error) error {
 // idle, and cannot have acted on this, or it does no harm if it has.
 func (x *exchange) mayGoAgain() bool {
 	return x.conn.reused && !x.heard && !x.uploading && x.request.Context().Err() == nil &&
-		(!x.wrote || idempotent(x.request.Method))
+		(!x.wrote || repeatable(x.request))
 }

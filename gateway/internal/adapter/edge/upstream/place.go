@@ -70,6 +70,7 @@ type requestBody struct {
 	io.ReadCloser
 	state atomic.Int32
 	broke atomic.Bool // the client's end failed
+	waits atomic.Bool // for the client's end
 }
 
 const (
@@ -84,7 +85,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if !b.state.CompareAndSwap(bodyUntouched, bodyRead) && b.state.Load() == bodyTaken {
 		return 0, errTaken
 	}
+	b.waits.Store(true)
 	n, err := b.ReadCloser.Read(p)
+	b.waits.Store(false)
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.broke.Store(true)
 	}
@@ -111,22 +114,10 @@ func NotSent(err error) bool {
 }
 
 // mayGoAgain reports whether a request that failed with err may be sent again. One that not one byte was sent of may; one
-// that may have been executed only when a second execution changes nothing (RFC 9110, 9.2.2), which is not so for one that
-// demands a state the first may have changed.
+// that may have been executed only when a second execution changes nothing.
 func mayGoAgain(r *http.Request, body *requestBody, err error) bool {
 	if r.Context().Err() != nil {
 		return false
 	}
 	return (NotSent(err) || repeatable(r)) && body.untouched()
-}
-
-func repeatable(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
-	case http.MethodPut, http.MethodDelete:
-		return r.Header["If-Match"] == nil && r.Header["If-None-Match"] == nil && r.Header["If-Unmodified-Since"] == nil
-	default:
-		return false
-	}
 }

@@ -241,11 +241,14 @@ func (p *pool) keep(asked []*conn) {
 		p.next().given <- asked[0] // has room for one, and gets only one
 		asked = asked[1:]
 	}
-	p.idle = append(asked, p.idle...)
+	surplus := max(0, len(asked)+len(p.idle)-p.bounds.MaxIdleConns) // as many others came back meanwhile
+	surplus = min(surplus, len(asked))
+	p.idle = append(asked[surplus:], p.idle...)
 	if len(p.idle) > 0 {
 		p.sweeper = time.AfterFunc(p.sweepDelay(), p.sweep)
 	}
 	p.mu.Unlock()
+	closeAll(asked[:surplus])
 }
 
 func closeAll(conns []*conn) {

@@ -102,11 +102,15 @@ func asksToContinue(r *http.Request) bool {
 	return len(expect) > 0 && foldedEqual(expect[0], "100-continue")
 }
 
-// idempotent reports whether sending a request twice means the same as once (RFC 9110 §9.2.2).
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+// repeatable reports whether executing a request twice means the same as once (RFC 9110 §9.2.2). That is not so for one that
+// demands a state which the first may have changed.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
+	case http.MethodPut, http.MethodDelete:
+		return r.Header["If-Match"] == nil && r.Header["If-None-Match"] == nil && r.Header["If-Unmodified-Since"] == nil
+	default:
+		return false
 	}
-	return false
 }
