@@ -158,6 +158,29 @@ func TestView_IsOneSnapshotAndWritesNothing(t *testing.T) {
 	}
 }
 
+// TestView_OfAStandbyIsRefused: what a standby shows may be old, and a reader was promised every commit.
+func TestView_OfAStandbyIsRefused(t *testing.T) {
+	db := open(t, template.New(t), postgres.Options{MaxConnections: 1})
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { // from now on the connection is to one
+		_, err := tx.Exec(t.Context(), `DO $$ BEGIN
+			CREATE SCHEMA standby;
+			CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+			SET search_path = standby, pg_catalog, notes;
+		END $$`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ran := false
+	err := db.View(t.Context(), func(*postgres.Tx) error { ran = true; return nil })
+	if !errors.Is(err, fault.Of(fault.Unavailable)) || ran {
+		t.Errorf("a standby was read: %v, %v", ran, err)
+	}
+	if got := text(t, db, 1); got != "one" { // it was left
+		t.Errorf("the one that takes writes says %q", got)
+	}
+}
+
 func TestInTx_BothSidesOfADeadlockSucceed(t *testing.T) {
 	db, ctx := open(t, template.New(t), postgres.Options{}), t.Context()
 	var met, done sync.WaitGroup

@@ -17,10 +17,12 @@ import (
 // is gone, for whom the next client may wait.
 const maxTries = 5
 
-// Both begin and tell the time in one round trip. The reader's snapshot is the one that its first SELECT takes: this one.
+// Both begin and tell, in one round trip, the time and whether the server is a standby: that takes no writes, and what it
+// shows a reader lags behind, by a log-out for instance. The reader's snapshot is the one that its first SELECT takes: this one.
 const (
-	beginWrite = `BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_is_in_recovery()::int`
-	beginRead  = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0`
+	beginWrite = `BEGIN; ` + look
+	beginRead  = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ` + look
+	look       = `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_is_in_recovery()::int`
 )
 
 // Tx is a transaction under way. It is valid inside the function it was given to, on that goroutine.
