@@ -77,7 +77,7 @@ func find(t testing.TB) string {
 		return assets
 	}
 	_, here, _, _ := runtime.Caller(0)
-	out, err := exec.Command(filepath.Join(filepath.Dir(here), "../tools/apiserver/build"), "--look").Output()
+	out, err := exec.Command(filepath.Join(filepath.Dir(here), "../tools/apiserver/build"), "--look").Output() //nolint:gosec // a script of this folder
 	if err == nil {
 		return strings.TrimSpace(string(out))
 	}
@@ -168,7 +168,7 @@ func (s *Server) start(name string, args ...string) *process {
 		s.t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(s.whole.Context()), filepath.Join(s.assets, name), args...)
+	cmd := exec.CommandContext(context.WithoutCancel(s.whole.Context()), filepath.Join(s.assets, name), args...) //nolint:gosec // the assets are the caller's
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

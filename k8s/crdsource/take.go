@@ -126,9 +126,9 @@ func (s *Source) tell(ctx context.Context, before map[string]bool, changed bool)
 	if changed || trouble != s.told {
 		s.metrics.Applied(snapshot, accepted, rejected, trouble == "")
 	}
-	switch {
-	case trouble == s.told:
-	case trouble == "":
+	switch trouble {
+	case s.told:
+	case "":
 		s.log.InfoContext(ctx, "configuration is read from the cluster again", "snapshot", snapshot.Short())
 	default:
 		s.log.WarnContext(ctx, "configuration can't be read whole from the cluster, what is in force stays", "error", trouble, "snapshot", snapshot.Short())

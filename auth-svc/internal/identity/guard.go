@@ -210,7 +210,7 @@ func (g *guess) admit(ctx context.Context, read func(tx Tx) (known bool, err err
 			if full, err = g.takePlaces(ctx); err == nil && full == nil {
 				return nil
 			}
-			look = time.After(placesLook/2 + rand.N(placesLook))
+			look = time.After(placesLook/2 + rand.N(placesLook)) //nolint:gosec // spreading looks is no secret
 		}
 		g.leave()
 		if err != nil {

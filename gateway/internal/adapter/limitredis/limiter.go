@@ -103,7 +103,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 		default:
 			wait = beatEvery
 		}
-		timer := time.NewTimer(wait*3/4 + rand.N(wait/2)) // gateways that start together spread out
+		timer := time.NewTimer(wait*3/4 + rand.N(wait/2)) //nolint:gosec // gateways that start together spread out
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -315,7 +315,7 @@ func TestMetrics_LintClean(t *testing.T) {
 
 // asks is for the tests on a real store: many requests at once, for a while.
 type asks struct {
-	passed, asked, late atomic.Int64
+	passed, asked atomic.Int64
 	longest             atomic.Int64
 }
 

@@ -159,11 +159,11 @@ func refusedByOne(t *testing.T, w World) {
 }
 
 func shadowCounts(t *testing.T, w World) {
-	trial, real := Rule(1, time.Hour, 1), Rule(3, time.Hour, 3)
+	trial, enforced := Rule(1, time.Hour, 1), Rule(3, time.Hour, 3)
 	trial.Shadow = true
 	var passed, wouldRefuse int
 	for range 5 {
-		charges := []routing.Charge{{Rule: trial, Key: alice}, {Rule: real, Key: alice}}
+		charges := []routing.Charge{{Rule: trial, Key: alice}, {Rule: enforced, Key: alice}}
 		v := Take(t, w.Limiter, charges...)
 		if _, refused := routing.Refused(charges, v); !refused {
 			passed++
