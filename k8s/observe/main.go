@@ -54,11 +54,11 @@ func generate(out, own string) error {
 
 func write(out string, folders map[string]map[string][]byte) error {
 	for folder, files := range folders {
-		if err := os.MkdirAll(filepath.Join(out, folder), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(out, folder), 0o750); err != nil {
 			return err
 		}
 		for name, content := range files {
-			if err := os.WriteFile(filepath.Join(out, folder, name), content, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(out, folder, name), content, 0o644); err != nil { //nolint:gosec // files of the repository, for everybody
 				return err
 			}
 		}

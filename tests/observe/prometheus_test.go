@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/promql"
@@ -125,7 +126,7 @@ func (w *world) record(name, expr string) {
 	app := w.db.Appender(context.Background())
 	for _, sample := range result {
 		b := labels.NewBuilder(sample.Metric)
-		b.Set(labels.MetricName, name)
+		b.Set(model.MetricNameLabel, name)
 		if _, err := app.Append(0, b.Labels(), w.now.UnixMilli(), sample.F); err != nil {
 			w.t.Fatal(err)
 		}

@@ -3,85 +3,107 @@ package dashboards
 // saturation shows each bounded thing of each process beside what happens at its bound.
 func saturation() *dashboard {
 	return board("saturation", "Saturation", "How full everything is that has a bound.",
-		row{"Password hashing", []*panel{
-			graph("Memory", "bytes", "", gauge("cloakroom_auth_hash_running_bytes", "service")),
-			graph("In line", "short", "Hashes that wait, and processes that hash.", query{`max(cloakroom_auth_hash_queued{NS})`, "waiting"}, query{`sum(cloakroom_auth_hash_helpers{NS})`, "helpers"}),
-			graph("Turned away", "reqps", "", rate("cloakroom_auth_hash_refused_total", "{NS}", "reason")),
-			graph("Wait", "s", "", quantiles("cloakroom_auth_hash_wait_seconds", "{NS}")...),
-			graph("Work", "s", "", quantiles("cloakroom_auth_hash_seconds", "{NS}")...),
-			graph("Sign-ins elsewhere under way", "short", "Of at most 10 000.", gauge("cloakroom_auth_provider_sign_ins_open", "awaits")),
-		}},
-		row{"Databases", []*panel{
-			graph("SQLite: writes that wait", "short", "Of at most 1024.", gauge("cloakroom_sqlite_queued_writes", "service", "db")),
-			graph("SQLite: time of a commit", "s", "", quantiles("cloakroom_sqlite_commit_seconds", "{NS}", "db")...),
-			graph("SQLite: writes a commit", "short", "", quantiles("cloakroom_sqlite_commit_writes", "{NS}", "db")...),
-			graph("PostgreSQL: connections", "short", "", gauge("cloakroom_postgres_connections_busy", "service", "db"),
-				query{`max by (service, db) (cloakroom_postgres_connections_open{NS})`, "{{service}} {{db}} open"}, query{`max by (service, db) (cloakroom_postgres_connections_max{NS})`, "{{service}} {{db}} at most"}),
-			graph("PostgreSQL: waits for a connection", "reqps", "", rate("cloakroom_postgres_acquire_waits_total", "{NS}", "service", "db"),
-				query{`sum by (service, db) (rate(cloakroom_postgres_acquire_refused_total{NS}[$__rate_interval]))`, "{{service}} {{db}} refused"}),
-			graph("PostgreSQL: time waited", "s", "Seconds a second.", rate("cloakroom_postgres_acquire_wait_seconds_total", "{NS}", "service", "db")),
-			graph("PostgreSQL: again", "reqps", "Transactions run again, connections opened, listeners lost.", rate("cloakroom_postgres_repeated_total", "{NS}", "service", "db"),
-				query{`sum by (service, db) (rate(cloakroom_postgres_connections_opened_total{NS}[$__rate_interval]))`, "{{service}} {{db}} opened"},
-				query{`sum by (service, db) (rate(cloakroom_postgres_listener_lost_total{NS}[$__rate_interval]))`, "{{service}} {{db}} listener lost"}),
-			graph("PostgreSQL: writes of files", "short", "", query{`max(cloakroom_files_commit_waiting{NS})`, "waiting"}, query{`sum(rate(cloakroom_files_commit_refused_total{NS}[$__rate_interval]))`, "refused"},
-				query{`sum(rate(cloakroom_files_commit_postponed_total{NS}[$__rate_interval]))`, "postponed"}),
-			graph("PostgreSQL: writes a transaction", "short", "", quantiles("cloakroom_files_commit_writes", "{NS}")...),
-			graph("Expired rows removed", "reqps", "", rate("cloakroom_auth_swept_total", "{NS}", "what")),
-		}},
-		row{"Gateway", []*panel{
-			graph("Limits", "reqps", "What each rule said.", rate("cloakroom_gateway_limit_decisions_total", "{NS}", "rule", "result")),
-			graph("Limiter", "short", "", query{`max(cloakroom_gateway_limiter_keys{NS})`, "keys"}, query{`sum(rate(cloakroom_gateway_limiter_evictions_total{NS}[$__rate_interval]))`, "evicted a second"}),
-			graph("Connections to services", "short", "", gauge("cloakroom_gateway_upstream_connections", "upstream"),
-				query{`max by (upstream) (cloakroom_gateway_upstream_connections_idle{NS})`, "{{upstream}} idle"}, query{`max by (upstream) (cloakroom_gateway_upstream_waiting{NS})`, "{{upstream}} waiting"}),
-			graph("Waits for a connection to a service", "reqps", "", rate("cloakroom_gateway_upstream_waits_total", "{NS}", "upstream"),
-				query{`sum by (upstream) (rate(cloakroom_gateway_upstream_waits_failed_total{NS}[$__rate_interval]))`, "{{upstream}} got none"}),
-			graph("Requests with services", "short", "", gauge("cloakroom_gateway_upstream_requests", "upstream"),
-				query{`max by (upstream) (cloakroom_gateway_upstream_requests_limit{NS})`, "{{upstream}} at most (0: no bound)"},
-				query{`sum by (upstream, reason) (rate(cloakroom_gateway_upstream_refused_total{NS}[$__rate_interval]))`, "{{upstream}} {{reason}} a second"}),
-			graph("Addresses of services", "short", "", gauge("cloakroom_gateway_upstream_addresses", "upstream", "state"),
-				query{`sum by (upstream) (increase(cloakroom_gateway_upstream_ejections_total{NS}[$__rate_interval]))`, "{{upstream}} ejections"}),
-			graph("Retries", "short", "", rate("cloakroom_gateway_upstream_retries_total", "{NS}", "upstream", "result"),
-				query{`min by (upstream) (cloakroom_gateway_upstream_retry_budget{NS})`, "{{upstream}} budget"}),
-			graph("Health checks", "reqps", "", rate("cloakroom_gateway_upstream_health_checks_total", "{NS}", "upstream", "said")),
-			graph("Tunnels", "short", "", query{`sum(cloakroom_gateway_tunnels{NS})`, "open"}),
-			graph("Shared limits: the store", "short", "1 while it is relied on. 0: each gateway enforces its share.", query{`min(cloakroom_gateway_limiter_store_up{NS})`, "up"},
-				query{`max(cloakroom_gateway_limiter_replicas{NS})`, "gateways that share"}, query{`sum(cloakroom_gateway_limiter_store_connections{NS})`, "connections"}),
-			graph("Shared limits: calls", "reqps", "", rate("cloakroom_gateway_limiter_store_calls_total", "{NS}", "result"),
-				query{`sum(rate(cloakroom_gateway_limiter_share_decisions_total{NS}[$__rate_interval]))`, "decided by the share"}),
-			graph("Shared limits: time of a call", "s", "", quantiles("cloakroom_gateway_limiter_store_seconds", "{NS}")...),
-			graph("API keys remembered", "short", "", query{`max(cloakroom_gateway_api_key_cache_entries{NS})`, "entries"}),
-		}},
-		row{"Tokens and revocations", []*panel{
-			graph("Verified tokens remembered", "short", "", gauge("cloakroom_token_cache_entries", "service"), query{`sum by (service) (rate(cloakroom_token_cache_evictions_total{NS}[$__rate_interval]))`, "{{service}} evicted a second"}),
-			graph("Live revocations", "short", "", gauge("cloakroom_revocation_entries", "service", "kind")),
-			graph("Requests a revocation would cut", "short", "", gauge("cloakroom_revocation_bound_requests", "service")),
-		}},
-		row{"Files", []*panel{
-			graph("Transfers", "short", "", query{`sum by (direction) (cloakroom_files_transfers_in_flight{NS})`, "{{direction}}"}, query{`sum(cloakroom_files_archives_in_flight{NS})`, "archives, at most 16"}),
-			graph("Requests at work", "short", "", query{`sum(cloakroom_files_keyed_requests_in_flight{NS})`, "with an idempotency key"}, query{`sum(cloakroom_files_resumable_requests_in_flight{NS})`, "on resumable uploads"},
-				query{`sum(cloakroom_files_link_downloads_in_flight{NS})`, "downloads by link"}, query{`sum(cloakroom_files_link_passwords_hashing{NS})`, "passwords of links, at most 2"}),
-			graph("Thumbnails: memory", "bytes", "", query{`max(cloakroom_files_thumbnail_running_bytes{NS})`, "set aside"}),
-			graph("Thumbnails: in line", "short", "", query{`max(cloakroom_files_thumbnail_queued{NS})`, "waiting"}, rate("cloakroom_files_thumbnail_gate_refused_total", "{NS}", "reason")),
-			graph("Thumbnails: wait", "s", "", quantiles("cloakroom_files_thumbnail_wait_seconds", "{NS}")...),
-			graph("Verified contents remembered", "short", "", query{`max(cloakroom_files_verified_contents{NS})`, "entries"}),
-		}},
-		row{"Bucket", []*panel{
-			graph("Calls", "reqps", "", rate("cloakroom_files_s3_calls_total", "{NS}", "operation", "result")),
-			graph("Time of a call (p99)", "s", "", query{
-				`histogram_quantile(0.99, sum by (le, operation) (rate(cloakroom_files_s3_call_seconds_bucket{NS}[$__rate_interval])))`, "{{operation}}",
-			}),
-			graph("Part buffers", "short", "", query{`sum(cloakroom_files_s3_buffers_in_use{NS})`, "in use"}, query{`sum(cloakroom_files_s3_buffers_max{NS})`, "at most"},
-				query{`sum(rate(cloakroom_files_s3_buffers_refused_total{NS}[$__rate_interval]))`, "refused a second"}),
-			graph("Proofs of written bytes", "reqps", "", rate("cloakroom_files_s3_proofs_total", "{NS}", "by"), query{`min(cloakroom_files_s3_checksums_trusted{NS})`, "1: checksums are trusted"}),
-			graph("Reads gone on with", "reqps", "", query{`sum(rate(cloakroom_files_s3_reads_resumed_total{NS}[$__rate_interval]))`, "resumed"}),
-		}},
-		row{"Processes", []*panel{
-			graph("Resident memory", "bytes", "", ofProcess("process_resident_memory_bytes"), query{`go_gc_gomemlimit_bytes{NS} < 1e15 and on (namespace, job, instance) cloakroom_build_info`, "{{instance}} GOMEMLIMIT"}),
-			graph("CPU", "short", "Cores in use.", ofProcess("rate(process_cpu_seconds_total{NS}[$__rate_interval])")),
-			graph("Goroutines", "short", "", ofProcess("go_goroutines")),
-			graph("File descriptors", "percentunit", "Of those there may be.", ofProcess("process_open_fds{NS} / process_max_fds")),
-			graph("Garbage collection", "s", "Longest pause.", ofProcess(`go_gc_duration_seconds{NS, quantile=~"1(\\.0)?"}`)),
-		}})
+		hashing(), databases(), gatewayBounds(), trustBounds(), filesBounds(), bucket(), processes())
+}
+
+func hashing() row {
+	return row{"Password hashing", []*panel{
+		graph("Memory", "bytes", "", gauge("cloakroom_auth_hash_running_bytes", "service")),
+		graph("In line", "short", "Hashes that wait, and processes that hash.", query{`max(cloakroom_auth_hash_queued{NS})`, "waiting"}, query{`sum(cloakroom_auth_hash_helpers{NS})`, "helpers"}),
+		graph("Turned away", "reqps", "", rate("cloakroom_auth_hash_refused_total", "{NS}", "reason")),
+		graph("Wait", "s", "", quantiles("cloakroom_auth_hash_wait_seconds", "{NS}")...),
+		graph("Work", "s", "", quantiles("cloakroom_auth_hash_seconds", "{NS}")...),
+		graph("Sign-ins elsewhere under way", "short", "Of at most 10 000.", gauge("cloakroom_auth_provider_sign_ins_open", "awaits")),
+	}}
+}
+
+func databases() row {
+	return row{"Databases", []*panel{
+		graph("SQLite: writes that wait", "short", "Of at most 1024.", gauge("cloakroom_sqlite_queued_writes", "service", "db")),
+		graph("SQLite: time of a commit", "s", "", quantiles("cloakroom_sqlite_commit_seconds", "{NS}", "db")...),
+		graph("SQLite: writes a commit", "short", "", quantiles("cloakroom_sqlite_commit_writes", "{NS}", "db")...),
+		graph("PostgreSQL: connections", "short", "", gauge("cloakroom_postgres_connections_busy", "service", "db"),
+			query{`max by (service, db) (cloakroom_postgres_connections_open{NS})`, "{{service}} {{db}} open"}, query{`max by (service, db) (cloakroom_postgres_connections_max{NS})`, "{{service}} {{db}} at most"}),
+		graph("PostgreSQL: waits for a connection", "reqps", "", rate("cloakroom_postgres_acquire_waits_total", "{NS}", "service", "db"),
+			query{`sum by (service, db) (rate(cloakroom_postgres_acquire_refused_total{NS}[$__rate_interval]))`, "{{service}} {{db}} refused"}),
+		graph("PostgreSQL: time waited", "s", "Seconds a second.", rate("cloakroom_postgres_acquire_wait_seconds_total", "{NS}", "service", "db")),
+		graph("PostgreSQL: again", "reqps", "Transactions run again, connections opened, listeners lost.", rate("cloakroom_postgres_repeated_total", "{NS}", "service", "db"),
+			query{`sum by (service, db) (rate(cloakroom_postgres_connections_opened_total{NS}[$__rate_interval]))`, "{{service}} {{db}} opened"},
+			query{`sum by (service, db) (rate(cloakroom_postgres_listener_lost_total{NS}[$__rate_interval]))`, "{{service}} {{db}} listener lost"}),
+		graph("PostgreSQL: writes of files", "short", "", query{`max(cloakroom_files_commit_waiting{NS})`, "waiting"}, query{`sum(rate(cloakroom_files_commit_refused_total{NS}[$__rate_interval]))`, "refused"},
+			query{`sum(rate(cloakroom_files_commit_postponed_total{NS}[$__rate_interval]))`, "postponed"}),
+		graph("PostgreSQL: writes a transaction", "short", "", quantiles("cloakroom_files_commit_writes", "{NS}")...),
+		graph("Expired rows removed", "reqps", "", rate("cloakroom_auth_swept_total", "{NS}", "what")),
+	}}
+}
+
+func gatewayBounds() row {
+	return row{"Gateway", []*panel{
+		graph("Limits", "reqps", "What each rule said.", rate("cloakroom_gateway_limit_decisions_total", "{NS}", "rule", "result")),
+		graph("Limiter", "short", "", query{`max(cloakroom_gateway_limiter_keys{NS})`, "keys"}, query{`sum(rate(cloakroom_gateway_limiter_evictions_total{NS}[$__rate_interval]))`, "evicted a second"}),
+		graph("Connections to services", "short", "", gauge("cloakroom_gateway_upstream_connections", "upstream"),
+			query{`max by (upstream) (cloakroom_gateway_upstream_connections_idle{NS})`, "{{upstream}} idle"}, query{`max by (upstream) (cloakroom_gateway_upstream_waiting{NS})`, "{{upstream}} waiting"}),
+		graph("Waits for a connection to a service", "reqps", "", rate("cloakroom_gateway_upstream_waits_total", "{NS}", "upstream"),
+			query{`sum by (upstream) (rate(cloakroom_gateway_upstream_waits_failed_total{NS}[$__rate_interval]))`, "{{upstream}} got none"}),
+		graph("Requests with services", "short", "", gauge("cloakroom_gateway_upstream_requests", "upstream"),
+			query{`max by (upstream) (cloakroom_gateway_upstream_requests_limit{NS})`, "{{upstream}} at most (0: no bound)"},
+			query{`sum by (upstream, reason) (rate(cloakroom_gateway_upstream_refused_total{NS}[$__rate_interval]))`, "{{upstream}} {{reason}} a second"}),
+		graph("Addresses of services", "short", "", gauge("cloakroom_gateway_upstream_addresses", "upstream", "state"),
+			query{`sum by (upstream) (increase(cloakroom_gateway_upstream_ejections_total{NS}[$__rate_interval]))`, "{{upstream}} ejections"}),
+		graph("Retries", "short", "", rate("cloakroom_gateway_upstream_retries_total", "{NS}", "upstream", "result"),
+			query{`min by (upstream) (cloakroom_gateway_upstream_retry_budget{NS})`, "{{upstream}} budget"}),
+		graph("Health checks", "reqps", "", rate("cloakroom_gateway_upstream_health_checks_total", "{NS}", "upstream", "said")),
+		graph("Tunnels", "short", "", query{`sum(cloakroom_gateway_tunnels{NS})`, "open"}),
+		graph("Shared limits: the store", "short", "1 while it is relied on. 0: each gateway enforces its share.", query{`min(cloakroom_gateway_limiter_store_up{NS})`, "up"},
+			query{`max(cloakroom_gateway_limiter_replicas{NS})`, "gateways that share"}, query{`sum(cloakroom_gateway_limiter_store_connections{NS})`, "connections"}),
+		graph("Shared limits: calls", "reqps", "", rate("cloakroom_gateway_limiter_store_calls_total", "{NS}", "result"),
+			query{`sum(rate(cloakroom_gateway_limiter_share_decisions_total{NS}[$__rate_interval]))`, "decided by the share"}),
+		graph("Shared limits: time of a call", "s", "", quantiles("cloakroom_gateway_limiter_store_seconds", "{NS}")...),
+		graph("API keys remembered", "short", "", query{`max(cloakroom_gateway_api_key_cache_entries{NS})`, "entries"}),
+	}}
+}
+
+func trustBounds() row {
+	return row{"Tokens and revocations", []*panel{
+		graph("Verified tokens remembered", "short", "", gauge("cloakroom_token_cache_entries", "service"), query{`sum by (service) (rate(cloakroom_token_cache_evictions_total{NS}[$__rate_interval]))`, "{{service}} evicted a second"}),
+		graph("Live revocations", "short", "", gauge("cloakroom_revocation_entries", "service", "kind")),
+		graph("Requests a revocation would cut", "short", "", gauge("cloakroom_revocation_bound_requests", "service")),
+	}}
+}
+
+func filesBounds() row {
+	return row{"Files", []*panel{
+		graph("Transfers", "short", "", query{`sum by (direction) (cloakroom_files_transfers_in_flight{NS})`, "{{direction}}"}, query{`sum(cloakroom_files_archives_in_flight{NS})`, "archives, at most 16"}),
+		graph("Requests at work", "short", "", query{`sum(cloakroom_files_keyed_requests_in_flight{NS})`, "with an idempotency key"}, query{`sum(cloakroom_files_resumable_requests_in_flight{NS})`, "on resumable uploads"},
+			query{`sum(cloakroom_files_link_downloads_in_flight{NS})`, "downloads by link"}, query{`sum(cloakroom_files_link_passwords_hashing{NS})`, "passwords of links, at most 2"}),
+		graph("Thumbnails: memory", "bytes", "", query{`max(cloakroom_files_thumbnail_running_bytes{NS})`, "set aside"}),
+		graph("Thumbnails: in line", "short", "", query{`max(cloakroom_files_thumbnail_queued{NS})`, "waiting"}, rate("cloakroom_files_thumbnail_gate_refused_total", "{NS}", "reason")),
+		graph("Thumbnails: wait", "s", "", quantiles("cloakroom_files_thumbnail_wait_seconds", "{NS}")...),
+		graph("Verified contents remembered", "short", "", query{`max(cloakroom_files_verified_contents{NS})`, "entries"}),
+	}}
+}
+
+func bucket() row {
+	return row{"Bucket", []*panel{
+		graph("Calls", "reqps", "", rate("cloakroom_files_s3_calls_total", "{NS}", "operation", "result")),
+		graph("Time of a call (p99)", "s", "", query{
+			`histogram_quantile(0.99, sum by (le, operation) (rate(cloakroom_files_s3_call_seconds_bucket{NS}[$__rate_interval])))`, "{{operation}}",
+		}),
+		graph("Part buffers", "short", "", query{`sum(cloakroom_files_s3_buffers_in_use{NS})`, "in use"}, query{`sum(cloakroom_files_s3_buffers_max{NS})`, "at most"},
+			query{`sum(rate(cloakroom_files_s3_buffers_refused_total{NS}[$__rate_interval]))`, "refused a second"}),
+		graph("Proofs of written bytes", "reqps", "", rate("cloakroom_files_s3_proofs_total", "{NS}", "by"), query{`min(cloakroom_files_s3_checksums_trusted{NS})`, "1: checksums are trusted"}),
+		graph("Reads gone on with", "reqps", "", query{`sum(rate(cloakroom_files_s3_reads_resumed_total{NS}[$__rate_interval]))`, "resumed"}),
+	}}
+}
+
+func processes() row {
+	return row{"Processes", []*panel{
+		graph("Resident memory", "bytes", "", ofProcess("process_resident_memory_bytes"), query{`go_gc_gomemlimit_bytes{NS} < 1e15 and on (namespace, job, instance) cloakroom_build_info`, "{{instance}} GOMEMLIMIT"}),
+		graph("CPU", "short", "Cores in use.", ofProcess("rate(process_cpu_seconds_total{NS}[$__rate_interval])")),
+		graph("Goroutines", "short", "", ofProcess("go_goroutines")),
+		graph("File descriptors", "percentunit", "Of those there may be.", ofProcess("process_open_fds{NS} / process_max_fds")),
+		graph("Garbage collection", "s", "Longest pause.", ofProcess(`go_gc_duration_seconds{NS, quantile=~"1(\\.0)?"}`)),
+	}}
 }
 
 // ofProcess keeps the series of our own processes: Go's metrics are everybody's.

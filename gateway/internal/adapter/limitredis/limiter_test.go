@@ -316,7 +316,7 @@ func TestMetrics_LintClean(t *testing.T) {
 // asks is for the tests on a real store: many requests at once, for a while.
 type asks struct {
 	passed, asked atomic.Int64
-	longest             atomic.Int64
+	longest       atomic.Int64
 }
 
 func (a *asks) note(took time.Duration, allowed bool) {
