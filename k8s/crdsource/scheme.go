@@ -19,7 +19,7 @@ var _ process.Source = (*Source)(nil)
 func Scheme() process.Scheme { return process.Scheme{Name: "crd", Hint: "NAMESPACE", Open: open} }
 
 func open(namespace string, opts process.SourceOptions) (process.Source, error) {
-	config, err := clusterConfig()
+	config, err := ClusterConfig()
 	if err != nil {
 		return nil, fmt.Errorf("--config crd://%s: %w", namespace, err)
 	}
@@ -29,7 +29,8 @@ func open(namespace string, opts process.SourceOptions) (process.Source, error) 
 	})
 }
 
-func clusterConfig() (*rest.Config, error) {
+// ClusterConfig is how the cluster is reached: by the service account in a pod, elsewhere as kubectl does.
+func ClusterConfig() (*rest.Config, error) {
 	if os.Getenv("KUBECONFIG") == "" && os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return rest.InClusterConfig()
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cloakroom.dev/k8s/crdsource"
+	"cloakroom.dev/k8s/makesecrets"
 	"cloakroom.dev/libs/run"
 
 	authsvc "cloakroom.dev/auth-svc"
@@ -11,5 +12,5 @@ import (
 
 func main() {
 	authsvc.HelpHashing()
-	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", authsvc.Commands(crdsource.Scheme())...)
+	run.Main("auth-svc", "auth-svc keeps people, their sessions and keys, and the log of what no longer holds.", append(authsvc.Commands(crdsource.Scheme()), makesecrets.Command(crdsource.ClusterConfig))...)
 }
