@@ -142,6 +142,56 @@ func TestLie_HeadTellsAnotherChecksum(t *testing.T) {
 	l.wantAway(t, err)
 }
 
+// The store tells the checksum of its parts' checksums and does not say that it is that: what was written is read back.
+func TestLie_ChecksumOfChecksumsUnderNoName(t *testing.T) {
+	l := overLiar(t, s3test.Container(t))
+	l.store.Judge(func(r *http.Request) s3test.Fault {
+		if r.Method == http.MethodHead && isBlob(r) {
+			return s3test.Fault{Headers: http.Header{"X-Amz-Checksum-Crc32c": {"AAAAAA==-3"}, "X-Amz-Checksum-Type": {}}}
+		}
+		return s3test.Fault{}
+	})
+	content := noise(11 << 20)
+	l.mustRead(t, l.mustCreate(t, content), content)
+}
+
+// The store takes parts under checksums, and no object under a checksum over the whole: it is found out before any upload.
+func TestLie_NoChecksumOverTheWhole(t *testing.T) {
+	l := overLiar(t, s3test.Container(t))
+	l.store.Judge(func(r *http.Request) s3test.Fault {
+		if isComplete(r) && r.Header.Get("X-Amz-Checksum-Crc32c") != "" {
+			return s3test.Fault{Status: http.StatusBadRequest, Code: "BadDigest"}
+		}
+		return s3test.Fault{}
+	})
+	content := noise(11 << 20)
+	l.mustRead(t, l.mustCreate(t, content), content)
+}
+
+// While a silent store is asked what it is worth, whoever waits for that can go.
+func TestLie_NobodyIsHeldByAQuestionToTheStore(t *testing.T) {
+	l := overLiar(t, s3test.InProcess(t))
+	l.store.Judge(func(*http.Request) s3test.Fault { return s3test.Fault{Delay: time.Minute} })
+	asking := make(chan struct{})
+	go func() {
+		defer close(asking)
+		_, err := l.create([]byte("first"))
+		l.wantAway(t, err)
+	}()
+	time.Sleep(200 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	sink, err := l.stores.Blobs.Create(ctx, files.NewBlobID(filestest.EpochA, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Commit(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
+	<-asking
+}
+
 // The store has done it and the answer is lost, each time: there is one object, and it is a file.
 func TestLie_AnswersAreLost(t *testing.T) {
 	s3test.Each(t, func(t *testing.T, bucket func(testing.TB) s3test.Bucket) {

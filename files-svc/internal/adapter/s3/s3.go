@@ -6,7 +6,7 @@
 //
 // A store's word is not enough. Each object carries a token of its writer in its metadata, so that after a lost answer a
 // HEAD says whether the object is ours; and its bytes are proven before a row names them, by the store's own checksum
-// over the whole where the store has shown that it looks at checksums, else by reading them back (proof.go).
+// over the whole where the store has shown that it looks at checksums (trust.go), else by reading them back (proof.go).
 //
 // Bytes of a resumable upload are pieces, each an object under a name no other writer uses; which of them count is kept in
 // the upload's row (pieces.go). So any replica goes on where any other stopped, and two that write at once can't mix.
@@ -154,6 +154,7 @@ func New(opts Options) (*Blobs, error) {
 		return nil, err
 	}
 	b := &Blobs{opts: opts, client: client, patient: patient, close: idle, writing: map[files.UploadID]struct{}{}}
+	b.trust.turn = make(chan struct{}, 1)
 	b.buffers = newBuffers(opts.PartBytes, opts.Memory/opts.PartBytes, opts.CallTimeout)
 	b.metrics = newMetrics(opts.Registerer, b.buffers)
 	return b, nil
