@@ -3,7 +3,10 @@ package bucket_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -166,6 +169,26 @@ func TestLie_NoChecksumOverTheWhole(t *testing.T) {
 	})
 	content := noise(11 << 20)
 	l.mustRead(t, l.mustCreate(t, content), content)
+}
+
+// rightSum is that of what the store is tried with.
+var rightSum = base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil,
+	crc32.Checksum([]byte("cloakroom probe"), crc32.MakeTable(crc32.Castagnoli))))
+
+// A store that works refuses in words of its own: MinIO calls a wrong checksum otherwise than Amazon.
+func TestLie_RefusalsInOtherWords(t *testing.T) {
+	l := overLiar(t, s3test.Container(t))
+	l.store.Judge(func(r *http.Request) s3test.Fault {
+		sum := r.Header.Get("X-Amz-Checksum-Crc32c")
+		if sum != "" && strings.Contains(r.URL.Path, "/probes/") && sum != rightSum {
+			return s3test.Fault{Status: http.StatusBadRequest, Code: "XAmzContentChecksumMismatch"}
+		}
+		return s3test.Fault{}
+	})
+	for _, size := range []int{1000, 11 << 20} {
+		content := noise(size)
+		l.mustRead(t, l.mustCreate(t, content), content)
+	}
 }
 
 // While a silent store is asked what it is worth, whoever waits for that can go.

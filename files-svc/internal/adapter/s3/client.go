@@ -179,5 +179,5 @@ func isOddity(err error) bool {
 
 // isAway tells a store that could not be asked from one that has answered.
 func isAway(err error) bool {
-	return errors.Is(err, fault.Of(fault.Unavailable)) && !isAnswer(codeOf(err))
+	return errors.Is(err, fault.Of(fault.Unavailable)) && !isAnswer(codeOf(err)) && !isOddity(err)
 }

@@ -243,7 +243,7 @@ func (p *promotion) copy(ctx context.Context, number int32, from piece) (copied 
 	switch {
 	case isAbsent(err) && codeOf(err) != "NoSuchUpload":
 		return false, errNoPartial()
-	case ctx.Err() != nil, isAway(err) && !isOddity(err):
+	case ctx.Err() != nil, isAway(err):
 		return false, err
 	case err != nil, out.CopyPartResult == nil, aws.ToString(out.CopyPartResult.ETag) == "":
 		return false, nil //nolint:nilerr // it can't: the bytes are sent instead
