@@ -62,3 +62,27 @@ func TestBatch_IsOneTransactionWhoseStatementsLookAnew(t *testing.T) {
 		t.Errorf("behind the lock it saw %d rows, want 2", n)
 	}
 }
+
+// Whoever waits for a lock must see, with the next statement, what was committed meanwhile. The owner of the database may have
+// set another isolation for everybody.
+func TestOpen_SaysItsIsolationItself(t *testing.T) {
+	dsn, ctx := template.New(t), t.Context()
+	if err := open(t, dsn, postgres.Options{}).InTx(ctx, func(tx *postgres.Tx) error {
+		_, err := tx.Exec(ctx, `DO $$ BEGIN
+			EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation TO ''repeatable read''', current_database());
+		END $$`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const show = `SELECT current_setting('transaction_isolation')`
+	db := open(t, dsn, postgres.Options{})
+	var written, batched string
+	err := db.InTx(ctx, func(tx *postgres.Tx) error { return tx.QueryRow(ctx, show).Scan(&written) })
+	if err == nil {
+		err = db.Batch(ctx, func(b *pgx.Batch) { b.Queue(show) }, func(r pgx.BatchResults) error { return r.QueryRow().Scan(&batched) })
+	}
+	if want := "read committed"; err != nil || written != want || batched != want {
+		t.Errorf("a transaction has %q, a batch %q, %v; want %q", written, batched, err, want)
+	}
+}

@@ -155,6 +155,7 @@ func prepareConn(c *pgx.ConnConfig, opts Options) {
 	c.RuntimeParams["application_name"] = "cloakroom-" + opts.Name
 	c.RuntimeParams["search_path"] = opts.Name
 	c.RuntimeParams["timezone"] = "UTC"
+	c.RuntimeParams["default_transaction_isolation"] = "read committed" // what is locked is read anew, whatever the server prefers
 	// A deadline first asks the server to stop, so that the connection can be kept; a server that does not listen
 	// loses it a second later.
 	c.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
