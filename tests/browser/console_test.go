@@ -1,10 +1,15 @@
 package browser
 
 import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // what authenticator apps use
+	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom.dev/tests/harness"
 )
@@ -56,7 +61,7 @@ func TestConsole_InterruptedUploadGoesOn(t *testing.T) {
 	name := p.signUp()
 	p.network(false, 8<<20)
 	p.choose(chooser, "film.bin", size)
-	p.until("the first piece is durable", `Object.values(localStorage).some(v => v.includes('film.bin') && JSON.parse(v)[0].sent >= 8 << 20)`)
+	p.until("the first piece is durable", `Object.values(localStorage).some(v => v.includes('film.bin') && JSON.parse(v).sent >= 8 << 20)`)
 	p.network(true, 0)
 	p.sees("Waiting for the connection")
 
@@ -67,6 +72,7 @@ func TestConsole_InterruptedUploadGoesOn(t *testing.T) {
 	p.do("Network.setBlockedURLs", map[string]any{"urls": []string{}}, nil)
 	p.choose("document.querySelector('#uploads input')", "other.bin", 10)
 	p.sees("That is another file")
+	p.do("Network.deleteCookies", map[string]any{"name": "__Host-access", "url": p.base}, nil) // as when it is spent meanwhile
 	p.choose("document.querySelector('#uploads input')", "film.bin", size)
 	p.sees("Stored")
 	var begunAgain bool
@@ -128,6 +134,57 @@ func TestConsole_NamesAreInert(t *testing.T) {
 	if p.run("Boolean(window.owned) || Boolean(document.querySelector('main script, main img'))", &owned); owned {
 		t.Error("a name became markup")
 	}
+}
+
+func TestConsole_SecondStepByAppAndPasskey(t *testing.T) {
+	stack := harness.Start(t)
+	p := openConsole(t, stack)
+	p.authenticator()
+	name := p.signUp()
+	p.press("Account")
+	p.press("Add an app")
+	p.sees("Type this key")
+	var key string
+	p.run("document.querySelector('.key').textContent.replaceAll(' ', '')", &key)
+	p.write("Code", "000000")
+	p.press("Confirm")
+	p.sees("did not match")
+	p.write("Code", appCode(t, key))
+	p.press("Confirm")
+	p.sees("Recovery codes")
+	var recovery string
+	p.run("document.querySelector('.codes code').textContent", &recovery)
+	p.press("Close")
+	p.press("Sign out")
+
+	p.write("Email, phone or username", name)
+	p.write("Password", harness.Password)
+	p.press("Sign in")
+	p.sees("One more step")
+	p.write("Code", recovery)
+	p.press("Go on")
+	p.press("Account")
+	p.press("Add a passkey")
+	p.sees("The passkey is added")
+	p.press("Sign out")
+	p.press("Sign in with a passkey")
+	p.sees(name)
+	p.press("Account")
+	p.sees("9 recovery codes left")
+}
+
+// appCode is what an authenticator app with this key shows now (RFC 6238).
+func appCode(t *testing.T, key string) string {
+	t.Helper()
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha1.New, secret)
+	_ = binary.Write(mac, binary.BigEndian, time.Now().Unix()/30)
+	sum := mac.Sum(nil)
+	at := sum[len(sum)-1] & 15
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[at:])&0x7fffffff%1000000)
 }
 
 func TestConsole_AdministratorBlocksAndUnblocks(t *testing.T) {

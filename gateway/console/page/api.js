@@ -40,10 +40,14 @@ export class Offline extends Error {
   constructor() { super('The server can not be reached. Check your connection; nothing is lost.') }
 }
 
-const lapsed = ['INVALID_TOKEN', 'TOKEN_EXPIRED', 'TOKEN_STALE', 'AUTH_ERROR', 'INVALID_REFRESH_TOKEN']
+// The empty one is of a HEAD, which has no body to say why.
+const lapsed = ['', 'INVALID_TOKEN', 'TOKEN_EXPIRED', 'TOKEN_STALE', 'AUTH_ERROR', 'INVALID_REFRESH_TOKEN']
 
 let onEnd = () => {}
 export function whenSessionEnds(fn) { onEnd = fn }
+
+// ended tells the page that nobody is signed in any more.
+export function ended() { onEnd() }
 
 async function send(method, path, body, headers) {
   const init = {method, headers: {...headers}, credentials: 'same-origin', cache: 'no-store'}
@@ -116,7 +120,7 @@ export async function download(path) {
   link.click()
 }
 
-// signed asks the browser for a passkey, by the options of the contract.
+// passkey asks the browser for a passkey, by the options of the contract.
 export const passkey = {
   possible: () => Boolean(window.PublicKeyCredential?.parseRequestOptionsFromJSON),
   async show(options) { return (await navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options)})).toJSON() },

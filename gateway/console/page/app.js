@@ -1,6 +1,6 @@
 // The page: who is signed in, which part is shown, and what to do when the session ends, here or elsewhere.
 
-import {call, enter, Offline, whenSessionEnds} from './api.js'
+import {call, Offline, whenSessionEnds} from './api.js'
 import {account} from './account.js'
 import {audit} from './audit.js'
 import {button, el, fill, note} from './dom.js'
@@ -30,23 +30,23 @@ function leave(why) {
   me = null
   uploads.stop()
   document.querySelectorAll('dialog').forEach(d => d.close())
-  signIn(app, begin, why)
+  signIn(app, () => begin(true), why)
 }
 
-// begin looks who is signed in.
-async function begin() {
+// begin looks who is signed in; moved says that the keyboard was on what is replaced now.
+async function begin(moved = false) {
   const session = await call('GET', '/v1/auth/session', undefined, {quiet: true})
   const rights = session.user.roles.some(r => r !== 'guest') || session.user.permissions.length > 0
   me = {...session.user, session: session.session_id, admin: rights && await may('/v1/users?limit=1')}
   uploads.start(me.id)
-  frame()
+  frame(moved)
 }
 
 async function may(path) {
   try { await call('GET', path); return true } catch { return false }
 }
 
-function frame() {
+function frame(moved) {
   const shown = parts.filter(p => !p.admin || me.admin)
   const nav = el('nav', {'aria-label': 'Parts'}, shown.map(p => el('a', {href: `#${p.at}`, 'data-at': p.at}, p.title)))
   const main = el('main', {id: 'main', tabindex: '-1'})
@@ -57,11 +57,11 @@ function frame() {
         button('Sign out', signOut, 'plain'))),
     el('aside', {id: 'uploads', 'aria-label': 'Uploads'}), main)
   uploads.show(document.getElementById('uploads'))
-  route(false)
+  route(moved)
 }
 
 async function signOut() {
-  await enter('/v1/auth/logout', {})
+  await call('POST', '/v1/auth/logout', undefined, {headers: {'X-Session-Mode': 'cookie'}})
   uploads.forget()
   leave('')
   history.replaceState(null, '', '#files')
@@ -103,7 +103,7 @@ async function start() {
       fill(app, el('main', {id: 'main', class: 'entrance'}, el('p.problem', {role: 'alert'}, err.message, ' ', button('Try again', start))))
       return
     }
-    signIn(app, begin)
+    signIn(app, () => begin(true))
   }
 }
 start()

@@ -91,7 +91,7 @@ export function dialog(title, ...children) {
   const close = () => box.close()
   box.addEventListener('close', () => box.remove())
   box.addEventListener('click', event => { if (event.target === box) close() })
-  add(box, [el('header', {}, el('h2', {id}, title), el('button.plain', {type: 'button', 'aria-label': 'Close', click: close}, '✕')), el('div.body', {}, children)])
+  add(box, [el('header', {}, el('h2', {id, tabindex: '-1', autofocus: true}, title), el('button.plain', {type: 'button', 'aria-label': 'Close', click: close}, '✕')), el('div.body', {}, children)])
   document.body.append(box)
   box.showModal()
   return {close, body: box.lastChild, box}

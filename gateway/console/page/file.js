@@ -47,7 +47,7 @@ function told(url) {
 function linkRow(file, link, again) {
   const of = link.max_downloads ? ` of ${link.max_downloads}` : ''
   return el('li', {}, el('div.what', {}, el('span', {}, `Until ${when(link.expires_at)}`),
-    el('small', {}, `${link.downloads}${of} downloads${link.password ? ' · asks for a password' : ''}`)),
+    el('small', {}, `${link.downloads}${of} ${link.downloads === 1 && !of ? 'download' : 'downloads'}${link.password ? ' · asks for a password' : ''}`)),
   el('div.actions', {}, button('Revoke', async () => {
     await call('DELETE', `/v1/files/${file.id}/links/${link.id}`)
     note('The link opens nothing any more.')

@@ -31,7 +31,7 @@ function row(user, me, reload) {
     el('span.sign.round', {'aria-hidden': 'true'}, [...named(user)][0].toUpperCase()),
     el('div.what', {},
       el('span.name', {}, named(user), user.id === me.id && el('em.mark', {}, 'you'), blocked && el('em.mark.bad', {}, 'blocked')),
-      el('small', {}, [user.username, user.email, user.phone, user.roles.join(', '), `since ${when(user.created_at)}`].filter(Boolean).join(' · '))),
+      el('small', {}, [...[user.username, user.email, user.phone].filter(n => n !== named(user)), user.roles.join(', '), `since ${when(user.created_at)}`].filter(Boolean).join(' · '))),
     el('div.actions', {},
       button('Sessions', () => sessions(user), '', of('Sessions of')),
       button('Roles', () => roles(user, reload), '', of('Roles of')),

@@ -84,7 +84,7 @@ async function proof() {
   const {factors} = await call('GET', '/v1/auth/session')
   await new Promise((proved, gaveUp) => {
     const give = async body => {
-      await enter('/v1/auth/step-up', body)
+      await call('POST', '/v1/auth/step-up', body, {headers: {'X-Session-Mode': 'cookie'}})
       proved()
       d.close()
     }

@@ -1,6 +1,6 @@
 // Bytes on their way to the server, with progress. Fetch tells none, so this is the one place with XMLHttpRequest.
 
-import {Offline, refresh, refusal} from './api.js'
+import {ended, Offline, refresh, refusal} from './api.js'
 
 const stallAfter = 60000 // ms without a byte moving: the network is gone, whatever the browser still believes
 
@@ -9,7 +9,10 @@ const stallAfter = 60000 // ms without a byte moving: the network is gone, whate
 export async function transfer(method, path, blob, headers, progress, signal) {
   const first = await attempt(method, path, blob, headers, progress, signal)
   if (first.status !== 401) return judged(first)
-  if (!await refresh()) throw refusal(401, first.text)
+  if (!await refresh()) {
+    ended()
+    throw refusal(401, first.text)
+  }
   return judged(await attempt(method, path, blob, headers, progress, signal))
 }
 

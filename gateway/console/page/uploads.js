@@ -15,21 +15,27 @@ const base64 = text => btoa(String.fromCharCode(...new TextEncoder().encode(text
 const same = (item, file) => item.name === file.name && item.size === file.size && item.modified === file.lastModified
 
 let items = [] // {name, size, modified, type, url, file, sent, state, why, stop}
-let key = ''
+let prefix = '' // of what is kept in this browser, one entry an upload, so that tabs don't undo one another's
 let place = null
 
-function keep() {
-  const open = items.filter(i => i.url && i.state !== 'done').map(({name, size, modified, type, url, sent}) => ({name, size, modified, type, url, sent}))
-  try { localStorage.setItem(key, JSON.stringify(open)) } catch { /* private windows may keep nothing; this page still goes on */ }
+function keep({name, size, modified, type, url, sent, key, state}) {
+  try {
+    if (url && state !== 'done') localStorage.setItem(prefix + key, JSON.stringify({name, size, modified, type, url, sent, key}))
+    else localStorage.removeItem(prefix + key)
+  } catch { /* private windows may keep nothing; this page still goes on */ }
+}
+
+function kept() {
+  return Object.keys(localStorage).filter(k => k.startsWith(prefix)).flatMap(k => {
+    try { return [JSON.parse(localStorage.getItem(k))] } catch { return [] }
+  })
 }
 
 export const uploads = {
   // start takes up what this person left unfinished in this browser.
   start(user) {
-    key = `cloakroom.uploads.${user}`
-    let held = []
-    try { held = JSON.parse(localStorage.getItem(key)) || [] } catch { /* nothing that can be read is nothing */ }
-    items = held.map(i => ({...i, file: null, state: 'asleep', why: 'Choose the same file again to go on.'}))
+    prefix = `cloakroom.upload.${user}.`
+    items = kept().map(i => ({...i, file: null, state: 'asleep', why: 'Choose the same file again to go on.'}))
   },
   // stop ends what runs; it can be taken up at the next sign-in.
   stop() {
@@ -41,7 +47,7 @@ export const uploads = {
   forget() {
     items.forEach(i => i.stop?.abort())
     items = []
-    localStorage.removeItem(key)
+    Object.keys(localStorage).filter(k => k.startsWith(prefix)).forEach(k => localStorage.removeItem(k))
   },
   show(node) {
     place = node
@@ -67,6 +73,7 @@ function next() {
 async function work(item) {
   item.stop = new AbortController()
   item.state = 'sending'
+  draw()
   for (let tries = 0; ; tries++) {
     const before = item.sent
     try {
@@ -85,10 +92,11 @@ async function work(item) {
       draw()
       await pause(Math.max((err.retryAfter || 0) * 1000, Math.min(longestWait, 1000 * 2 ** tries)), item.stop.signal)
       if (item.stop.signal.aborted) return
-      item.state = 'sending'
+      Object.assign(item, {state: 'sending', why: ''})
+      draw()
     }
   }
-  keep()
+  keep(item)
   if (item.state === 'done') window.dispatchEvent(new Event('stored'))
   next()
 }
@@ -116,7 +124,7 @@ async function pieces(item) {
     const meta = [`filename ${base64(item.name)}`, item.type && `filetype ${base64(item.type)}`].filter(Boolean).join(',')
     const made = await transfer('POST', '/v1/uploads', null, {...tus, 'Upload-Length': String(item.size), 'Upload-Metadata': meta}, () => {}, item.stop.signal)
     item.url = new URL(made.header('Location'), location.href).pathname
-    keep()
+    keep(item)
   } else {
     const stands = await call('HEAD', item.url, undefined, {headers: tus, whole: true})
     item.sent = Number(stands.headers.get('Upload-Offset'))
@@ -126,7 +134,7 @@ async function pieces(item) {
     const answer = await transfer('PATCH', item.url, item.file.slice(from, from + pieceBytes),
       {...tus, 'Upload-Offset': String(from), 'Content-Type': 'application/offset+octet-stream'}, n => moved(item, from + n), item.stop.signal)
     item.sent = Number(answer.header('Upload-Offset'))
-    keep()
+    keep(item)
   }
 }
 
@@ -138,9 +146,10 @@ function moved(item, sent) {
 async function remove(item) {
   item.stop?.abort()
   items = items.filter(i => i !== item)
-  keep()
+  const begun = item.url && item.state !== 'done'
+  keep({...item, url: ''})
   next()
-  if (item.url && item.state !== 'done') await call('DELETE', item.url, undefined, {headers: tus}).catch(() => {}) // else it expires
+  if (begun) await call('DELETE', item.url, undefined, {headers: tus}).catch(() => {}) // else it expires
 }
 
 const words = {waiting: 'Waiting', sending: 'Uploading', lost: 'Waiting for the connection', done: 'Stored', failed: 'Not stored', asleep: 'Unfinished'}
@@ -148,9 +157,9 @@ const words = {waiting: 'Waiting', sending: 'Uploading', lost: 'Waiting for the 
 function draw() {
   if (!place) return
   fill(place, items.length > 0 && el('section.card.uploads', {},
-    el('h2', {}, 'Uploads'),
-    el('ul', {}, items.map(line)),
-    items.some(i => i.state === 'done') && button('Clear what is done', () => { items = items.filter(i => i.state !== 'done'); draw() }, 'link')))
+    el('header', {}, el('h2', {}, 'Uploads'),
+      items.some(i => i.state === 'done') && button('Clear what is done', () => { items = items.filter(i => i.state !== 'done'); draw() }, 'link')),
+    el('ul', {}, items.map(line))))
 }
 
 function line(item) {
@@ -162,7 +171,7 @@ function line(item) {
   }
   item.draw()
   const choose = el('input', {type: 'file', hidden: true, change: () => {
-    if (same(item, choose.files[0])) uploads.add(choose.files)
+    if (choose.files[0] && same(item, choose.files[0])) uploads.add(choose.files)
     else { item.why = 'That is another file, or it has changed. Choose the same one.'; draw() }
   }})
   return el('li', {'data-state': item.state},
