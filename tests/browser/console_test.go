@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,8 @@ import (
 const chooser = "document.getElementById('choose')"
 
 func TestConsole_HandsInSharesAndRevokes(t *testing.T) {
-	stack := harness.Start(t)
+	keeping := harness.Replace(t, "kind: StoragePolicy\nmetadata:\n  name: default\nspec:\n", "kind: StoragePolicy\nmetadata:\n  name: default\nspec:\n  versionsKept: 5\n")
+	stack := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t, keeping))
 	p := openConsole(t, stack)
 	p.signUp()
 	p.choose(chooser, "holiday plan.txt", 2000)
@@ -42,6 +45,20 @@ func TestConsole_HandsInSharesAndRevokes(t *testing.T) {
 	stranger.Do("GET", at.Path, nil).Is(404)
 	p.press("Close")
 
+	p.press("Details of holiday plan.txt")
+	p.until("the chooser of a version", "document.getElementById('replace')")
+	p.choose("document.getElementById('replace')", "whatever.txt", 3000)
+	p.sees("The new version is stored")
+	p.sees("version 2")
+	p.press("Details of holiday plan.txt")
+	p.press("Bring back")
+	p.sees("Version 1 is the newest again")
+	p.sees("version 3")
+	folder := t.TempDir()
+	p.do("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": folder}, nil)
+	p.press("Download holiday plan.txt")
+	arrived(t, filepath.Join(folder, "holiday plan.txt"), 2000)
+
 	p.press("Rename holiday plan.txt")
 	p.write("Name", "plan.txt")
 	p.press("Rename")
@@ -52,6 +69,17 @@ func TestConsole_HandsInSharesAndRevokes(t *testing.T) {
 	p.sees("The trash is empty")
 	p.press("Files")
 	p.until("the file is back", `control('Details of plan.txt', 'button')`)
+}
+
+// arrived waits for a file of a download.
+func arrived(t *testing.T, path string, size int64) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if f, err := os.Stat(path); err == nil && f.Size() == size {
+			return
+		}
+	}
+	t.Fatalf("%s has not come", path)
 }
 
 func TestConsole_InterruptedUploadGoesOn(t *testing.T) {
