@@ -132,6 +132,17 @@ func TestInformational_TakesNothingFromTheAnswer(t *testing.T) {
 	}
 }
 
+// TestTrailer_IsNotTheGatewaysWord: what comes behind an answer has been through as much as what stands in its head.
+func TestTrailer_IsNotTheGatewaysWord(t *testing.T) {
+	w := start(t, setup{})
+	w.files.says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Digest, Set-Cookie, X-Request-Id, Connection\r\n\r\n"+
+		"2\r\nok\r\n0\r\nX-Digest: abc\r\nSet-Cookie: __Host-cloakroom=evil\r\nX-Request-Id: forged\r\nConnection: x\r\n\r\n", true)
+	all := w.rawAnswers("GET /open HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTE: trailers\r\n\r\n")
+	if !strings.Contains(all, "X-Digest: abc") || strings.Contains(all, "evil") || strings.Contains(all, "forged") || strings.Contains(all, "Connection: x") {
+		t.Errorf("%q", all)
+	}
+}
+
 // TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure: the service answers while the body comes, and the body turns
 // out to be none. Whoever likes could send such bodies until the service is out of use.
 func TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure(t *testing.T) {

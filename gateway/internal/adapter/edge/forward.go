@@ -245,6 +245,7 @@ func modify(res *http.Response) error {
 		}
 	}
 	x.edit(h, &x.rule.Answer)
+	x.curtail(res.Trailer)
 	x.upload.announce(h)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil // its body is the connection

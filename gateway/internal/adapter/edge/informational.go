@@ -44,7 +44,7 @@ func (w *clientWriter) WriteHeader(status int) {
 		delete(w.early, name)
 	}
 	for name, values := range w.early {
-		if passesEarly(name, w.early["Connection"]) {
+		if passesApart(name, w.early["Connection"]) {
 			own[name] = values
 		}
 	}
@@ -53,9 +53,21 @@ func (w *clientWriter) WriteHeader(status int) {
 	maps.Copy(own, kept)
 }
 
-// passesEarly reports whether a header of an informational answer is for the client: not one that is about the
-// connection, nor one that the gateway looks after and that means nothing before the answer.
-func passesEarly(name string, connection []string) bool {
+// curtail takes out of an answer's trailer what is not for the client.
+func (x *exchange) curtail(trailer http.Header) {
+	for name := range trailer {
+		if !passesApart(name, nil) {
+			delete(trailer, name)
+		}
+	}
+	for _, name := range x.rule.Answer.Remove {
+		delete(trailer, name)
+	}
+}
+
+// passesApart reports whether a header that a service sends before its answer or behind it is for the client: not one that
+// is about the connection, nor one that the gateway looks after, which has its place in the answer's head.
+func passesApart(name string, connection []string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
 		"Proxy-Authenticate", "Proxy-Authorization", "Set-Cookie":
