@@ -25,11 +25,13 @@ type exchange struct {
 	wrote     bool // something of the request has been sent
 	waits     bool // the body waits for the service's word
 	uploading bool // the body has been begun
+	unbidden  bool // without the service's word
 	heard     bool // something of an answer has come
 
 	body reader
 	end  error // of the answer, once it is there
 
+	taken     atomic.Bool // some of the request's body has been read
 	parties   atomic.Int32
 	spent     atomic.Bool           // the connection is for no other request
 	drained   atomic.Bool           // the request's body has been read to its end
@@ -106,12 +108,17 @@ func (x *exchange) awaitContinue() {
 	_, err := x.conn.in.Peek(1)
 	x.conn.readWithin(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) && x.request.Context().Err() == nil {
+		x.unbidden = true
 		x.startUpload()
 	}
 }
 
-// inform passes an informational answer on.
+// inform passes an informational answer on. The first read of a body that the service has not asked for has net/http ask for
+// it, on the client's connection and by a lock of its own; until that is over nothing else may be said there.
 func (x *exchange) inform(h *head) error {
+	if x.unbidden && !x.taken.Load() {
+		return nil
+	}
 	trace := httptrace.ContextClientTrace(x.request.Context())
 	if trace != nil && trace.Got1xxResponse != nil {
 		if err := trace.Got1xxResponse(h.status, textproto.MIMEHeader(h.header)); err != nil {

@@ -81,6 +81,7 @@ func (x *exchange) sendPieces(room []byte, length int64) error {
 			want = data[:left+1] // one more than there may be shows whether there is more
 		}
 		n, err := x.request.Body.Read(want)
+		x.taken.Store(true)
 		ended := errors.Is(err, io.EOF)
 		if length != chunked {
 			left -= int64(n)
