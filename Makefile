@@ -74,7 +74,7 @@ test-chaos: ## break the files service at every step (the kill-point matrix), ki
 .PHONY: test-cluster
 test-cluster: ## put CRDs, rules and the source over them to a real Kubernetes API server (built once, in minutes; KUBEBUILDER_ASSETS overrides)
 	@assets="$${KUBEBUILDER_ASSETS:-$$(k8s/tools/apiserver/build)}" && \
-		KUBEBUILDER_ASSETS="$$assets" CI=true go test -count=1 $(RACE) -timeout 20m ./k8s/...
+		KUBEBUILDER_ASSETS="$$assets" TEST_CLUSTER=1 go test -count=1 $(RACE) -timeout 20m ./k8s/...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
