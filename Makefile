@@ -47,6 +47,10 @@ strace: # injects faults into system calls; installed where that can be done wit
 	@command -v strace >/dev/null || [ "$$(uname)" != Linux ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends strace; } >/dev/null 2>&1 || true
 
+.PHONY: chart
+chart: ## lint and test the chart, and what is made of it, without a cluster (the first time helm is built, in minutes)
+	GOWORK=off go -C charts test ./...
+
 .PHONY: test-unit
 test-unit: ## run the tests that live beside the code
 	go test $(RACE) $(foreach m,$(filter-out tests,$(MODULES)),./$(m)/...)
@@ -103,9 +107,10 @@ fmt: ## format the code
 	gofmt -w $(MODULES)
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## make what is made from the code: deep copies, CRDs, dashboards and alerts
+generate: $(BIN)/controller-gen ## make what is made from the code: deep copies, CRDs, dashboards and alerts, and what the chart is made of and makes
 	PATH="$(BIN):$$PATH" go generate ./libs/...
 	go -C k8s/observe run . -out ..
+	GOWORK=off go -C charts run ./generate
 
 .PHONY: tidy
 tidy: ## tidy every module
@@ -115,8 +120,9 @@ tidy: ## tidy every module
 verify: generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
 	@GOWORK=off go -C tests/bench vet ./...
+	@GOWORK=off go -C charts vet ./...
 	@test -z "$$(gofmt -l $(MODULES))" || { echo 'these files want `make fmt`:'; gofmt -l $(MODULES); exit 1; }
-	@git diff --exit-code -- '*.go' '*.mod' '*/go.sum' k8s libs || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
+	@git diff --exit-code -- '*.go' '*.mod' '*/go.sum' k8s libs charts || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
 
 .PHONY: clean
 clean: ## remove what was built; data stays

@@ -16,13 +16,15 @@ import (
 )
 
 func main() {
-	files, err := made.All("..")
-	if err == nil {
-		err = write("..", files)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
+	for _, step := range made.Steps {
+		files, err := step("..")
+		if err == nil {
+			err = write("..", files)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "generate:", err)
+			os.Exit(1)
+		}
 	}
 }
 

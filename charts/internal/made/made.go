@@ -10,11 +10,13 @@ import (
 	"strings"
 )
 
-// All makes everything. What a later step reads of an earlier one it reads from the repository, so after a change of
-// k8s/crds or stack/config it may take two runs until nothing moves; the chart's own test sees to that.
+// Steps make files in this order; each reads what the ones before it have written.
+var Steps = []func(root string) (map[string][]byte, error){taken, schemaFile, kustomize}
+
+// All is what every step makes, of what is in the repository.
 func All(root string) (map[string][]byte, error) {
 	all := map[string][]byte{}
-	for _, step := range []func(string) (map[string][]byte, error){taken, schemaFile, kustomize} {
+	for _, step := range Steps {
 		files, err := step(root)
 		if err != nil {
 			return nil, err
@@ -27,7 +29,7 @@ func All(root string) (map[string][]byte, error) {
 // live is a document with a policy that has a file of its own in the chart, out of a file that begins with a boot object.
 var live = regexp.MustCompile(`(?m)^kind: (SessionPolicy|StoragePolicy)$`)
 
-// taken is what the chart ships that is kept elsewhere: CRDs, and the Routes and policies of the stack.
+// taken is what the chart ships that is kept elsewhere: CRDs, alerts, dashboards, and the Routes and policies of the stack.
 func taken(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	crds, err := filepath.Glob(filepath.Join(root, "k8s/crds/*.yaml"))
@@ -36,6 +38,12 @@ func taken(root string) (map[string][]byte, error) {
 	}
 	for _, path := range crds {
 		if files["charts/cloakroom/files/crds/"+filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"alerts/prometheusrule.yaml", "dashboards/cloakroom-files.json", "dashboards/cloakroom-requests.json",
+		"dashboards/cloakroom-rollout.json", "dashboards/cloakroom-saturation.json", "dashboards/cloakroom-trust.json"} {
+		if files["charts/cloakroom/files/"+name], err = os.ReadFile(filepath.Join(root, "k8s", name)); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,127 @@
+// Package charts holds the tests of the charts. They need no cluster: helm renders, and what it renders is judged by the
+// published types of Kubernetes, by Pod Security's own checks, by the services' own `check`, and by kustomize.
+package charts
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"cloakroom.dev/charts/internal/helm"
+	"cloakroom.dev/charts/internal/made"
+)
+
+const root = ".."
+
+// each runs a test on what the chart renders for each file of values in ci.
+func each(t *testing.T, test func(t *testing.T, values string, objects []helm.Object)) {
+	t.Helper()
+	all, err := filepath.Glob("cloakroom/ci/*-values.yaml")
+	if err != nil || len(all) < 3 {
+		t.Fatalf("%d files of values, %v", len(all), err)
+	}
+	for _, values := range all {
+		t.Run(strings.TrimSuffix(filepath.Base(values), "-values.yaml"), func(t *testing.T) {
+			text, err := helm.Template(root, "--values", values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects, err := helm.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test(t, values, objects)
+		})
+	}
+}
+
+func TestMadeFilesAreAsTheyWouldBeMade(t *testing.T) {
+	files, err := made.All(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		if have, err := os.ReadFile(filepath.Join(root, name)); err != nil || !bytes.Equal(have, want) {
+			t.Errorf("%s differs from what it is made of: make generate (%v)", name, err)
+		}
+	}
+	for _, folder := range []string{"charts/cloakroom/files", "k8s/base", "k8s/overlays"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			if name, _ := filepath.Rel(root, path); files[name] == nil {
+				t.Errorf("%s is made of nothing: remove it", name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLint(t *testing.T) {
+	each(t, func(t *testing.T, values string, _ []helm.Object) {
+		if err := helm.Lint(root, "--values", values); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSuites(t *testing.T) {
+	tool, err := helm.Tool(root, "helm-unittest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), tool, "cloakroom").CombinedOutput() //nolint:gosec // our own tool
+	if err != nil || !bytes.Contains(out, []byte("Test Suites:")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The overlays are what the chart renders, object for object, by the way kustomize reads them.
+func TestOverlaysAreTheChart(t *testing.T) {
+	for _, overlay := range made.Overlays {
+		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "k8s/overlays", overlay))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := built.AsYaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := helm.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := made.WithoutHelm(root, overlay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(have) != len(want) {
+			t.Errorf("%s: %d objects, the chart renders %d", overlay, len(have), len(want))
+		}
+		for _, o := range want {
+			if !contains(have, o) {
+				t.Errorf("%s: %s %s is not as the chart renders it", overlay, o.Kind(), o.Name())
+			}
+		}
+	}
+}
+
+func contains(all []helm.Object, o helm.Object) bool {
+	for _, other := range all {
+		if reflect.DeepEqual(other, o) {
+			return true
+		}
+	}
+	return false
+}
