@@ -112,7 +112,7 @@ func (p plan) make(ctx context.Context, prog program, authorities []byte) (id st
 	if err := p.build(ctx, prog, binary); err != nil {
 		return "", err
 	}
-	raw, err := os.ReadFile(binary) //nolint:gosec // it was made a moment ago
+	raw, err := os.ReadFile(binary)
 	if err != nil {
 		return "", err
 	}

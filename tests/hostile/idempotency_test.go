@@ -92,7 +92,10 @@ func TestIdempotencyKey_Malformed_Refused(t *testing.T) {
 }
 
 func TestIdempotencyKey_AThousandAtOnce_OneFile(t *testing.T) {
-	ada := gateway(t).SignUp()
+	// The thousand come from one address, which by default may have no connection more; one left from the start would be.
+	stack := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t,
+		harness.Replace(t, "    maxConnections: 20000\n", "    maxConnections: 20000\n    maxConnectionsPerAddress: 2000\n")))
+	ada := harness.NewClient(t, stack.Public).SignUp()
 	var mu sync.Mutex
 	ids := map[string]int{}
 	got := parallel(1000, func(int) int {
