@@ -34,11 +34,7 @@ const (
 // whether this was it. publish gets the secrets just before the commit and must keep them durably: when it fails
 // nothing has happened, and when the commit is lost the next start makes new ones and calls it again.
 func (s *Service) Bootstrap(ctx context.Context, in BootstrapInput, publish func(BootstrapSecrets) error) (made bool, err error) {
-	done := false
-	err = s.store.View(ctx, func(tx Tx) error {
-		done, err = tx.Bootstrapped(ctx)
-		return err
-	})
+	done, err := s.bootstrapped(ctx)
 	if err != nil || done {
 		return false, err
 	}
@@ -55,10 +51,22 @@ func (s *Service) Bootstrap(ctx context.Context, in BootstrapInput, publish func
 		}
 		return publish(first.secrets)
 	})
-	if err != nil {
-		return false, fmt.Errorf("bootstrap: %w", err)
+	if err == nil {
+		return !done, nil
 	}
-	return !done, nil
+	// Two replicas may both have found nobody. The second waits at the name until the first has committed, and is then refused it.
+	if was, again := s.bootstrapped(ctx); again == nil && was {
+		return false, nil
+	}
+	return false, fmt.Errorf("bootstrap: %w", err)
+}
+
+func (s *Service) bootstrapped(ctx context.Context) (was bool, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		was, err = tx.Bootstrapped(ctx)
+		return err
+	})
+	return was, err
 }
 
 // firstAdmin is everything the first start makes.

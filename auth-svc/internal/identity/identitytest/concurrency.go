@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func RunConcurrency(t *testing.T, open func(t *testing.T, now func() time.Time) 
 		"a refresh that passes a logout mints nothing":     refreshAgainstLogout,
 		"two administrators can't block each other":        mutualBlocking,
 		"one identifier taken by many at once goes to one": sameIdentifier,
+		"first starts at once make one administrator":      firstStarts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
@@ -170,3 +172,23 @@ func callerOf(userID, sessionID string) principal.Principal {
 }
 
 func sortedKeys[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
+
+// firstStarts are replicas that all come up on an empty store: one makes the administrator and tells, and none of them fails.
+func firstStarts(w *World) {
+	var made, told atomic.Int64
+	together(8, func(int) {
+		was, err := w.Service.Bootstrap(w.T.Context(), identity.BootstrapInput{}, func(identity.BootstrapSecrets) error {
+			told.Add(1)
+			return nil
+		})
+		if err != nil {
+			w.T.Errorf("a first start fails: %v", err)
+		}
+		if was {
+			made.Add(1)
+		}
+	})
+	if made.Load() != 1 || told.Load() != 1 {
+		w.T.Errorf("%d made an administrator and %d told of one, want 1", made.Load(), told.Load())
+	}
+}
