@@ -40,7 +40,7 @@ test: strace containers ## run every test, with the race detector
 
 .PHONY: containers
 containers: # docker and the images of what the services can be run on, made ready where that can be done without asking
-	@tests/images/up || { echo '*** NOT RUN for want of docker: everything on PostgreSQL, Redis and S3 ***'; test "$$CI" != true; }
+	@tests/images/up || { echo '*** NOT RUN for want of docker: everything on PostgreSQL, Redis and S3, and replicas ***'; test "$$CI" != true; }
 
 .PHONY: strace
 strace: # injects faults into system calls; installed where that can be done without asking
@@ -79,6 +79,10 @@ test-chaos: ## break the files service at every step (the kill-point matrix), ki
 test-cluster: ## put CRDs, rules and the source over them to a real Kubernetes API server (built once, in minutes; KUBEBUILDER_ASSETS overrides)
 	@assets="$${KUBEBUILDER_ASSETS:-$$(k8s/tools/apiserver/build)}" && \
 		KUBEBUILDER_ASSETS="$$assets" TEST_CLUSTER=1 go test -count=1 $(RACE) -timeout 20m ./k8s/...
+
+.PHONY: test-replicas
+test-replicas: containers ## break three gateways, two auth and two files services in containers in every way, under load (minutes)
+	go test -count=1 -v -timeout 20m ./tests/replicas/
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
