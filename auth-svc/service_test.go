@@ -322,11 +322,19 @@ func TestMetrics_SayWhatHappened(t *testing.T) {
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP cloakroom_auth_logins_total Logins: ok, challenged (a second factor is still to be shown), denied, error.
 # TYPE cloakroom_auth_logins_total counter
+cloakroom_auth_logins_total{result="challenged"} 0
 cloakroom_auth_logins_total{result="denied"} 1
+cloakroom_auth_logins_total{result="error"} 0
 cloakroom_auth_logins_total{result="ok"} 1
 # HELP cloakroom_auth_refreshes_total Refreshes: rotated, repeated (the same successor again), reused (theft), evicted (over the cap), refused, forged, contended, error.
 # TYPE cloakroom_auth_refreshes_total counter
+cloakroom_auth_refreshes_total{result="contended"} 0
+cloakroom_auth_refreshes_total{result="error"} 0
+cloakroom_auth_refreshes_total{result="evicted"} 0
 cloakroom_auth_refreshes_total{result="forged"} 1
+cloakroom_auth_refreshes_total{result="refused"} 0
+cloakroom_auth_refreshes_total{result="repeated"} 0
+cloakroom_auth_refreshes_total{result="reused"} 0
 cloakroom_auth_refreshes_total{result="rotated"} 1
 `), "cloakroom_auth_logins_total", "cloakroom_auth_refreshes_total"); err != nil {
 		t.Error(err)
