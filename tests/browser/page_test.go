@@ -64,11 +64,6 @@ func (p *page) sees(text string) {
 	p.until("sees "+text, fmt.Sprintf("document.body?.innerText.includes(%q)", text))
 }
 
-func (p *page) missesIn(selector, text string) {
-	p.t.Helper()
-	p.until("no longer sees "+text, fmt.Sprintf("![...document.querySelectorAll(%q)].some(n => n.innerText.includes(%q))", selector, text))
-}
-
 // press presses the button or follows the link of this name.
 func (p *page) press(name string) {
 	p.t.Helper()
