@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { harness.Main(m) }
 // A connection that waits for its next request costs the gateway two small buffers and a stack that is shrunk. What is held here
 // keeps that from growing; it is not the mark, which is 160 MiB for 10 000 connections and not met: they take some 274.
 func TestIdleConnections_AreBounded(t *testing.T) {
-	const perConnection, apart = 24 << 10, 80 << 20 // apart: the process itself, of which the client of a cluster is 15 MiB
+	const perConnection, apart = 24 << 10, 96 << 20 // apart: the process itself, of which the client of a cluster is 15 MiB
 	n := howMany(t, 1)
 	s := harness.StartThree(t)
 	ada := harness.NewClient(t, s.Public).SignUp()
