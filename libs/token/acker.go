@@ -29,14 +29,15 @@ type acker struct {
 	told    int64 // touched by run only
 	again   atomic.Bool
 	wake    chan struct{}
+	up      *atomic.Bool // whether the stream is being followed
 
 	sent, failed prometheus.Counter
 }
 
-func newAcker(at *replica.Set, name string, client *http.Client, opts FollowerOptions) *acker {
+func newAcker(at *replica.Set, name string, client *http.Client, up *atomic.Bool, opts FollowerOptions) *acker {
 	results := counterVec(opts.Registerer, "cloakroom_revocation_acks_total", "Positions acknowledged to the auth service, by result.", "result")
 	return &acker{
-		at: at, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1),
+		at: at, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1), up: up,
 		sent: results.WithLabelValues("ok"), failed: results.WithLabelValues("error"),
 	}
 }
@@ -55,9 +56,15 @@ func (a *acker) reached(seq int64, again bool) {
 	}
 }
 
+// ackPatience is how long a position may fail to be told before that is worth a line, while the stream goes on. A server that stops
+// closes its door a moment before it ends its streams; when the stream has ended too, the follower says so itself.
+const ackPatience = time.Second
+
 // run tells positions until ctx ends.
 func (a *acker) run(ctx context.Context) {
 	wait := firstBackoff
+	var failing time.Time // since when; zero while all is well
+	warned := false
 	for {
 		select {
 		case <-a.wake:
@@ -67,14 +74,18 @@ func (a *acker) run(ctx context.Context) {
 		for a.again.Swap(false) || a.newest.Load() != a.told {
 			err := a.tell(ctx, a.newest.Load())
 			if err == nil {
-				wait = firstBackoff
+				wait, failing, warned = firstBackoff, time.Time{}, false
 				continue
 			}
 			if ctx.Err() != nil {
 				return
 			}
 			a.again.Store(true)
-			if wait == firstBackoff { // a server that is away for an hour is one line
+			if failing.IsZero() {
+				failing = time.Now()
+			}
+			if !warned && a.up.Load() && time.Since(failing) > ackPatience { // hours of it are one line
+				warned = true
 				a.log.WarnContext(ctx, "revocation position could not be acknowledged", "error", err)
 			}
 			if !sleep(ctx, jitter(wait, 0.5)) {

@@ -89,7 +89,7 @@ func NewFollower(baseURL, name string, client *http.Client, view *View, opts Fol
 	}
 	f.client.Timeout = 0
 	f.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	f.acks = newAcker(at, name, &f.client, opts)
+	f.acks = newAcker(at, name, &f.client, &f.up, opts)
 	registerFunc(opts.Registerer, prometheus.GaugeOpts{
 		Name: "cloakroom_revocation_stream_up", Help: "1 while the revocation stream is being followed.",
 	}, func() float64 {

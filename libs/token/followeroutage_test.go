@@ -65,7 +65,6 @@ func TestFollower_OutlivesAServerThatIsDown(t *testing.T) {
 	})
 }
 
-// TestFollower_OutlivesAServerThatHangs, as one does that gets SIGSTOP: nothing breaks, nothing comes.
 // A server that ends its streams itself is being stopped, as it should be: only when it stays away it is worth a warning.
 func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -114,6 +113,7 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
+// TestFollower_OutlivesAServerThatHangs, as one does that gets SIGSTOP: nothing breaks, nothing comes.
 func TestFollower_OutlivesAServerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := tokentest.NewOffline()
@@ -186,4 +186,34 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	}
+}
+
+// A position that can't be told at once is nothing to warn of: a server that stops closes its door a moment before it ends its streams.
+// When it goes on for longer than that while the stream stands, one line says so, until it has been told.
+func TestFollower_WarnsOnceOfPositionsItCannotTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var warnings lockedText
+		var deaf atomic.Bool
+		iss := tokentest.NewOffline()
+		follow(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && deaf.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			iss.ServeHTTP(w, r)
+		}), token.FollowerOptions{Log: slog.New(slog.NewTextHandler(&warnings, nil))})
+		for i, c := range []struct {
+			deaf  time.Duration
+			lines int // in all
+		}{{500 * time.Millisecond, 0}, {time.Minute, 1}, {500 * time.Millisecond, 1}, {time.Minute, 2}} {
+			deaf.Store(true)
+			iss.Revoke(token.KindSession, fmt.Sprint(i))
+			time.Sleep(c.deaf)
+			deaf.Store(false)
+			time.Sleep(10 * time.Second)
+			if got := strings.Count(warnings.String(), "could not be acknowledged"); got != c.lines {
+				t.Errorf("%d lines after being deaf for %v the %d. time, want %d", got, c.deaf, i+1, c.lines)
+			}
+		}
+	})
 }

@@ -163,10 +163,13 @@ func TestQuota_AThousandAskForTheLastMegabyte(t *testing.T) {
 	for i := range many {
 		wait.Go(func() {
 			<-gate
-			status := ada.Try("POST", "/v1/files", bytes.NewReader(content), harness.Raw(strconv.Itoa(i))).Status
+			answer := ada.Try("POST", "/v1/files", bytes.NewReader(content), harness.Raw(strconv.Itoa(i)))
+			if answer.Err != nil {
+				t.Errorf("upload %d was not answered: %v", i, answer.Err)
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			got[status]++
+			got[answer.Status]++
 		})
 	}
 	writes, commits := groups(t, s)
