@@ -152,7 +152,8 @@ func TestSlowUploaders_AreCut(t *testing.T) {
 // The last megabyte of a quota goes to exactly as many uploads as fit, however many come at once, and commits are shared.
 func TestQuota_AThousandAskForTheLastMegabyte(t *testing.T) {
 	const many, size, quota = 1000, 4096, 1 << 20
-	dir := harness.ConfigDir(t, harness.Replace(t, "quota: 10Gi", "quota: 1Mi"), harness.Replace(t, "maxObjectBytes: 5Gi", "maxObjectBytes: 1Mi"))
+	dir := harness.ConfigDir(t, harness.Replace(t, "quota: 10Gi", "quota: 1Mi"), harness.Replace(t, "maxObjectBytes: 5Gi", "maxObjectBytes: 1Mi"),
+		harness.Replace(t, "    maxConnections: 20000\n", "    maxConnections: 20000\n    maxConnectionsPerAddress: 2000\n")) // all of them are one address
 	s := harness.Start(t, "CONFIG_DIR="+dir)
 	ada := harness.NewClient(t, s.Public).SignUp()
 	content := make([]byte, size)
