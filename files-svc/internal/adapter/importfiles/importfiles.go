@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/lines"
 	"cloakroom.dev/libs/sqldump"
 	"cloakroom.dev/libs/web"
 )
@@ -75,7 +76,7 @@ type entry struct {
 // Next returns the next line that is not blank.
 func (n *NDJSON) Next() (Item, error) {
 	for {
-		raw, tooLong, err := n.read()
+		raw, tooLong, err := lines.Next(n.in, nil)
 		if err != nil {
 			return Item{}, err
 		}
@@ -86,25 +87,6 @@ func (n *NDJSON) Next() (Item, error) {
 			return Item{Line: n.line, Bad: refuse("line", "TOO_LONG", fmt.Sprintf("must have at most %d bytes", maxLineBytes))}, nil
 		case len(raw) > 0:
 			return item(raw, n.line), nil
-		}
-	}
-}
-
-// read reads up to and with the line's end. Of one that is too long nothing is kept.
-func (n *NDJSON) read() (raw []byte, tooLong bool, err error) {
-	for {
-		part, err := n.in.ReadSlice('\n')
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			tooLong = true
-		case errors.Is(err, io.EOF) && len(part) == 0 && !tooLong:
-			return nil, false, io.EOF
-		case err != nil && !errors.Is(err, io.EOF):
-			return nil, false, fmt.Errorf("read the list of files: %w", err)
-		case tooLong:
-			return nil, true, nil
-		default:
-			return part, false, nil
 		}
 	}
 }

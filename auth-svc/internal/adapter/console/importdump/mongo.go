@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/lines"
 	"cloakroom.dev/libs/sqldump"
 
 	"cloakroom.dev/auth-svc/internal/identity"
@@ -25,7 +25,7 @@ func fromMongo(dump io.Reader, h Hash) next {
 	in, line := bufio.NewReaderSize(dump, maxDocumentBytes), int64(0)
 	return func() (identity.Incoming, int64, error) {
 		for {
-			raw, tooLong, err := readLine(in)
+			raw, tooLong, err := lines.Next(in, nil)
 			if err != nil {
 				return identity.Incoming{}, line, err
 			}
@@ -40,25 +40,6 @@ func fromMongo(dump io.Reader, h Hash) next {
 			default:
 				return document(raw, h), line, nil
 			}
-		}
-	}
-}
-
-// readLine reads up to and with the line's end. Of one that is too long nothing is kept.
-func readLine(in *bufio.Reader) (raw []byte, tooLong bool, err error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			tooLong = true
-		case errors.Is(err, io.EOF) && len(part) == 0 && !tooLong:
-			return nil, false, io.EOF
-		case err != nil && !errors.Is(err, io.EOF):
-			return nil, false, fmt.Errorf("read the dump: %w", err)
-		case tooLong:
-			return nil, true, nil
-		default:
-			return part, false, nil
 		}
 	}
 }

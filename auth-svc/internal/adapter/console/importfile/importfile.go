@@ -15,6 +15,7 @@ import (
 	"io"
 
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/lines"
 
 	"cloakroom.dev/auth-svc/internal/identity"
 )
@@ -78,7 +79,7 @@ func (r *Reader) endLine() (same bool, err error) {
 func (r *Reader) Next() (identity.Incoming, error) {
 	for {
 		first := r.at.Bytes == 0
-		raw, tooLong, err := r.line()
+		raw, tooLong, err := lines.Next(r.in, r.pass)
 		if err != nil {
 			return identity.Incoming{}, err
 		}
@@ -99,26 +100,6 @@ func (r *Reader) Next() (identity.Incoming, error) {
 		in.End = r.at
 		in.End.Digest = r.sum()
 		return in, nil
-	}
-}
-
-// line reads up to and with the line's end. Of one that is too long nothing is kept.
-func (r *Reader) line() (raw []byte, tooLong bool, err error) {
-	for {
-		part, err := r.in.ReadSlice('\n')
-		r.pass(part)
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			tooLong = true
-		case errors.Is(err, io.EOF) && len(part) == 0 && !tooLong:
-			return nil, false, io.EOF
-		case err != nil && !errors.Is(err, io.EOF):
-			return nil, false, fmt.Errorf("read the input: %w", err)
-		case tooLong:
-			return nil, true, nil
-		default:
-			return part, false, nil
-		}
 	}
 }
 
