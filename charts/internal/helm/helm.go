@@ -8,14 +8,33 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
 
+// tools are the paths that were looked up: asking the Go tool takes a second or more, even when nothing is to be built.
+var tools struct {
+	sync.Mutex
+	paths map[string]string
+}
+
 // Tool is the path of one of the module's tools, built when it is not yet. root is the repository.
 func Tool(root, name string) (string, error) {
+	tools.Lock()
+	defer tools.Unlock()
+	if path, ok := tools.paths[name]; ok {
+		return path, nil
+	}
 	out, err := command(filepath.Join(root, "charts"), "go", "tool", "-n", name)
-	return strings.TrimSpace(string(out)), err
+	if err != nil {
+		return "", err
+	}
+	if tools.paths == nil {
+		tools.paths = map[string]string{}
+	}
+	tools.paths[name] = strings.TrimSpace(string(out))
+	return tools.paths[name], nil
 }
 
 // Template renders the chart as release cloakroom in namespace cloakroom.
@@ -53,7 +72,7 @@ func (o Object) Name() string {
 // Parse reads the objects of a stream.
 func Parse(stream []byte) (all []Object, err error) {
 	for _, text := range strings.Split("\n"+string(stream), "\n---") {
-		var o Object
+		var o map[string]any // and no Object: the decoder would make every map inside one too
 		if err := yaml.Unmarshal([]byte(text), &o); err != nil {
 			return nil, fmt.Errorf("%w in\n%s", err, text)
 		}
