@@ -19,7 +19,8 @@ import (
 // Contract is the document a gateway serves at /openapi.yaml.
 type Contract struct{ router routers.Router }
 
-var contracts sync.Map // base URL -> *Contract
+// contracts are kept by base URL and by their text: reading one takes longer than many a test, and most gateways serve the same.
+var contracts sync.Map // string -> *Contract
 
 func contractOf(t testing.TB, base string) *Contract {
 	t.Helper()
@@ -35,11 +36,16 @@ func contractOf(t testing.TB, base string) *Contract {
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("the gateway serves no contract: %d %v %s", res.StatusCode, err, raw)
 	}
+	if c, ok := contracts.Load(string(raw)); ok {
+		contracts.Store(base, c)
+		return c.(*Contract)
+	}
 	c, err := newContract(raw)
 	if err != nil {
 		t.Fatalf("the contract can't be used: %v", err)
 	}
 	contracts.Store(base, c)
+	contracts.Store(string(raw), c)
 	return c
 }
 

@@ -23,41 +23,6 @@ import (
 // startTimeout is generous: tests share two cores with each other.
 const startTimeout = 30 * time.Second
 
-var built struct {
-	sync.Mutex
-	dir   string
-	paths map[string]string
-}
-
-// Build builds the program in the package (`cloakroom.dev/stack`, or `./tusd` of tests/bench) once a process and returns its path.
-func Build(t testing.TB, pkg string) string {
-	t.Helper()
-	built.Lock()
-	defer built.Unlock()
-	if path, ok := built.paths[pkg]; ok {
-		return path
-	}
-	if built.dir == "" {
-		dir, err := os.MkdirTemp("", "cloakroom-programs-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		built.dir, built.paths = dir, map[string]string{}
-	}
-	path := filepath.Join(built.dir, filepath.Base(pkg))
-	cmd := exec.Command("go", "build", "-o", path, pkg)
-	cmd.Dir = Root(t)
-	if strings.HasPrefix(pkg, "./") { // a server of others: they have a module of their own
-		cmd.Dir = filepath.Join(Root(t), "tests", "bench")
-		cmd.Env = append(os.Environ(), "GOWORK=off")
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
-	}
-	built.paths[pkg] = path
-	return path
-}
-
 // ConfigDir makes a copy of the development resources that the test may edit, each file changed by the edits.
 func ConfigDir(t testing.TB, edits ...func(yaml string) string) string {
 	t.Helper()
@@ -95,15 +60,6 @@ func Replace(t testing.TB, old, replacement string) func(string) string {
 		found = found || strings.Contains(yaml, old)
 		return strings.ReplaceAll(yaml, old, replacement)
 	}
-}
-
-// Main runs a package's tests and removes what Build made. Call it from TestMain.
-func Main(m *testing.M) {
-	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
-	}
-	os.Exit(code)
 }
 
 // Root is the folder of go.work.
@@ -235,6 +191,10 @@ func (s *Stack) Kill() {
 // Stop sends SIGTERM and returns how the process ended.
 func (s *Stack) Stop() error {
 	s.t.Helper()
+	return s.end()
+}
+
+func (s *Stack) end() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("signal: %w", err)
 	}

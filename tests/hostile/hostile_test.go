@@ -23,10 +23,10 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// gateway is the one stack that the cases of a test share.
+// gateway is the one stack that all tests share which need nothing but a gateway and people of their own.
 func gateway(t *testing.T) *harness.Client {
 	t.Helper()
-	return harness.NewClient(t, harness.Start(t).Public)
+	return harness.Shared(t)
 }
 
 func raw(body, contentType string) (io.Reader, harness.Option) {

@@ -1,0 +1,60 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+var built struct {
+	sync.Mutex
+	paths map[string]string
+}
+
+// Build builds the program in the package (`cloakroom.dev/stack`, or `./tusd` of tests/bench) and returns its path. All packages
+// of a run share the file: linking takes seconds, and seeing that a file is up to date takes none.
+func Build(t testing.TB, pkg string) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path, ok := built.paths[pkg]; ok {
+		return path
+	}
+	folder := filepath.Join(Root(t), ".bin", "tested")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer turn(t, filepath.Join(folder, "lock"))()
+	path := filepath.Join(folder, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd.Dir = Root(t)
+	if strings.HasPrefix(pkg, "./") { // a server of others: they have a module of their own
+		cmd.Dir = filepath.Join(Root(t), "tests", "bench")
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	if built.paths == nil {
+		built.paths = map[string]string{}
+	}
+	built.paths[pkg] = path
+	return path
+}
+
+// turn waits until no other process builds here, and returns how to let the next one.
+func turn(t testing.TB, path string) (release func()) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = f.Close() }
+}
