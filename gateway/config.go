@@ -59,6 +59,7 @@ func upstreams(at upstreamURLs, up v1alpha1.Upstreams, deps Deps) (map[string]*e
 		}
 		all[u.name] = made
 	}
+	all["auth"].EndsCallers()
 	return all, nil
 }
 

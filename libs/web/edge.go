@@ -25,6 +25,10 @@ import (
 // RequestIDHeader carries the id of a request in, out and on to the next service.
 const RequestIDHeader = "X-Request-Id"
 
+// CallerEndedHeader is how the auth service tells the gateway, and nobody else, that an answer is of a request that has ended
+// the session, key or rights it came with: this much of its caller's is still to be delivered.
+const CallerEndedHeader = "X-Internal-Caller-Ended"
+
 // lingerTime is how long a client may take to send what nobody reads any more. net/http reads on for a while after an
 // answer, to keep the connection usable, and has no deadline for it: without one, a refused request whose body never comes
 // would hold its connection for ever.

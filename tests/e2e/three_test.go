@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,28 @@ func TestThreeProcesses_SilentAuthServiceFailsClosed(t *testing.T) {
 	s.Auth.Signal(syscall.SIGCONT)
 	back := waitFor(t, 10*time.Second, func() bool { return ada.Do("GET", "/v1/files", nil).Status == 200 })
 	t.Logf("refused %v after the auth service fell silent, let in again %v after it spoke", refused, back)
+}
+
+// Whoever ends their own session and waits for the word to spread is told that it has, also when that takes longer than
+// a request of a revoked session may go on: one of the followers never acknowledges.
+func TestThreeProcesses_EndingOnesOwnSessionIsAnswered(t *testing.T) {
+	s := harness.StartThree(t)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.AuthInternal+"/internal/v1/revocations?after=0&follower=mute", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mute, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Body.Close()
+	ada := harness.NewClient(t, s.Public).SignUp()
+	var answer struct{ Acked, Of int }
+	ada.Do("DELETE", "/v1/auth/sessions/"+ada.Session.SessionID+"?wait=1", nil).Is(200).JSON(&answer)
+	if answer.Of != 3 || answer.Acked != 2 {
+		t.Errorf("%d of %d have applied it", answer.Acked, answer.Of)
+	}
+	ada.Do("GET", "/v1/files", nil).Refused(401, "INVALID_TOKEN")
 }
 
 func waitFor(t *testing.T, limit time.Duration, done func() bool) time.Duration {

@@ -13,6 +13,7 @@ type Three struct {
 	Public               string // the gateway
 	Direct               string // the files service, without a gateway in front
 	GatewayOps           string // the gateway's ops port
+	AuthInternal         string // the auth service's listener for the others
 	Auth, Files, Gateway *Process
 }
 
@@ -32,7 +33,7 @@ func StartThree(t testing.TB) *Three {
 	}
 	start := func(pkg string) *Process { return StartProcess(t, pkg, dir, config) }
 	// In the order that has most to wait for: everything must come up whatever is there first.
-	s := &Three{Public: "http://" + a[5], Direct: "http://" + a[3], GatewayOps: "http://" + a[6]}
+	s := &Three{Public: "http://" + a[5], Direct: "http://" + a[3], GatewayOps: "http://" + a[6], AuthInternal: "http://" + a[1]}
 	s.Gateway = start("cloakroom.dev/gateway/cmd/gateway")
 	s.Files = start("cloakroom.dev/files-svc/cmd/files-svc")
 	s.Auth = start("cloakroom.dev/auth-svc/cmd/auth-svc")

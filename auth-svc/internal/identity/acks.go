@@ -86,8 +86,9 @@ func (f *feed) ack(name string, seq int64) error {
 	return nil
 }
 
-// WaitAcked waits until every connected follower has applied the entry, or AckTimeout has passed.
-func (s *Service) WaitAcked(ctx context.Context, seq int64) (Acks, error) {
+// WaitAcked waits until every connected follower has applied the entry, AckTimeout has passed, or ctx ends, and says how far it
+// has come. The entry stands in any case.
+func (s *Service) WaitAcked(ctx context.Context, seq int64) Acks {
 	began := time.Now()
 	timeout := time.NewTimer(s.opts.AckTimeout)
 	defer timeout.Stop()
@@ -95,13 +96,13 @@ func (s *Service) WaitAcked(ctx context.Context, seq int64) (Acks, error) {
 		acks, moved := s.feed.progress(seq)
 		acks.Lag = time.Since(began)
 		if acks.Acked == acks.Of {
-			return acks, nil
+			return acks
 		}
 		select {
 		case <-ctx.Done():
-			return acks, ctx.Err()
+			return acks
 		case <-timeout.C:
-			return acks, nil
+			return acks
 		case <-moved:
 		}
 	}

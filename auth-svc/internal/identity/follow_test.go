@@ -282,7 +282,7 @@ func TestWaitAcked_WaitsForEveryFollowerThatIsConnected(t *testing.T) {
 		wait := func(acked, of int, within time.Duration) {
 			t.Helper()
 			seq, began := revoke(), time.Now()
-			got := must[identity.Acks](t)(w.Service.WaitAcked(t.Context(), seq))
+			got := w.Service.WaitAcked(t.Context(), seq)
 			if got.Acked != acked || got.Of != of || time.Since(began) > within {
 				t.Errorf("%+v after %v, want %d of %d within %v", got, time.Since(began), acked, of, within)
 			}
@@ -316,7 +316,7 @@ func TestWaitAcked_NewStreamOfANameStartsAnew(t *testing.T) {
 		}
 		fresh := follow(w, "one", 0, &gateway{}) // restarted, with an empty set, while the old stream is still open
 		synctest.Wait()
-		got := must[identity.Acks](t)(w.Service.WaitAcked(t.Context(), 1))
+		got := w.Service.WaitAcked(t.Context(), 1)
 		if got.Acked != 0 || got.Of != 1 {
 			t.Errorf("%+v: what the old one had acknowledged says nothing of the new one", got)
 		}
@@ -327,7 +327,7 @@ func TestWaitAcked_NewStreamOfANameStartsAnew(t *testing.T) {
 		fresh.end(t)
 		resumed := follow(w, "one", 1, &gateway{})
 		synctest.Wait()
-		if got := must[identity.Acks](t)(w.Service.WaitAcked(t.Context(), 1)); got.Acked != 1 {
+		if got := w.Service.WaitAcked(t.Context(), 1); got.Acked != 1 {
 			t.Errorf("%+v: who resumes after 1 has applied 1", got)
 		}
 		resumed.end(t)

@@ -47,7 +47,7 @@ func (a *API) deleteUserSession(ctx context.Context, caller principal.Principal,
 	if !in.Wait {
 		return web.NoContent{}, nil
 	}
-	return a.spread(ctx, seq)
+	return a.spread(ctx, seq), nil
 }
 
 type putUserSessionRequest struct {

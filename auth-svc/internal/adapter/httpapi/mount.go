@@ -194,7 +194,8 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		if err != nil {
 			return err
 		}
-		next.ServeHTTP(w, r.WithContext(principal.With(r.Context(), caller)))
+		ctx, caused := identity.WithCaused(principal.With(r.Context(), caller))
+		next.ServeHTTP(&marker{ResponseWriter: w, caller: caller, caused: caused}, r.WithContext(ctx))
 		return nil
 	})))
 }

@@ -72,14 +72,11 @@ func (a *API) deleteSession(ctx context.Context, caller principal.Principal, in 
 	if !in.Wait {
 		return web.NoContent{}, nil
 	}
-	return a.spread(ctx, seq)
+	return a.spread(ctx, seq), nil
 }
 
 // spread waits for the followers and says how many refuse what the entry of the log has ended.
-func (a *API) spread(ctx context.Context, seq int64) (any, error) {
-	acks, err := a.opts.Core.WaitAcked(ctx, seq)
-	if err != nil {
-		return nil, err
-	}
-	return acksResponse{acks.Acked, acks.Of, acks.Lag.Milliseconds()}, nil
+func (a *API) spread(ctx context.Context, seq int64) acksResponse {
+	acks := a.opts.Core.WaitAcked(ctx, seq)
+	return acksResponse{acks.Acked, acks.Of, acks.Lag.Milliseconds()}
 }

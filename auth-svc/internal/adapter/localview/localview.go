@@ -62,6 +62,7 @@ func (s *Store) write(ctx context.Context, write func(context.Context, func(iden
 	if err != nil {
 		return err // a commit whose answer was lost comes with the next Load
 	}
+	identity.NoteCaused(ctx, appended)
 	for _, r := range appended {
 		s.view.Apply(entry(r))
 		s.acks.committed(r.Seq, time.Now())

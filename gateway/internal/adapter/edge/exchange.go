@@ -39,6 +39,7 @@ type exchange struct {
 	place    upstream.Place // at an address of it
 	ctx      exchangeContext
 	cancel   context.CancelCauseFunc
+	farewell farewell
 	deadline *time.Timer // of the whole exchange
 	headers  *time.Timer // of the upstream's answer beginning
 	upload   upload

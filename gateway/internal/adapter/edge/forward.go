@@ -53,9 +53,10 @@ func (x *exchange) forward() error {
 	x.ctx, x.cancel = exchangeContext{ctx, x}, cancel
 	defer cancel(nil)
 	if !x.rule.Auth.Anonymous() {
-		watched := x.edge.revocations.Watch(&x.caller, cancel, x.sever)
+		watched := x.edge.revocations.Watch(&x.caller, x.revoked, x.sever)
 		defer func() {
-			if watched.End() && !x.aborted {
+			watched.End()
+			if x.farewell.end() && !x.aborted {
 				panic(http.ErrAbortHandler) // the connection must not serve another request
 			}
 		}()
@@ -86,10 +87,6 @@ func (x *exchange) pass() {
 	x.proxy.ServeHTTP(w, x.r.WithContext(&x.ctx))
 	x.aborted = false
 }
-
-// sever ends a read or a write that hangs: the client does not send, or does not take what it is sent. Nobody knows then
-// how much has passed, so the connection goes.
-func (x *exchange) sever() { x.deadlines(past, past) }
 
 // past is over.
 var past = time.Unix(1, 0)
@@ -163,7 +160,7 @@ func (x *exchange) answerTimeOut() {
 func (x *exchange) timeOut() {
 	x.cancel(errRequestTimeout)
 	if x.begun.Load() {
-		x.sever()
+		x.deadlines(past, past)
 	}
 }
 
@@ -220,16 +217,18 @@ func (x *exchange) set(h http.Header, name, value string) {
 }
 
 // gatewaysOwn are headers of an answer that only the gateway gives; Alt-Svc would name the service's own address.
-var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy", "Alt-Svc"}
+var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy", "Alt-Svc", web.CallerEndedHeader}
 
 // modify prepares a service's answer for the client.
 func modify(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
-	x.begun.Store(true)
+	h := res.Header
+	if err := x.admit(h); err != nil {
+		return err
+	}
 	if x.headers != nil {
 		x.headers.Stop()
 	}
-	h := res.Header
 	for _, name := range gatewaysOwn {
 		delete(h, name)
 	}

@@ -22,6 +22,8 @@ type Upstream struct {
 	balancer *upstream.Balancer
 	tracer   trace.Tracer // nil without tracing
 	metrics  *upstreamMetrics
+	// endsCallers says that the service ends sessions, and marks answers of requests that ended their own.
+	endsCallers bool
 }
 
 // NewUpstream makes an upstream. opts.Connect is the edge's own.
@@ -33,6 +35,9 @@ func NewUpstream(opts upstream.Options, pool upstream.Pool) (*Upstream, error) {
 	}
 	return &Upstream{name: opts.Name, url: opts.URLs[0], balancer: balancer}, nil
 }
+
+// EndsCallers says that this service ends sessions, keys and rights, and marks what it answers to those who ended their own.
+func (u *Upstream) EndsCallers() { u.endsCallers = true }
 
 // observe gives the upstream its metrics and its tracer.
 func (u *Upstream) observe(m *metrics, provider trace.TracerProvider) {
