@@ -21,7 +21,10 @@ import (
 	"cloakroom.dev/tests/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	floodIfAsked()
+	harness.Main(m)
+}
 
 // gateway is the one stack that all tests share which need nothing but a gateway and people of their own.
 func gateway(t *testing.T) *harness.Client {
