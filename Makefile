@@ -6,6 +6,8 @@ export PORT ?= 8080
 export DATA_DIR ?= .data
 BIN := $(CURDIR)/.bin
 export VERSION ?= dev
+# Of images: the one that the chart asks for when it is told none.
+TAG ?= $(shell sed -n 's/^appVersion: *//p' charts/cloakroom/Chart.yaml)
 MODULES := libs k8s auth-svc files-svc gateway stack k8s/observe tests
 # The race detector needs a C compiler. Without one the tests run all the same, and say so.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -26,7 +28,7 @@ build: ## build the stack and the three services into .bin
 
 .PHONY: images
 images: ## make container images of the services and the stack, FROM scratch, into .bin/images and docker
-	@go run ./stack/images make -out $(BIN)/images -version $(VERSION) $(if $(shell command -v docker),-load)
+	@go run ./stack/images make -out $(BIN)/images -version $(VERSION) -tag $(TAG) $(if $(shell command -v docker),-load)
 
 .PHONY: test
 test: strace containers ## run every test, with the race detector

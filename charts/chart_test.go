@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -124,4 +125,34 @@ func contains(all []helm.Object, o helm.Object) bool {
 		}
 	}
 	return false
+}
+
+// The images that the chart asks for when it is told none are those that `make images` makes.
+func TestImagesAreTheOnesWeMake(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "make", "--dry-run", "images")
+	cmd.Dir = root
+	recipe, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tag, _ := strings.Cut(strings.TrimSpace(string(recipe)), " -tag ")
+	tag, _, _ = strings.Cut(tag, " ")
+	source, err := os.ReadFile(filepath.Join(root, "stack/images/main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := helm.Template(root, "--values", "cloakroom/ci/trial-values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`image: "?cloakroom/(\S+):([^"\s]+)"?`).FindAllStringSubmatch(string(text), -1) {
+		seen[m[1]] = true
+		if m[2] != tag || !strings.Contains(string(source), `{"`+m[1]+`", `) {
+			t.Errorf("the chart asks for %s:%s, and we make the tag %s", m[1], m[2], tag)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("the chart asks for %v", seen)
+	}
 }

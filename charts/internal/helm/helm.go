@@ -37,13 +37,13 @@ func Tool(root, name string) (string, error) {
 	return tools.paths[name], nil
 }
 
-// Template renders the chart as release cloakroom in namespace cloakroom.
+// Template renders the chart as release cloakroom in namespace cloakroom, for a cluster that has the CRDs.
 func Template(root string, args ...string) ([]byte, error) {
 	tool, err := Tool(root, "helm")
 	if err != nil {
 		return nil, err
 	}
-	return command(filepath.Join(root, "charts"), tool, append([]string{"template", "cloakroom", "cloakroom", "--namespace", "cloakroom"}, args...)...)
+	return command(filepath.Join(root, "charts"), tool, append([]string{"template", "cloakroom", "cloakroom", "--namespace", "cloakroom", "--api-versions", "cloakroom.dev/v1alpha1/Route"}, args...)...)
 }
 
 // Lint is `helm lint --strict`.
