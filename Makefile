@@ -78,7 +78,11 @@ test-chaos: ## break the files service at every step (the kill-point matrix), ki
 	go test -count=1 -v ./tests/chaos/...
 
 .PHONY: test-cluster
-test-cluster: ## put CRDs, rules and the source over them to a real Kubernetes API server (built once, in minutes; KUBEBUILDER_ASSETS overrides)
+test-cluster: test-apiserver ## then install, upgrade and break the chart in a real cluster: $$KUBECONFIG, kind, or CLOAKROOM_TEST_CLUSTER_UP (many minutes)
+	TEST_CLUSTER=1 go test -count=1 -v -timeout 60m ./tests/cluster/
+
+.PHONY: test-apiserver
+test-apiserver: ## put CRDs, rules and the source over them to a real Kubernetes API server (built once, in minutes; KUBEBUILDER_ASSETS overrides)
 	@assets="$${KUBEBUILDER_ASSETS:-$$(k8s/tools/apiserver/build)}" && \
 		KUBEBUILDER_ASSETS="$$assets" TEST_CLUSTER=1 go test -count=1 $(RACE) -timeout 20m ./k8s/...
 
