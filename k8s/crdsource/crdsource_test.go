@@ -12,6 +12,7 @@ import (
 
 	"cloakroom.dev/k8s/apitest"
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/api/v1alpha1/crds"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/dir"
 
@@ -149,11 +150,38 @@ func startsWithoutCRDs(t *testing.T, server *apitest.Server) {
 	r.untilPage("CustomResourceDefinition filesconfigs.cloakroom.dev is not installed")
 	server.InstallCRDs(v1alpha1.KindRoute) // the group is there now, this kind is not
 	r.untilPage("CustomResourceDefinition filesconfigs.cloakroom.dev is not installed, or doesn't serve version v1alpha1")
+	otherVersion(t, server, r)
 	server.InstallCRDs()
 	server.Put("early", policy("default", "10Gi"))
 	r.untilQuota("default", "10Gi")
 	server.Until("every kind has been read", func(ctx context.Context) bool { return r.Ready(ctx) == nil })
 	server.Until("no trouble is told", func(context.Context) bool { return !strings.Contains(r.page(), "trouble") })
+}
+
+// otherVersion lets the cluster serve a kind in a version of another release only: the source says both, and goes on.
+func otherVersion(t *testing.T, server *apitest.Server, r *rig) {
+	t.Helper()
+	all := server.Client(apitest.Admin).Resource(apitest.CRDs)
+	text, err := crds.Read(v1alpha1.KindStoragePolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := apitest.Object(t, strings.ReplaceAll(string(text), "name: v1alpha1", "name: v1beta7"))
+	if err := all.Delete(t.Context(), "routes.cloakroom.dev", metav1.DeleteOptions{}); err != nil { // the only one in our version
+		t.Fatal(err)
+	}
+	if _, err := all.Apply(t.Context(), other.GetName(), other, metav1.ApplyOptions{FieldManager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	const says = "the cluster serves storagepolicies.cloakroom.dev in version v1beta7, and this program reads v1alpha1"
+	r.untilPage(says)
+	if err := r.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("ready: %v", err)
+	}
+	if err := all.Delete(t.Context(), other.GetName(), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.untilPage("CustomResourceDefinition storagepolicies.cloakroom.dev is not installed")
 }
 
 func equalDigest(t *testing.T, server *apitest.Server) {
@@ -341,8 +369,8 @@ func crdRemoved(t *testing.T, server *apitest.Server) {
 	server.Namespace("removed")
 	server.Put("removed", policy("a", "10Gi"), policy("b", "10Gi"))
 	r := newRig(t, server, "removed", apitest.Admin)
-	crds := server.Client(apitest.Admin).Resource(apitest.CRDs)
-	if err := crds.Delete(t.Context(), "storagepolicies.cloakroom.dev", metav1.DeleteOptions{}); err != nil {
+	all := server.Client(apitest.Admin).Resource(apitest.CRDs)
+	if err := all.Delete(t.Context(), "storagepolicies.cloakroom.dev", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	r.untilPage("CustomResourceDefinition storagepolicies.cloakroom.dev is not installed")
