@@ -20,8 +20,37 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/ory/dockertest/v3/docker"
 
+	"cloakroom.dev/libs/internal/container"
 	"cloakroom.dev/libs/secret"
 )
+
+const password = "test"
+
+var postgres = &container.Kind{
+	Name: "postgres", Title: "PostgreSQL", Port: "5432/tcp", Ready: connects,
+	ImageEnv: "CLOAKROOM_TEST_POSTGRES_IMAGE", Local: "cloakroom-test/postgres:15", Official: "postgres:17",
+	Env: []string{"POSTGRES_PASSWORD=" + password},
+}
+
+// Data of the shared server is kept only as long as it runs: nothing waits for a disk.
+var shared = sync.OnceValues(func() (*container.Server, error) {
+	return postgres.Shared("postgres", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=500")
+})
+
+func dsn(address, database string) secret.String {
+	return secret.NewString("postgres://postgres:" + password + "@" + address + "/" + database + "?sslmode=disable")
+}
+
+// connects returns nil when the server takes connections.
+func connects(address string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn(address, "postgres").Reveal())
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
 
 // Template is a database that tests start from. Make one for each package, as a variable; it is prepared at its first use.
 type Template struct {
@@ -43,26 +72,30 @@ var made atomic.Int64
 // together with whoever is still connected.
 func (p *Template) New(t testing.TB) secret.String {
 	t.Helper()
-	server := shared(t)
-	p.once.Do(func() { p.name, p.err = p.make(server) })
+	postgres.Need(t)
+	server, err := shared()
+	if err != nil {
+		t.Fatalf("start a PostgreSQL: %v", err)
+	}
+	p.once.Do(func() { p.name, p.err = p.make(server.Address) })
 	if p.err != nil {
 		t.Fatalf("prepare the template database: %v", p.err)
 	}
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), made.Add(1))
-	if err := server.admin(`CREATE DATABASE ` + name + ` TEMPLATE ` + p.name); err != nil {
+	if err := admin(server.Address, `CREATE DATABASE `+name+` TEMPLATE `+p.name); err != nil {
 		t.Fatalf("clone the template database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := server.admin(`DROP DATABASE IF EXISTS ` + name + ` WITH (FORCE)`); err != nil {
+		if err := admin(server.Address, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {
 			t.Logf("drop the test's database: %v", err)
 		}
 	})
-	return server.dsn(name)
+	return dsn(server.Address, name)
 }
 
-func (p *Template) make(server *server) (string, error) {
+func (p *Template) make(address string) (string, error) {
 	name := fmt.Sprintf("template_%d_%d", os.Getpid(), made.Add(1))
-	if err := server.admin(`CREATE DATABASE ` + name); err != nil {
+	if err := admin(address, `CREATE DATABASE `+name); err != nil {
 		return "", err
 	}
 	if p.prepare == nil {
@@ -70,18 +103,18 @@ func (p *Template) make(server *server) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := p.prepare(ctx, server.dsn(name)); err != nil {
+	if err := p.prepare(ctx, dsn(address, name)); err != nil {
 		return "", err
 	}
 	// A clone is refused while anybody is connected to its template, and a closed connection takes a moment to go.
-	return name, server.admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '` + name + `'`)
+	return name, admin(address, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
 }
 
 // admin runs a statement in the database that is there to run such statements in.
-func (s *server) admin(statement string) error {
+func admin(address, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.dsn("postgres").Reveal())
+	conn, err := pgx.Connect(ctx, dsn(address, "postgres").Reveal())
 	if err != nil {
 		return err
 	}
@@ -92,53 +125,34 @@ func (s *server) admin(statement string) error {
 
 // Server is a PostgreSQL for one test.
 type Server struct {
-	*server
-	t testing.TB
+	container *container.Server
+	t         testing.TB
 }
 
 // NewServer starts one with the settings of production, fsync above all. It goes when the test ends.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
-	need(t)
-	s, err := start("", "-c", "max_connections=200")
-	if err != nil {
-		t.Fatalf("start a PostgreSQL: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := s.docker.Purge(s.resource); err != nil {
-			t.Logf("remove the PostgreSQL: %v", err)
-		}
-	})
-	return &Server{s, t}
+	return &Server{postgres.Start(t, "postgres", "-c", "max_connections=200"), t}
 }
 
 // DSN is the address of its one database, the same after each restart.
-func (s *Server) DSN() secret.String { return s.dsn("postgres") }
+func (s *Server) DSN() secret.String { return dsn(s.container.Address, "postgres") }
 
 // Kill ends all its processes at once, as a crash does.
 func (s *Server) Kill() {
 	s.t.Helper()
-	if err := s.signal(docker.SIGKILL); err != nil {
-		s.t.Fatalf("kill the PostgreSQL: %v", err)
-	}
+	s.container.Kill(s.t)
 }
 
-// Stop ends it in order: connections are cut, what was committed is written.
+// Stop ends it in order: connections are cut, what was committed is written. PostgreSQL does that at SIGINT; at docker's own
+// SIGTERM it would wait for its clients.
 func (s *Server) Stop() {
 	s.t.Helper()
-	if err := s.signal(docker.SIGINT); err != nil {
-		s.t.Fatalf("stop the PostgreSQL: %v", err)
-	}
+	s.container.Stop(s.t, docker.SIGINT)
 }
 
 // Start starts it again after Stop or Kill and returns when it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	err := s.docker.Client.StartContainer(s.resource.Container.ID, nil)
-	if err == nil {
-		err = s.await()
-	}
-	if err != nil {
-		s.t.Fatalf("start the PostgreSQL again: %v", err)
-	}
+	s.container.Run(s.t)
 }

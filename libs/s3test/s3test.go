@@ -11,9 +11,11 @@ package s3test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"cloakroom.dev/libs/internal/container"
 	"cloakroom.dev/libs/secret"
 )
 
@@ -34,6 +37,25 @@ const (
 	accessKey = "cloakroom-test"
 	secretKey = "cloakroom-test-secret"
 )
+
+// versitygw keeps its buckets in memory: nothing waits for a disk.
+var versitygw = &container.Kind{
+	Name: "s3", Title: "an S3-compatible store", Port: "7070/tcp", Ready: answers, Tmpfs: []string{"/data"},
+	ImageEnv: "CLOAKROOM_TEST_S3_IMAGE", Local: "cloakroom-test/versitygw:1", Official: "versity/versitygw:latest",
+	Env: []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
+}
+
+var shared = sync.OnceValues(func() (*container.Server, error) { return versitygw.Shared("posix", "/data") })
+
+// answers takes any answer, be it a refusal.
+func answers(address string) error {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get("http://" + address + "/")
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
 
 // Bucket is one bucket, addressed in the path.
 type Bucket struct {
@@ -97,7 +119,12 @@ func InProcess(t testing.TB) Bucket {
 // Container makes a bucket in the shared container.
 func Container(t testing.TB) Bucket {
 	t.Helper()
-	return makeBucket(t, "http://"+shared(t).address)
+	versitygw.Need(t)
+	s, err := shared()
+	if err != nil {
+		t.Fatalf("start an S3-compatible store: %v", err)
+	}
+	return makeBucket(t, "http://"+s.Address)
 }
 
 // Each runs a test on both stores.

@@ -32,6 +32,7 @@ type Kind struct {
 	Local    string // image that tests/images makes
 	Official string
 	Env      []string
+	Tmpfs    []string // folders of the container that lie in memory
 	// Ready returns nil when the server at an address answers.
 	Ready func(address string) error
 }
@@ -148,6 +149,11 @@ func (k *Kind) start(name string, options ...string) (*Server, error) {
 		Name: name, Repository: repository, Tag: tag, Env: k.Env, Cmd: options,
 		PortBindings: map[docker.Port][]docker.PortBinding{k.Port: {{HostIP: "127.0.0.1", HostPort: hostPort}}},
 		Labels:       map[string]string{"dev.cloakroom.test": k.Name},
+	}, func(host *docker.HostConfig) {
+		host.Tmpfs = map[string]string{}
+		for _, folder := range k.Tmpfs {
+			host.Tmpfs[folder] = ""
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -195,14 +201,25 @@ func (s *Server) await() error {
 // Kill ends the server at once, as a crash does.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	err := s.docker.Client.KillContainer(docker.KillContainerOptions{ID: s.resource.Container.ID, Signal: docker.SIGKILL})
-	if err == nil {
-		_, err = s.docker.Client.WaitContainer(s.resource.Container.ID) // a start before it has ended would start nothing
-	}
-	s.must(t, "kill", err)
+	s.must(t, "kill", s.end(docker.SIGKILL))
 }
 
-// Run starts the server again after Kill and returns when it answers.
+// Stop tells the server to end in order, by the signal of its kind, and returns when it has.
+func (s *Server) Stop(t testing.TB, signal docker.Signal) {
+	t.Helper()
+	s.must(t, "stop", s.end(signal))
+}
+
+// end returns when the container has gone down of a signal: a start before that would start nothing.
+func (s *Server) end(signal docker.Signal) error {
+	err := s.docker.Client.KillContainer(docker.KillContainerOptions{ID: s.resource.Container.ID, Signal: signal})
+	if err == nil {
+		_, err = s.docker.Client.WaitContainer(s.resource.Container.ID)
+	}
+	return err
+}
+
+// Run starts the server again after Kill or Stop and returns when it answers.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
 	err := s.docker.Client.StartContainer(s.resource.Container.ID, nil)
