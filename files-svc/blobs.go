@@ -56,7 +56,7 @@ func openS3(cfg Config, at v1alpha1.S3Blobs, deps Deps) (blobStore, error) {
 		}
 	}
 	bytes, err := s3.New(s3.Options{
-		Endpoint: string(at.Endpoint), Region: at.Region, Bucket: at.Bucket, Prefix: at.Prefix, PathStyle: at.PathStyle,
+		Endpoint: string(at.Endpoint), Public: string(at.PublicEndpoint), Region: at.Region, Bucket: at.Bucket, Prefix: at.Prefix, PathStyle: at.PathStyle,
 		AccessKey: access, SecretKey: private, CA: ca, Checksums: s3.Checksums(at.Checksums),
 		PartBytes: int(at.PartSize.Bytes()), Memory: int(at.Memory.Bytes()), Log: deps.Log, Registerer: deps.Registerer,
 	})

@@ -107,6 +107,9 @@ func policyOf(s v1alpha1.StoragePolicySpec) files.Policy {
 		KeepVersions: int(s.VersionsKept), TrashRetention: s.TrashRetention.Std(), MaxLinkTTL: s.MaxLinkTTL.Std(),
 		UploadExpiry: s.UploadExpiry.Std(),
 	}
+	if d := s.DirectDownload; d.Enabled {
+		p.Direct = files.DirectPolicy{Lifetime: d.Lifetime.Std(), MinBytes: d.MinBytes.Bytes()}
+	}
 	for _, t := range s.ContentTypes {
 		p.ContentTypes = append(p.ContentTypes, string(t))
 	}

@@ -22,7 +22,30 @@ func traced(blobs files.Blobs, provider trace.TracerProvider) files.Blobs {
 	if _, off := provider.(noop.TracerProvider); off {
 		return blobs
 	}
-	return tracedBlobs{blobs, provider.Tracer("cloakroom.dev/files-svc")}
+	seen := tracedBlobs{blobs, provider.Tracer("cloakroom.dev/files-svc")}
+	if remote, ok := blobs.(files.RemoteBlobs); ok {
+		return tracedRemote{seen, remote}
+	}
+	return seen
+}
+
+// tracedRemote is tracedBlobs over a store on another machine. What is opened later shows by the calls of the store's metrics.
+type tracedRemote struct {
+	tracedBlobs
+	remote files.RemoteBlobs
+}
+
+// OpenLater implements files.RemoteBlobs.
+func (b tracedRemote) OpenLater(ctx context.Context, id files.BlobID, size int64) (files.LaterSource, error) {
+	return b.remote.OpenLater(ctx, id, size)
+}
+
+// Address implements files.RemoteBlobs.
+func (b tracedRemote) Address(ctx context.Context, id files.BlobID, size int64, a files.Address) (string, error) {
+	ctx, span := b.tracer.Start(ctx, "blob.address")
+	url, err := b.remote.Address(ctx, id, size, a)
+	end(span, err)
+	return url, err
 }
 
 type tracedBlobs struct {

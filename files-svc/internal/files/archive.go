@@ -62,7 +62,7 @@ func checkSelection(ids []FileID) *fault.Field {
 // reader. When the bytes have been removed since, it opens the newest content, or is fault.NotFound.
 func (s *Service) OpenSelected(ctx context.Context, owner OwnerID, f File) (*Content, error) {
 	looked := false
-	return s.open(ctx, func() (File, error) {
+	return s.open(ctx, s.openNow, func() (File, error) {
 		if err := s.allow(ctx, owner, "read"); err != nil {
 			return File{}, err
 		}

@@ -43,12 +43,15 @@ func (s *Service) OpenLink(ctx context.Context, token string, password *string) 
 			return nil, err
 		}
 	}
-	c, err := s.open(ctx, look)
+	c, err := s.open(ctx, s.openLater, look)
 	if err != nil {
 		return nil, err
 	}
 	return &Shared{Content: c, link: l}, nil
 }
+
+// Counted reports whether the link allows a number of downloads only.
+func (c *Shared) Counted() bool { return c.link.MaxDownloads > 0 }
 
 // linked is a live link and its file.
 func (s *Service) linked(ctx context.Context, tx ReadTx, find func() (Link, error)) (Link, File, error) {

@@ -18,6 +18,7 @@ type Policy struct {
 	TrashRetention time.Duration // how long a trashed file can be restored; 0: until its owner deletes it
 	MaxLinkTTL     time.Duration // how long a link may work at most; 0: no links are made
 	UploadExpiry   time.Duration // how long a resumable upload waits for its next chunk; 0: a day
+	Direct         DirectPolicy  // which contents clients fetch from the store themselves
 }
 
 // checkSize refuses a content that is too large for one object.

@@ -286,6 +286,30 @@ type BlobSource interface {
 	io.ReaderAt
 }
 
+// RemoteBlobs is a Blobs that asks another machine for each thing: what need not be asked is not, and clients can go there
+// themselves.
+type RemoteBlobs interface {
+	Blobs
+	// OpenLater is Open that asks nothing yet. The store is asked by the first read, or by Reach.
+	OpenLater(ctx context.Context, id BlobID, size int64) (LaterSource, error)
+	// Address returns where anybody can read a blob as it is, until a time from now. It fails as Open does, when that would.
+	Address(ctx context.Context, id BlobID, size int64, a Address) (url string, err error)
+}
+
+// LaterSource is a BlobSource that may not have been opened yet.
+type LaterSource interface {
+	BlobSource
+	// Reach fails as Open does, when that would; reading in order from this byte on then costs nothing more.
+	Reach(from int64) error
+}
+
+// Address is what a blob's address says, in the words of HTTP.
+type Address struct {
+	Lifetime    time.Duration
+	ContentType string
+	Disposition string
+}
+
 // Meter hears what happens, for metrics. Its methods return at once.
 type Meter interface {
 	// Uploaded is told of each create and replace that ended: its result ("ok", or the kind of refusal in short: "too_large",

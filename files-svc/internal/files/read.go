@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"time"
 
 	"cloakroom.dev/libs/fault"
 )
@@ -52,6 +53,7 @@ type Content struct {
 	Body BlobSource
 
 	service *Service
+	look    func() (File, error) // finds the newest File
 	once    sync.Once
 }
 
@@ -59,13 +61,13 @@ type Content struct {
 const openTries = 3
 
 // Open opens the content of a file outside the trash. Neither replace nor delete disturbs it. Bytes that are missing are an
-// internal error and an alert, never an empty content.
+// internal error and an alert, never an empty content; where the store is far away, at Reach or the first read.
 func (s *Service) Open(ctx context.Context, owner OwnerID, id FileID) (*Content, error) {
-	return s.open(ctx, func() (File, error) { return s.Get(ctx, owner, id) })
+	return s.open(ctx, s.openLater, func() (File, error) { return s.Get(ctx, owner, id) })
 }
 
-// open opens the content that look finds.
-func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content, error) {
+// open opens the content that look finds, by how.
+func (s *Service) open(ctx context.Context, how func(context.Context, File) (BlobSource, error), look func() (File, error)) (*Content, error) {
 	var missing BlobID
 	for range openTries {
 		f, err := look()
@@ -78,10 +80,10 @@ func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content
 		if err := s.refuseFlawed(ctx, f.Blob); err != nil {
 			return nil, err
 		}
-		body, err := s.blobs.Open(ctx, f.Blob, f.Size)
+		body, err := how(ctx, f)
 		if err == nil {
 			s.reading.Add(1)
-			return &Content{File: f, Body: body, service: s}, nil
+			return &Content{File: f, Body: body, service: s, look: look}, nil
 		}
 		if !errors.Is(err, fault.Of(fault.NotFound)) {
 			return nil, s.openFailed(ctx, f.Blob, err)
@@ -89,6 +91,48 @@ func (s *Service) open(ctx context.Context, look func() (File, error)) (*Content
 		missing = f.Blob
 	}
 	return nil, s.openFailed(ctx, missing, errors.New("the store has no such blob"))
+}
+
+// openNow asks the store at once, openLater where that is free.
+func (s *Service) openNow(ctx context.Context, f File) (BlobSource, error) {
+	return s.blobs.Open(ctx, f.Blob, f.Size)
+}
+
+func (s *Service) openLater(ctx context.Context, f File) (BlobSource, error) {
+	if remote, ok := s.blobs.(RemoteBlobs); ok {
+		return remote.OpenLater(ctx, f.Blob, f.Size)
+	}
+	return s.openNow(ctx, f)
+}
+
+// ErrMoved is what Reach and Direct return when the content was replaced and its bytes have gone since it was opened: open again.
+var ErrMoved = fault.Retry(fault.Unavailable, "the content was replaced in this moment", time.Second)
+
+// Reach makes sure that the bytes can be read, from a place on, before anybody is promised them. It fails as Open does.
+func (c *Content) Reach(ctx context.Context, from int64) error {
+	later, ok := c.Body.(LaterSource)
+	if !ok {
+		return nil
+	}
+	return c.reached(ctx, later.Reach(from))
+}
+
+// reached makes of a store's refusal what it says about the content.
+func (c *Content) reached(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		f, gone := c.look()
+		switch {
+		case gone != nil:
+			return gone
+		case f.Blob != c.File.Blob:
+			return ErrMoved
+		}
+		err = errors.New("the store has no such blob")
+	}
+	return c.service.openFailed(ctx, c.File.Blob, err)
 }
 
 // openFailed tells a store that is away for a moment from a blob that is not what its row says.

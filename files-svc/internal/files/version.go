@@ -54,7 +54,7 @@ func checkLimit(limit int) (int, error) {
 // OpenVersion opens one kept version of a file outside the trash, as Open opens the newest. Content.File is the file as it
 // was then, as far as its content goes.
 func (s *Service) OpenVersion(ctx context.Context, owner OwnerID, id FileID, number int64) (*Content, error) {
-	return s.open(ctx, func() (f File, err error) {
+	return s.open(ctx, s.openLater, func() (f File, err error) {
 		if err := s.allow(ctx, owner, "read"); err != nil {
 			return File{}, err
 		}

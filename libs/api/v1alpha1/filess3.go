@@ -8,6 +8,11 @@ type S3Blobs struct {
 	// +required
 	Endpoint OriginURL `json:"endpoint"`
 
+	// PublicEndpoint is the store's scheme, host and port as clients reach it, for the addresses of direct downloads
+	// (StoragePolicy.directDownload): their signature holds for this host alone. Without one they name the endpoint.
+	// +optional
+	PublicEndpoint OriginURL `json:"publicEndpoint,omitempty"`
+
 	// Region goes into the signatures of requests. Many stores take any.
 	// +kubebuilder:default="us-east-1"
 	// +kubebuilder:validation:MinLength=1

@@ -72,6 +72,28 @@ type StoragePolicySpec struct {
 	// +kubebuilder:default="720h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8784h')",message="at most 8784h"
 	MaxLinkTTL Duration `json:"maxLinkTTL,omitempty"`
+
+	// +kubebuilder:default={}
+	DirectDownload DirectDownload `json:"directDownload,omitempty"`
+}
+
+// DirectDownload sends downloads to the store of bytes itself: the answer is a redirect to a signed address, good for a moment.
+// Whoever has that address can read the content until its time is over, whatever happens meanwhile to the session, the link or the
+// file. Only a bucket can do that; with bytes on a disk it changes nothing.
+type DirectDownload struct {
+	// Enabled turns it on.
+	// +optional
+	// +kubebuilder:default=false
+	Enabled bool `json:"enabled"`
+
+	// Lifetime of an address. A download that has begun by then goes on to its end.
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('3600s')",message="between 1s and 3600s"
+	Lifetime Duration `json:"lifetime,omitempty"`
+
+	// MinBytes is the smallest content that is sent this way: a small one comes sooner without the way around.
+	// +kubebuilder:default="1Mi"
+	MinBytes Size `json:"minBytes,omitempty"`
 }
 
 // MediaRange is type/subtype, type/* or */*, lower case, without parameters.

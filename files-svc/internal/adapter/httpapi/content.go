@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -20,27 +21,59 @@ func (a *api) content(w http.ResponseWriter, r *http.Request) error {
 }
 
 // download answers with the content that open opens.
-func (a *api) download(w http.ResponseWriter, r *http.Request, open func(context.Context) (*files.Content, error)) error {
+func (a *api) download(w http.ResponseWriter, r *http.Request, open opening) error {
 	inline, err := wantsInline(r)
 	if err != nil {
 		return err
 	}
+	return a.answer(w, r, open, func(*files.Content) delivery {
+		keepPrivate(w.Header())
+		return delivery{inline: inline, begin: freely, direct: true}
+	})
+}
+
+// opening opens a content.
+type opening func(context.Context) (*files.Content, error)
+
+// delivery is how a content is to be sent.
+type delivery struct {
+	inline bool // in place, if what it is allows that
+	begin  begin
+	direct bool // by the store itself, if policy and content allow that
+}
+
+// answer opens a content and serves it as how says; again when it was replaced, and its bytes gone, in between.
+func (a *api) answer(w http.ResponseWriter, r *http.Request, open opening, how func(*files.Content) delivery) (err error) {
+	const tries = 3
+	for range tries {
+		if err = a.tryAnswer(w, r, open, how); !errors.Is(err, files.ErrMoved) {
+			return err
+		}
+	}
+	return err
+}
+
+func (a *api) tryAnswer(w http.ResponseWriter, r *http.Request, open opening, how func(*files.Content) delivery) error {
 	c, err := open(r.Context())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if inline {
-		if inline, err = mayInline(c); err != nil {
+	d := how(c)
+	if d.inline {
+		if err := c.Reach(r.Context(), 0); err != nil {
+			return err
+		}
+		if d.inline, err = mayInline(c); err != nil {
 			return fmt.Errorf("sniff content: %w", err)
 		}
 	}
-	keepPrivate(w.Header())
-	return a.serve(w, r, c, inline, freely)
+	return a.serve(w, r, c, d)
 }
 
-// serve answers with the content, as far as the request's conditions and ranges want it. Before bytes go out it asks begin.
-func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, inline bool, begin begin) error {
+// serve answers with the content, as far as the request's conditions and ranges want it. Before bytes go out it asks begin. What
+// needs no bytes asks the store nothing.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, d delivery) error {
 	f := c.File
 	version := field.Version{ETag: f.ETag(), Modified: f.ContentAt}
 	h := w.Header()
@@ -62,18 +95,31 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, c *files.Content, in
 		}
 	}
 	if r.Method == http.MethodHead {
-		describe(h, f, inline)
+		describe(h, f, d.inline)
 		h.Set("Content-Length", strconv.FormatInt(f.Size, 10))
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	under, done, err := begin(r.Context())
+	if d.direct && mayDirect(r, c, d) {
+		return a.redirect(w, r, c, d.begin)
+	}
+	if err := c.Reach(r.Context(), firstByte(ranges)); err != nil {
+		return err
+	}
+	under, done, err := d.begin(r.Context())
 	if err != nil {
 		return err
 	}
 	defer done()
-	describe(h, f, inline)
+	describe(h, f, d.inline)
 	return a.send(w, r.WithContext(under), c, ranges)
+}
+
+func firstByte(ranges []field.Range) int64 {
+	if len(ranges) == 0 {
+		return 0
+	}
+	return ranges[0].Start
 }
 
 // describe sets what goes with every answer that has bytes in it. Whatever the bytes are, they can't act as a page of

@@ -46,24 +46,24 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 			return refuseUnread(w, err)
 		}
 		password = &given
-		for _, condition := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
-			r.Header.Del(condition) // conditions of a read: this asks for the whole
+		for _, name := range conditions {
+			r.Header.Del(name) // of a read: this asks for the whole
 		}
 	}
-	c, err := a.files.OpenLink(r.Context(), web.Var(r, "token"), password)
-	switch {
-	case errors.Is(err, files.ErrLinkPassword) && wantsPage(r):
+	var shared *files.Shared
+	err = a.answer(w, r, func(ctx context.Context) (*files.Content, error) {
+		if shared, err = a.files.OpenLink(ctx, web.Var(r, "token"), password); err != nil {
+			return nil, err
+		}
+		return shared.Content, nil
+	}, func(*files.Content) delivery {
+		// A link that is counted counts downloads, and not addresses that open any number of them.
+		return delivery{inline: inline, begin: shared.Begin, direct: !shared.Counted()}
+	})
+	if errors.Is(err, files.ErrLinkPassword) && wantsPage(r) {
 		return askPassword(w)
-	case err != nil:
-		return err
 	}
-	defer c.Close()
-	if inline {
-		if inline, err = mayInline(c.Content); err != nil {
-			return err
-		}
-	}
-	return a.serve(w, r, c.Content, inline, c.Begin)
+	return err
 }
 
 // readPassword reads the one field of the form.

@@ -26,8 +26,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		downloads: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_downloads_total",
-			Help: "Contents sent: whole or in ranges (ok), cut because the client or its session went (cut), or because reading failed (error).",
-		}, []string{"result"}), "ok", "cut", "error"),
+			Help: "Contents sent: whole or in ranges (ok), cut because the client or its session went (cut), or because reading failed (error); or left to the store by an address (direct).",
+		}, []string{"result"}), "ok", "cut", "error", "direct"),
 		downloadedBytes: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_files_download_bytes_total", Help: "Bytes of contents sent.",
 		}),

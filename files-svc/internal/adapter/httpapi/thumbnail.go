@@ -50,6 +50,9 @@ func (a *api) thumbnail(w http.ResponseWriter, r *http.Request) error {
 	case field.Failed:
 		return fault.New(fault.PreconditionFailed, "the thumbnail is not the one the condition names")
 	}
+	if err := c.Reach(r.Context(), 0); err != nil {
+		return err
+	}
 	kind, err := pictureType(c)
 	if err != nil {
 		return err

@@ -35,13 +35,10 @@ func (t Transfers) Receive(w http.ResponseWriter, r *http.Request,
 
 // Send answers with the content that open opens, as an attachment.
 func (t Transfers) Send(w http.ResponseWriter, r *http.Request, open func(context.Context) (*files.Content, error)) error {
-	c, err := open(r.Context())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	keepPrivate(w.Header())
-	return t.api.serve(w, r, c, false, freely)
+	return t.api.answer(w, r, open, func(*files.Content) delivery {
+		keepPrivate(w.Header())
+		return delivery{begin: freely}
+	})
 }
 
 // keepPrivate lets nobody but the client keep the answer, and the client ask each time: the right to read can end at any time.

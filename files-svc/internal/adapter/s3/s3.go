@@ -55,6 +55,7 @@ const (
 // Options is where the bucket is and how it is used. Endpoint, Bucket and the keys are needed.
 type Options struct {
 	Endpoint  string // scheme, host and port
+	Public    string // Endpoint as clients reach it; default: the same
 	Region    string // default us-east-1
 	Bucket    string
 	Prefix    string // of all keys; empty, or ending with a slash
@@ -89,6 +90,9 @@ const (
 var Steps = []string{StepPart, StepComplete, StepCompleted, StepProven, StepPiece}
 
 func (o Options) withDefaults() Options {
+	if o.Public == "" {
+		o.Public = o.Endpoint
+	}
 	if o.Region == "" {
 		o.Region = "us-east-1"
 	}
@@ -126,6 +130,7 @@ func (o Options) withDefaults() Options {
 type Blobs struct {
 	opts    Options
 	client  *s3.Client
+	presign *s3.PresignClient
 	patient func(*s3.Options)
 	close   func()
 	metrics *metrics
@@ -154,6 +159,9 @@ func New(opts Options) (*Blobs, error) {
 		return nil, err
 	}
 	b := &Blobs{opts: opts, client: client, patient: patient, close: idle, writing: map[files.UploadID]struct{}{}}
+	b.presign = s3.NewPresignClient(client, s3.WithPresignClientFromClientOptions(func(o *s3.Options) {
+		o.BaseEndpoint = &opts.Public
+	}))
 	b.trust.turn = make(chan struct{}, 1)
 	b.buffers = newBuffers(opts.PartBytes, opts.Memory/opts.PartBytes, opts.CallTimeout)
 	b.metrics = newMetrics(opts.Registerer, b.buffers)

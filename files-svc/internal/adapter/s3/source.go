@@ -20,20 +20,44 @@ import (
 // readTries is how often a read goes on after it broke off without a byte in between.
 const readTries = 4
 
+var _ files.RemoteBlobs = (*Blobs)(nil)
+
 // Open implements files.Blobs. The answer's stream is open when it returns, and outlives the object.
 func (b *Blobs) Open(ctx context.Context, id files.BlobID, size int64) (files.BlobSource, error) {
+	src, err := b.OpenLater(ctx, id, size)
+	if err != nil {
+		return nil, err
+	}
+	if err := src.Reach(0); err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// OpenLater implements files.RemoteBlobs.
+func (b *Blobs) OpenLater(ctx context.Context, id files.BlobID, size int64) (files.LaterSource, error) {
 	key, err := b.keyOf(id)
 	if err != nil {
 		return nil, err
 	}
-	src, err := b.openObject(ctx, key, size, nil)
+	return &source{ctx: ctx, store: b, key: key, size: size}, nil
+}
+
+// Reach implements files.LaterSource.
+func (s *source) Reach(from int64) error {
+	if s.stream != nil && s.stream.at == from || from >= s.size && s.etag != nil {
+		return nil
+	}
+	s.drop()
+	st, _, err := s.get(from)
 	if isAbsent(err) {
-		return nil, errNoBlob()
+		return errNoBlob()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open blob %s: %w", id, err)
+		return fmt.Errorf("open %s: %w", s.key, err)
 	}
-	return src, nil
+	s.stream = st
+	return nil
 }
 
 // source reads one object: in one stream while it is read in order, in a new one from elsewhere. A stream that breaks off
@@ -55,20 +79,15 @@ func (b *Blobs) openObject(ctx context.Context, key string, size int64, token *s
 	if err != nil {
 		return nil, err
 	}
-	s.stream, s.etag = st, out.ETag
-	switch {
-	case token != nil && out.Metadata[tokenKey] != *token:
-		err = errNotOurs
-	case out.ContentLength == nil || *out.ContentLength != size:
-		err = fmt.Errorf("the object has %s bytes, not %d", sizeText(out.ContentLength), size)
-	default:
-		return s, nil
+	s.stream = st
+	if token != nil && out.Metadata[tokenKey] != *token {
+		st.close()
+		return nil, errNotOurs
 	}
-	s.stream.close()
-	return nil, err
+	return s, nil
 }
 
-// get begins a stream at a place.
+// get begins a stream at a place, of an object that has the size it is to have and, from the second on, is the same.
 func (s *source) get(from int64) (*stream, *s3.GetObjectOutput, error) {
 	b := s.store
 	in := &s3.GetObjectInput{Bucket: &b.opts.Bucket, Key: &s.key, IfMatch: s.etag}
@@ -87,14 +106,30 @@ func (s *source) get(from int64) (*stream, *s3.GetObjectOutput, error) {
 		if s.ctx.Err() != nil {
 			return nil, nil, context.Cause(s.ctx)
 		}
+		if codeOf(err) == "InvalidRange" {
+			return nil, nil, fmt.Errorf("the object has no byte %d, and should have %d: %w", from, s.size, err)
+		}
 		return nil, nil, asRefused(b.faultOf(s.ctx, "GetObject", err))
 	}
 	st := &stream{body: out.Body, at: from, cancel: cancel, idle: b.opts.IdleTimeout}
-	if from > 0 && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-%d/%d", from, s.size-1, s.size)) {
+	if err := s.fits(from, out); err != nil {
 		st.close()
-		return nil, nil, fmt.Errorf("asked for what is behind byte %d the store gave %q", from, aws.ToString(out.ContentRange))
+		return nil, nil, err
 	}
+	s.etag = out.ETag
 	return st, out, nil
+}
+
+// fits looks at what an answer says of the object.
+func (s *source) fits(from int64, out *s3.GetObjectOutput) error {
+	switch {
+	case from > 0 && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-%d/%d", from, s.size-1, s.size)):
+		return fmt.Errorf("asked for what is behind byte %d of %d the store gave %q", from, s.size, aws.ToString(out.ContentRange))
+	case from == 0 && (out.ContentLength == nil || *out.ContentLength != s.size):
+		return fmt.Errorf("the object has %s bytes, not %d", sizeText(out.ContentLength), s.size)
+	default:
+		return nil
+	}
 }
 
 // ReadAt implements io.ReaderAt.
