@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -23,10 +24,10 @@ type Bootstrap struct {
 }
 
 // bootstrap makes the first administrator when this is the first start and somebody is there to be told.
-func bootstrap(ctx context.Context, core *identity.Service, cfg Config) error {
-	tell := cfg.OnBootstrap
+func bootstrap(ctx context.Context, core *identity.Service, cfg Config, log *slog.Logger) error {
+	tell, path := cfg.OnBootstrap, ""
 	if tell == nil && cfg.Boot.Spec.Bootstrap != nil {
-		path := cfg.path(string(cfg.Boot.Spec.Bootstrap.File))
+		path = cfg.path(string(cfg.Boot.Spec.Bootstrap.File))
 		tell = func(b Bootstrap) error { return WriteBootstrap(path, b) }
 	}
 	if tell == nil {
@@ -34,11 +35,14 @@ func bootstrap(ctx context.Context, core *identity.Service, cfg Config) error {
 	}
 	// The secrets are kept before they are committed. Killed in between, the next start finds no administrator, makes
 	// another and tells anew: what is in the file last is what holds, and no administrator is ever out of reach.
-	_, err := core.Bootstrap(ctx, identity.BootstrapInput{}, func(s identity.BootstrapSecrets) error {
+	made, err := core.Bootstrap(ctx, identity.BootstrapInput{}, func(s identity.BootstrapSecrets) error {
 		return tell(Bootstrap{Username: s.Username, Password: s.Password, APIKey: s.APIKey, Token: s.Token})
 	})
 	if err != nil {
 		return fmt.Errorf("make the first administrator: %w", err)
+	}
+	if made && path != "" {
+		log.InfoContext(ctx, "first administrator made; the credentials are in the file and nowhere else", "file", path)
 	}
 	return nil
 }

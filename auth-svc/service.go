@@ -105,7 +105,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err := revoked.Load(ctx); err != nil {
 		return nil, err
 	}
-	if err := bootstrap(ctx, core, cfg); err != nil {
+	if err := bootstrap(ctx, core, cfg, deps.Log); err != nil {
 		return nil, err
 	}
 	observeKeys(core, deps.Registerer)

@@ -25,9 +25,10 @@ const maxImporters = 32
 
 // importFlags is what import can be told.
 type importFlags struct {
-	config, base, system, source, list, uploads, people, owner, refused, output string
-	ignoreQuota, dryRun                                                         bool
-	parallel                                                                    int
+	place
+	system, source, list, uploads, people, owner, refused, output string
+	ignoreQuota, dryRun                                           bool
+	parallel                                                      int
 }
 
 const importHelp = `Brings files of another system in, each once: cut anywhere, even by kill -9, or done, the same command goes on where it was.
@@ -50,8 +51,7 @@ func importCommand(p program) run.Command {
 		Run: func(ctx context.Context, args []string, to run.IO) error {
 			var f importFlags
 			fs := run.Flags("import", importHelp, to)
-			fs.StringVar(&f.config, "config", "", "folder of resources, with exactly one FilesConfig")
-			fs.StringVar(&f.base, "base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
+			f.flags(fs)
 			fs.StringVar(&f.system, "from", ndjson, "what the list is: ndjson, or the dump of "+strings.Join(importfiles.Systems, ", "))
 			fs.StringVar(&f.source, "source", "", "a word for the system they come from, the same every time; needed for ndjson, else --from when left out")
 			fs.StringVar(&f.list, "dump", "", "the list of files, or the dump (- for stdin)")
@@ -124,11 +124,11 @@ func (f importFlags) run(ctx context.Context, p program, to run.IO) (err error) 
 	} else if i.list, err = importfiles.Open(f.system, list); err != nil {
 		return err
 	}
-	boot, deps, err := p.Load(ctx, f.config, telemetry.NewLogger(to.Stderr, slog.LevelWarn, p.Name))
+	cfg, deps, err := f.load(ctx, p, to)
 	if err != nil {
 		return err
 	}
-	core, shut, err := f.openCore(ctx, Config{Boot: boot, BaseDir: f.base}, deps)
+	core, shut, err := f.openCore(ctx, cfg, deps)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -34,7 +36,7 @@ func scrubCommand(p program) run.Command {
 			c := check{program: p}
 			fs := run.Flags("scrub", "Reads all stored bytes back and compares them with their digests. What does not match goes into quarantine; "+
 				"what is whole again leaves it. Works while the service runs. Fails when anything is wrong.", to)
-			fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig")
+			c.flags(fs)
 			fs.StringVar(&c.output, "output", "text", "text or json")
 			fs.StringVar(&c.rate, "rate", "", "bytes a second at most, such as 50Mi; as quickly as the disk can when left out")
 			if err := run.ParseFlags(fs, args, 0, 0); err != nil {
@@ -51,8 +53,8 @@ func verifyBackupCommand(p program) run.Command {
 		Run: func(ctx context.Context, args []string, to run.IO) error {
 			c := check{program: p, pass: files.ScrubPass{ReadOnly: true, Keys: true}}
 			fs := run.Flags("verify-backup", "Checks that a restored database and a restored blob folder belong together: every file's bytes are there, "+
-				"with their digest. No row is changed. Fails when a file is damaged or missing.", to)
-			fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig that names what was restored")
+				"with their digest. The FilesConfig names what was restored. No row is changed. Fails when a file is damaged or missing.", to)
+			c.flags(fs)
 			fs.StringVar(&c.output, "output", "text", "text or json")
 			fs.BoolVar(&c.pass.Quick, "quick", false, "only look whether each is there with its size")
 			fs.BoolVar(&c.strict, "strict", false, "fail as well when the folder has bytes that no row knows, as it has when it is newer than the database")
@@ -64,10 +66,32 @@ func verifyBackupCommand(p program) run.Command {
 	}
 }
 
+// place is where a command finds the resources, and what they name.
+type place struct{ config, base string }
+
+func (p *place) flags(fs *flag.FlagSet) {
+	fs.StringVar(&p.config, "config", "", "folder of resources, with exactly one FilesConfig")
+	fs.StringVar(&p.base, "base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
+}
+
+// load reads the resources, and what else opening the stores takes. What goes well is told on stdout; stderr is for what does not.
+func (p place) load(ctx context.Context, program program, to run.IO) (Config, Deps, error) {
+	boot, deps, err := program.Load(ctx, p.config, telemetry.NewLogger(to.Stderr, slog.LevelWarn, program.Name))
+	return Config{Boot: boot, BaseDir: p.base}, deps, err
+}
+
+// lost adds to a failure over a missing file where else it may be looked for.
+func (p place) lost(err error) error {
+	if p.base == "" && errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w; relative paths begin in the working directory unless --base says where, such as the stack's data folder", err)
+	}
+	return err
+}
+
 // check is one run of a command that reads stored bytes back.
 type check struct {
+	place
 	program program
-	config  string
 	output  string
 	rate    string
 	strict  bool
@@ -85,13 +109,13 @@ func (c check) run(ctx context.Context, to run.IO) error {
 		return fmt.Errorf("%w: --rate is a size above zero, such as 50Mi", run.ErrUsage)
 	}
 	log := telemetry.NewLogger(to.Stderr, slog.LevelInfo, c.program.Name)
-	boot, deps, err := c.program.Load(ctx, c.config, log)
+	cfg, deps, err := c.load(ctx, c.program, to)
 	if err != nil {
 		return err
 	}
-	core, shut, err := openForCheck(ctx, Config{Boot: boot}, deps)
+	core, shut, err := openForCheck(ctx, cfg, deps)
 	if err != nil {
-		return err
+		return c.lost(err)
 	}
 	defer shut()
 	began, told := time.Now(), time.Now()

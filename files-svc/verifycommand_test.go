@@ -25,7 +25,8 @@ func checkDir(t *testing.T, dir string) string {
 // checked runs a command over dir and reads its report.
 func checked(t *testing.T, dir string, args ...string) (code int, r reportJSON) {
 	t.Helper()
-	code, out, errs := command(t, t.Context(), append(args, "--config", checkDir(t, dir), "--output", "json")...)
+	config := configDir(t, configYAML, policyYAML) // its paths are relative
+	code, out, errs := command(t, t.Context(), append(args, "--config", config, "--base", dir, "--output", "json")...)
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v: %v\n%s%s", args, err, out, errs)
 	}
@@ -200,7 +201,7 @@ func TestChecks_SayWhatIsWrong(t *testing.T) {
 		{"no folder", []string{"scrub"}, run.ExitUsage, "--config"},
 		{"a strange output", []string{"scrub", "--config", empty, "--output", "xml"}, run.ExitUsage, "--output"},
 		{"a strange rate", []string{"scrub", "--config", empty, "--rate", "fast"}, run.ExitUsage, "--rate"},
-		{"nothing there", []string{"verify-backup", "--config", empty}, run.ExitFailure, "no such file"},
+		{"nothing there", []string{"verify-backup", "--config", empty}, run.ExitFailure, "unless --base says where"},
 	} {
 		if code, out, errs := command(t, t.Context(), c.args...); code != c.code || !strings.Contains(out+errs, c.want) {
 			t.Errorf("%s: got %d\n%s%s", c.says, code, out, errs)

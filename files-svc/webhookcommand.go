@@ -7,13 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/hookhttp"
 	"cloakroom.dev/files-svc/internal/webhook"
 	"cloakroom.dev/libs/run"
-	"cloakroom.dev/libs/telemetry"
 )
 
 // listedDeliveries is how many deliveries of an endpoint a list shows.
@@ -21,42 +19,57 @@ const listedDeliveries = 1000
 
 const webhookUsage = "webhook list|redeliver|resume --config DIR …, or webhook new-secret"
 
+const webhookHelp = `Shows what webhooks were not told, and tells it again. Works while the service runs.
+
+  files-svc webhook list --config DIR [--endpoint NAME] [--output json]
+  files-svc webhook redeliver --config DIR --endpoint NAME --all|--sequence N
+  files-svc webhook resume --config DIR --endpoint NAME
+  files-svc webhook new-secret
+
+--help after one shows its flags.
+`
+
 // webhookCommand is an operator's hand on the webhooks. It works while the service runs.
 func webhookCommand(p program) run.Command {
 	return run.Command{
 		Name: "webhook", Summary: "see and retry what webhooks were not told: " + webhookUsage,
 		Run: func(ctx context.Context, args []string, to run.IO) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: %s", run.ErrUsage, webhookUsage)
+				return fmt.Errorf("%w: say what to do: %s", run.ErrUsage, webhookUsage)
 			}
 			c := hookCommand{program: p}
-			fs := run.Flags("webhook "+args[0], "", to)
 			switch args[0] {
 			case "new-secret":
-				return newSecret(to.Stdout)
+				return newSecret(args[1:], to)
 			case "list":
-				return c.list(ctx, fs, args[1:], to)
+				return c.list(ctx, run.Flags("webhook list", "Shows the webhooks, and what waits or is parked for each.", to), args[1:], to)
 			case "redeliver":
-				return c.redeliver(ctx, fs, args[1:], to)
+				return c.redeliver(ctx, run.Flags("webhook redeliver", "Tries parked deliveries again.", to), args[1:], to)
 			case "resume":
-				return c.resume(ctx, fs, args[1:], to)
+				return c.resume(ctx, run.Flags("webhook resume", "Sends again to a webhook that a 410 has stopped.", to), args[1:], to)
+			case "help", "-h", "-help", "--help":
+				_, err := fmt.Fprint(to.Stdout, webhookHelp)
+				return err
 			default:
-				return fmt.Errorf("%w: %s", run.ErrUsage, webhookUsage)
+				return fmt.Errorf("%w: there is no %q: %s", run.ErrUsage, args[0], webhookUsage)
 			}
 		},
 	}
 }
 
-func newSecret(to io.Writer) error {
+func newSecret(args []string, to run.IO) error {
+	if err := run.ParseFlags(run.Flags("webhook new-secret", "Prints a new secret for signatures.", to), args, 0, 0); err != nil {
+		return err
+	}
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
-	_, err := fmt.Fprintln(to, hookhttp.NewSecret(random[:]))
+	_, err := fmt.Fprintln(to.Stdout, hookhttp.NewSecret(random[:]))
 	return err
 }
 
 type hookCommand struct {
+	place
 	program  program
-	config   string
 	endpoint string
 	output   string
 	sequence int64
@@ -65,21 +78,20 @@ type hookCommand struct {
 
 // open parses the flags and opens a database that must be there already.
 func (c *hookCommand) open(ctx context.Context, fs *flag.FlagSet, args []string, to run.IO) (*webhook.Manager, func(), error) {
-	fs.StringVar(&c.config, "config", "", "folder of resources, with exactly one FilesConfig")
+	c.flags(fs)
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
 		return nil, nil, err
 	}
 	if c.config == "" {
 		return nil, nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	}
-	log := telemetry.NewLogger(to.Stderr, slog.LevelInfo, c.program.Name)
-	boot, deps, err := c.program.Load(ctx, c.config, log)
+	cfg, deps, err := c.load(ctx, c.program, to)
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := openCatalogue(ctx, Config{Boot: boot}, deps, toLook)
+	rows, err := openCatalogue(ctx, cfg, deps, toLook)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c.lost(err)
 	}
 	return webhook.NewManager(rows.hooks), func() { _ = rows.shut() }, nil
 }

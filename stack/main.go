@@ -17,7 +17,7 @@ import (
 func main() {
 	authsvc.HelpHashing()
 	run.Main("stack", "Cloakroom in one process: gateway, auth-svc and files-svc over SQLite and local disk.",
-		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--config DIR]", Run: serveCommand},
+		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--ops-port N] [--config DIR]", Run: serveCommand},
 	)
 }
 
@@ -25,6 +25,7 @@ func main() {
 type options struct {
 	data   string
 	port   string
+	ops    string // port of the ops listener
 	config string
 	level  slog.Level
 }
@@ -37,13 +38,16 @@ func serveCommand(ctx context.Context, args []string, to run.IO) error {
 	fs := run.Flags("serve", serveUsage, to)
 	fs.StringVar(&o.data, "data", env("DATA_DIR", ".data"), "folder for everything that is kept (environment: DATA_DIR)")
 	fs.StringVar(&o.port, "port", env("PORT", ""), "port of the gateway; 0 takes a free one (environment: PORT; default: as GatewayConfig says)")
+	fs.StringVar(&o.ops, "ops-port", env("OPS_PORT", ""), "port of health and metrics on 127.0.0.1 (environment: OPS_PORT; default: a free one)")
 	fs.StringVar(&o.config, "config", env("CONFIG_DIR", ""), "folder of resources (environment: CONFIG_DIR; default: DATA_DIR/config, made at the first start)")
 	fs.TextVar(&o.level, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
 		return err
 	}
-	if n, err := strconv.Atoi(o.port); o.port != "" && (err != nil || n < 0 || n > 65535) {
-		return fmt.Errorf("%w: the port is a number from 0 to 65535, not %q", run.ErrUsage, o.port)
+	for _, port := range []string{o.port, o.ops} {
+		if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 0 || n > 65535) {
+			return fmt.Errorf("%w: a port is a number from 0 to 65535, not %q", run.ErrUsage, port)
+		}
 	}
 	return serve(ctx, o, to)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func serve(ctx context.Context, o options, to run.IO) (err error) {
 	if err := s.configure(ctx, o, to); err != nil {
 		return err
 	}
-	if err := s.listen(ctx, o.port); err != nil {
+	if err := s.listen(ctx, o.port, o.ops); err != nil {
 		return err
 	}
 	servers, tasks, err := s.assemble(ctx)
@@ -109,8 +110,9 @@ func (s *stack) configure(ctx context.Context, o options, to run.IO) error {
 	return nil
 }
 
-// listen opens every listener. The public one is where GatewayConfig says, on the port that was asked for, if one was.
-func (s *stack) listen(ctx context.Context, port string) error {
+// listen opens every listener. The public one is where GatewayConfig says, on the port that was asked for, if one was. Of the
+// others only that of ops has a port that people may want to know beforehand.
+func (s *stack) listen(ctx context.Context, port, ops string) error {
 	host, configured, err := net.SplitHostPort(string(s.boot.gateway.Spec.Listeners.Public.Address))
 	if err != nil {
 		return fmt.Errorf("read the gateway's address: %w", err)
@@ -122,13 +124,18 @@ func (s *stack) listen(ctx context.Context, port string) error {
 	for _, l := range []struct {
 		listener *net.Listener
 		address  string
+		variable string
 	}{
-		{&s.at.public, net.JoinHostPort(host, port)},
-		{&s.at.auth, loopback}, {&s.at.internal, loopback}, {&s.at.files, loopback}, {&s.at.ops, loopback},
+		{&s.at.public, net.JoinHostPort(host, port), "PORT"},
+		{&s.at.ops, net.JoinHostPort("127.0.0.1", cmp.Or(ops, "0")), "OPS_PORT"},
+		{&s.at.auth, loopback, ""}, {&s.at.internal, loopback, ""}, {&s.at.files, loopback, ""},
 	} {
 		opened, err := lc.Listen(ctx, "tcp", l.address)
+		if err != nil && l.variable != "" {
+			return fmt.Errorf("%w; set %s to a free port", err, l.variable)
+		}
 		if err != nil {
-			return fmt.Errorf("%w; set PORT to a free port", err)
+			return err
 		}
 		*l.listener = opened
 		s.closers = append(s.closers, func() error { return closeOnce(opened) })

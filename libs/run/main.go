@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -96,8 +98,12 @@ func exitCode(stderr io.Writer, name string, err error) int {
 
 func help(w io.Writer, program, about string, commands []Command) {
 	fmt.Fprintf(w, "%s\n\nUsage:\n  %s COMMAND [flags]\n\nCommands:\n", about, program)
+	widest := 0
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Summary)
+		widest = max(widest, len(c.Name))
+	}
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-*s  %s\n", widest, c.Name, c.Summary)
 	}
 	fmt.Fprintf(w, "\n`%s COMMAND --help` shows the flags of a command.\n", program)
 }
@@ -107,12 +113,17 @@ func Flags(name, usage string, io IO) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Stderr)
 	fs.Usage = func() {
-		fs.SetOutput(io.Stdout)
-		fmt.Fprintf(io.Stdout, "%s\n\nFlags:\n", usage)
+		var flags strings.Builder
+		fs.SetOutput(&flags)
 		fs.PrintDefaults()
+		fmt.Fprintf(io.Stdout, "%s\n\nFlags:\n%s", usage, longFlag.ReplaceAllString(flags.String(), "  --$1"))
 	}
 	return fs
 }
+
+// longFlag is how package flag shows a flag of more than one letter. We show them with two dashes, as everywhere in the docs; both
+// are understood.
+var longFlag = regexp.MustCompile(`(?m)^  -([a-z][a-z-]+)`)
 
 // ParseFlags parses args; what is left over must be between least and most in number.
 func ParseFlags(fs *flag.FlagSet, args []string, least, most int) error {

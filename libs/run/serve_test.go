@@ -223,6 +223,7 @@ func TestDispatch_ExitCodesAndHelp(t *testing.T) {
 		{"do -nope", 2, "", "see `prog do --help`"},
 		{"do a b", 2, "", "got 2 arguments, want 0 to 1"},
 		{"do --help", 0, "Does things.", ""},
+		{"do --help", 0, "\n  --fail", ""},
 		{"help", 0, "does", ""},
 		{"", 2, "", "Usage:"},
 		{"undo", 2, "", `no command "undo"`},

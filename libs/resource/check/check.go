@@ -21,6 +21,14 @@ import (
 // Field and Message of a finding are needed; check adds the file and the line.
 type Rules func(*resource.Snapshot) []resource.Finding
 
+const usage = `Judges configuration as the service and the API server do, and starts nothing. The path is a folder, a file, or - for
+standard input. Each problem is a line: file, line, object, field and what is wrong.
+
+Usage:
+  check [--output text|json] DIR|FILE|-
+
+Exit code: 0 nothing is wrong, 1 something is, 2 called wrongly.`
+
 // Command returns `check [--output text|json] DIR|FILE|-`. Each service passes its own rules. It exits with 0 when nothing
 // is wrong, 1 when something is, 2 when it was called wrongly.
 func Command(rules ...Rules) run.Command {
@@ -28,7 +36,7 @@ func Command(rules ...Rules) run.Command {
 		Name:    "check",
 		Summary: "judge configuration without starting",
 		Run: func(ctx context.Context, args []string, io run.IO) error {
-			flags := run.Flags("check", "check [--output text|json] DIR|FILE|-", io)
+			flags := run.Flags("check", usage, io)
 			output := flags.String("output", "text", "text or json")
 			if err := run.ParseFlags(flags, args, 1, 1); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -127,7 +128,10 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 	}
 	core, closeStore, err := c.open(ctx, *config, *base, to)
-	if err != nil {
+	switch {
+	case err != nil && *base == "" && errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w; relative paths begin in the working directory unless --base says where, such as the stack's data folder", err)
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
