@@ -1,6 +1,12 @@
 package token
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Kind says what a log entry revokes.
 type Kind string
@@ -49,6 +55,30 @@ type Entry struct {
 	// person's behalf, such as follow their links. It is empty for other kinds, for whoever is gone, and from senders of
 	// before it was told.
 	Status string `json:"status,omitempty"`
+}
+
+// Mark tells an entry from any other that has, or will have, its number in a log that was put back: what it is about, and
+// when it was made.
+func (e Entry) Mark() string {
+	sum := sha256.Sum256([]byte(string(e.Kind) + "\x00" + e.ID + "\x00" + strconv.FormatInt(e.At.UnixMicro(), 10)))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// A follower whose stream broke names the newest entry it has in LastEntryHeader. Where the log still has that very entry, the
+// answer has its number in ResumedHeader, and the stream goes on behind it; otherwise it begins where the query says.
+const (
+	LastEntryHeader = "Cloakroom-Last-Entry"
+	ResumedHeader   = "Cloakroom-Resumed-After"
+)
+
+// lastEntry is the header's value for an entry.
+func lastEntry(e Entry) string { return formatSeq(e.Seq) + " " + e.Mark() }
+
+// ParseLastEntry reads the value of LastEntryHeader.
+func ParseLastEntry(value string) (seq int64, mark string, ok bool) {
+	number, mark, _ := strings.Cut(value, " ")
+	seq, err := strconv.ParseInt(number, 10, 64)
+	return seq, mark, err == nil && seq > 0 && mark != ""
 }
 
 // The statuses of a person.

@@ -33,7 +33,7 @@ type FollowerOptions struct {
 	OnEntry      func(ctx context.Context, e Entry) error
 	DialTimeout  time.Duration // until the answer's header; default 3 s, with other replicas 1 s
 	IdleTimeout  time.Duration // without a line; default 3 s, with other replicas 2 s
-	MaxBackoff   time.Duration // between two attempts; default 2 s
+	MaxBackoff   time.Duration // between two attempts; default 500 ms
 	MaxStreamAge time.Duration // after which the stream is opened anew; default 10 min
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer
@@ -54,6 +54,8 @@ type Follower struct {
 	acks   *acker
 
 	after   int64       // newest position taken in; touched by Run only
+	newest  Entry       // taken in, the zero one for none; touched by Run only
+	whole   bool        // all live entries up to newest have been taken in; touched by Run only
 	broken  bool        // the last stream did not end as planned; touched by Run only
 	ready   atomic.Bool // the live entries have been taken in once
 	up      atomic.Bool // a stream is open and has had a heartbeat
@@ -75,7 +77,7 @@ func NewFollower(baseURL, name string, client *http.Client, view *View, opts Fol
 	}
 	opts.DialTimeout = cmp.Or(opts.DialTimeout, 3*time.Second)
 	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 3*time.Second)
-	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 2*time.Second)
+	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 500*time.Millisecond)
 	opts.MaxStreamAge = cmp.Or(opts.MaxStreamAge, 10*time.Minute)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	f := &Follower{
@@ -143,7 +145,9 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.opts.Log.WarnContext(ctx, "revocation stream ended", "address", at, "end", string(end), "error", err, "after", f.after)
 			last = end
 		}
-		if !sleep(ctx, jitter(wait, 0.5)) {
+		// An attempt that took its time has been pause enough: it may have waited at a replica whose store is not there, and
+		// is better there again when that comes back.
+		if !sleep(ctx, max(jitter(firstBackoff, 1), jitter(wait, 0.5)-time.Since(began))) {
 			return nil
 		}
 		if failures++; failures%f.at.Len() == 0 { // every replica has had its turn

@@ -142,7 +142,7 @@ func TestFollower_RefusesStrangeAnswers(t *testing.T) {
 				if f.Ready(t.Context()) == nil || f.view.Fresh() == nil {
 					t.Error("ready by such an answer")
 				}
-				if n := len(f.asked()); n > 70 {
+				if n := len(f.asked()); n > 200 {
 					t.Errorf("%d tries in a minute", n)
 				}
 			})

@@ -112,7 +112,7 @@ func TestFollower_BothAwayIsWaitedOutWithPatience(t *testing.T) {
 		run(t, f.Run)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if asked < 30 || asked > 90 {
+		if asked < 100 || asked > 200 {
 			t.Errorf("asked %d times in a minute", asked)
 		}
 	})

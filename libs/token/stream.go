@@ -35,9 +35,10 @@ type stream struct {
 	*Follower
 	began  time.Time // before the server began
 	renew  time.Time
-	anew   bool // the view is to be forgotten, and made from all live entries
-	reread bool // all live entries are read, and what is not among them is then forgotten
-	beaten bool // there was a heartbeat
+	anew   bool   // the view is to be forgotten, and made from all live entries
+	reread bool   // all live entries are read, and what is not among them is then forgotten
+	named  string // the newest entry we have, as the server was told
+	beaten bool   // there was a heartbeat
 }
 
 // follow opens a stream at one address and takes in what comes, until it ends.
@@ -52,12 +53,16 @@ func (f *Follower) follow(ctx context.Context, at string) (ending, error) {
 	// A view that went stale may be of a log that has been replaced since. Positions are then worth nothing.
 	s.anew = f.view.Fresh() != nil
 	// And so may one whose stream broke: a restored log can have grown past our position with other entries before we ask
-	// again. All live entries are read then, while the view goes on refusing what it knows, until it knows better.
+	// again. All live entries are read then, while the view goes on refusing what it knows, until it knows better. Unless the
+	// server finds the newest entry we have where we say it is: then the log is the same, and what came after it is enough.
 	s.reread = f.broken && !s.anew
 	if s.anew || s.reread {
-		f.after = 0
+		s.begin()
 	}
 	res, err := s.open(ctx, at)
+	if err == nil {
+		err = s.takenUp(res)
+	}
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errIdle) {
 			return endIdle, errIdle
@@ -89,12 +94,37 @@ func (f *Follower) follow(ctx context.Context, at string) (ending, error) {
 	}
 }
 
+// begin asks for all live entries, and names the newest one we have if we have all up to it.
+func (s *stream) begin() {
+	s.after = 0
+	if s.whole && s.newest.Seq > 0 {
+		s.named = lastEntry(s.newest)
+	}
+}
+
+// takenUp looks whether the server goes on behind the entry we have named.
+func (s *stream) takenUp(res *http.Response) error {
+	switch said := res.Header.Get(ResumedHeader); {
+	case s.named != "" && said == formatSeq(s.newest.Seq):
+		s.after, s.anew, s.reread = s.newest.Seq, false, false
+	case said != "":
+		_ = res.Body.Close()
+		return fmt.Errorf("goes on after %q, which was not asked for", said)
+	case s.anew || s.reread:
+		s.whole, s.newest = false, Entry{}
+	}
+	return nil
+}
+
 func (s *stream) open(ctx context.Context, at string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.streamURL(at, s.after), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/x-ndjson")
+	if s.named != "" {
+		req.Header.Set(LastEntryHeader, s.named)
+	}
 	req.Header.Set("Accept-Encoding", "identity") // a compressor on the way would hold lines back
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -135,7 +165,7 @@ func (s *stream) take(ctx context.Context, data []byte) (ending, error) {
 		return s.takeHeartbeat(*l.Heartbeat.Seq, *l.Heartbeat.ElapsedMS)
 	case l.Reset != nil && l.Entry == nil && l.Heartbeat == nil:
 		s.view.Reset()
-		s.after, s.beaten = 0, false
+		s.after, s.beaten, s.whole, s.newest = 0, false, false, Entry{}
 		s.opts.Log.WarnContext(ctx, "revocation log was reset", "head", l.Reset.Seq)
 		return "", nil
 	default:
@@ -155,6 +185,7 @@ func (s *stream) takeEntry(ctx context.Context, e Entry) (ending, error) {
 	s.entries.Inc()
 	s.view.Apply(e)
 	if s.view.incomplete.Load() {
+		s.whole = false
 		return endIncomplete, errors.New("more live entries than the view may hold")
 	}
 	if s.opts.OnEntry != nil {
@@ -162,7 +193,7 @@ func (s *stream) takeEntry(ctx context.Context, e Entry) (ending, error) {
 			return endConsumer, err
 		}
 	}
-	s.after = e.Seq
+	s.after, s.newest = e.Seq, e
 	s.acks.reached(s.after, false)
 	return "", nil
 }
@@ -184,7 +215,7 @@ func (s *stream) takeHeartbeat(head, elapsedMS int64) (ending, error) {
 	s.after = head
 	s.view.Heard(head, s.began.Add(elapsed))
 	s.acks.reached(head, !s.beaten)
-	s.beaten = true
+	s.beaten, s.whole = true, true
 	s.ready.Store(true)
 	s.up.Store(true)
 	switch lag := received - elapsed; {

@@ -36,6 +36,7 @@ type EventKind int
 const (
 	EventEntries   EventKind = iota // new entries, in order
 	EventHeartbeat                  // everything up to Seq has been sent on this stream
+	EventResumed                    // the first: the follower goes on from Seq, the entry it has named
 	EventReset                      // the follower was ahead of the log: it drops its set; everything live follows
 )
 
@@ -43,7 +44,7 @@ const (
 type Event struct {
 	Kind    EventKind
 	Entries []Revocation // EventEntries
-	Seq     int64        // head of the log, for heartbeats and resets
+	Seq     int64        // head of the log, for heartbeats and resets; what the follower goes on from
 	MadeAt  time.Time    // EventHeartbeat: when the head was read, with a monotonic reading; freshness counts from here
 }
 

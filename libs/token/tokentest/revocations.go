@@ -33,6 +33,10 @@ func newRevocationLog() revocationLog {
 	return revocationLog{acks: map[string]int64{}, open: map[string]int{}}
 }
 
+func (l *revocationLog) has(seq int64, mark string) bool {
+	return slices.ContainsFunc(l.entries, func(e token.Entry) bool { return e.Seq == seq && e.Mark() == mark })
+}
+
 // Revoke appends an entry that lives an hour, and returns it.
 func (i *Issuer) Revoke(kind token.Kind, id string) token.Entry {
 	return i.Publish(token.Entry{Kind: kind, ID: id})
@@ -171,7 +175,11 @@ func (i *Issuer) serveStream(w http.ResponseWriter, r *http.Request) {
 	s := &stream{issuer: i, out: json.NewEncoder(w), w: w, began: time.Now(), sent: after}
 	i.mu.Lock()
 	i.log.open[name]++
-	s.cut, s.raw, s.reset = i.log.cut, len(i.log.raw), after > i.log.head
+	if seq, mark, ok := token.ParseLastEntry(r.Header.Get(token.LastEntryHeader)); ok && i.log.has(seq, mark) {
+		s.sent = seq
+		w.Header().Set(token.ResumedHeader, strconv.FormatInt(seq, 10))
+	}
+	s.cut, s.raw, s.reset = i.log.cut, len(i.log.raw), s.sent > i.log.head
 	i.mu.Unlock()
 	defer i.update(func() { i.log.open[name]-- })
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -58,8 +58,8 @@ func (a *API) followRevocations(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Connection", "close") // the deadline of the last line stays on the connection
-	s := &stream{out: json.NewEncoder(w), control: http.NewResponseController(w), began: began}
-	err = a.opts.Core.Follow(ctx, follower, after, s.send)
+	s := &stream{header: h, out: json.NewEncoder(w), control: http.NewResponseController(w), began: began}
+	err = a.opts.Core.Follow(ctx, follower, after, resumeOf(r.Header.Get(token.LastEntryHeader)), s.send)
 	if ctx.Err() != nil && (s.begun || r.Context().Err() != nil) {
 		return nil // somebody left: that is how streams end
 	}
@@ -86,8 +86,18 @@ func followQuery(r *http.Request) (after int64, follower string, err error) {
 	return after, q.Get("follower"), nil
 }
 
+// resumeOf reads where a follower says it was. What can't be read is no place: it is given everything.
+func resumeOf(last string) *identity.Resume {
+	seq, mark, ok := token.ParseLastEntry(last)
+	if !ok {
+		return nil
+	}
+	return &identity.Resume{Seq: seq, Same: func(r identity.Revocation) bool { return wireEntry(r).Mark() == mark }}
+}
+
 // stream writes events as lines, each sent on its way at once.
 type stream struct {
+	header  http.Header
 	out     *json.Encoder
 	control *http.ResponseController
 	began   time.Time
@@ -97,6 +107,9 @@ type stream struct {
 func (s *stream) send(e identity.Event) error {
 	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return fmt.Errorf("set the stream's deadline: %w", err)
+	}
+	if e.Kind == identity.EventResumed { // comes first; the follower need not wait for a line to know
+		s.header.Set(token.ResumedHeader, strconv.FormatInt(e.Seq, 10))
 	}
 	s.begun = true
 	for _, l := range s.lines(e) {
@@ -114,17 +127,21 @@ func (s *stream) lines(e identity.Event) []line {
 	switch e.Kind {
 	case identity.EventHeartbeat:
 		return []line{{Heartbeat: &heartbeat{e.Seq, max(0, e.MadeAt.Sub(s.began).Milliseconds())}}}
+	case identity.EventResumed:
+		return nil
 	case identity.EventReset:
 		return []line{{Reset: &reset{e.Seq}}}
 	default:
 		lines := make([]line, 0, len(e.Entries))
 		for _, r := range e.Entries {
-			lines = append(lines, line{Entry: &token.Entry{
-				Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until, Status: string(r.Status),
-			}})
+			lines = append(lines, line{Entry: wireEntry(r)})
 		}
 		return lines
 	}
+}
+
+func wireEntry(r identity.Revocation) *token.Entry {
+	return &token.Entry{Seq: r.Seq, Kind: token.Kind(r.Kind), ID: r.ID, At: r.At, Until: r.Until, Status: string(r.Status)}
 }
 
 type ackRequest struct {

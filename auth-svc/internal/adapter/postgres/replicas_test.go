@@ -213,7 +213,7 @@ func TestReplicas_AFollowerOfTheOtherIsWokenCountedAndHeardAnywhere(t *testing.T
 			entries, ready := make(chan int64, 10), make(chan struct{}, 100)
 			var following sync.WaitGroup
 			following.Go(func() {
-				_ = b.Follow(ctx, "gateway-1", 0, func(e identity.Event) error {
+				_ = b.Follow(ctx, "gateway-1", 0, nil, func(e identity.Event) error {
 					for _, r := range e.Entries {
 						entries <- r.Seq
 					}
