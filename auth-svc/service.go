@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	revoked := localview.New(store, view, deps.Log, deps.Registerer)
 
 	if store.replicated != nil {
-		p.options.Peers, p.options.Places = store.replicated, store.replicated
+		p.options.Peers, p.options.Places, p.options.Tail = store.replicated, store.replicated, store.replicated
 	}
 	core, err := identity.New(revoked, p.signer, p.hasher, p.options)
 	if err != nil {

@@ -96,10 +96,30 @@ func (a *acker) run(ctx context.Context) {
 	}
 }
 
+// goodbyeTimeout is what the end of a process may be held up by its goodbye.
+const goodbyeTimeout = 500 * time.Millisecond
+
+// goodbye says that nobody is let in here any more, so that nobody is waited for. A server that does not hear it waits a while.
+func (a *acker) goodbye(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+	defer cancel()
+	_ = a.post(ctx, map[string]any{"follower": a.name, "seq": a.newest.Load(), "leaving": true})
+}
+
 func (a *acker) tell(ctx context.Context, seq int64) error {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	body, err := json.Marshal(map[string]any{"follower": a.name, "seq": seq})
+	if err := a.post(ctx, map[string]any{"follower": a.name, "seq": seq}); err != nil {
+		a.failed.Inc()
+		return err
+	}
+	a.sent.Inc()
+	a.told = seq
+	return nil
+}
+
+func (a *acker) post(ctx context.Context, message map[string]any) error {
+	body, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("encode acknowledgement: %w", err)
 	}
@@ -110,16 +130,12 @@ func (a *acker) tell(ctx context.Context, seq int64) error {
 	req.Header.Set("Content-Type", "application/json")
 	res, err := a.client.Do(req)
 	if err != nil {
-		a.failed.Inc()
 		return fmt.Errorf("acknowledge position: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()                     // only read from
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4<<10)) // so that the connection can serve again
 	if res.StatusCode/100 != 2 {
-		a.failed.Inc()
 		return fmt.Errorf("acknowledge position: status %d", res.StatusCode)
 	}
-	a.sent.Inc()
-	a.told = seq
 	return nil
 }

@@ -111,11 +111,16 @@ func (f *Follower) Ready(context.Context) error {
 	return nil
 }
 
-// Run follows until ctx ends, through whatever becomes of the server.
+// Run follows until ctx ends, through whatever becomes of the server. It says goodbye then: end it when nobody is let in any more.
 func (f *Follower) Run(ctx context.Context) error {
 	var acking sync.WaitGroup
 	acking.Go(func() { f.acks.run(ctx) })
-	defer acking.Wait()
+	defer func() {
+		acking.Wait()
+		if f.ready.Load() {
+			f.acks.goodbye(ctx)
+		}
+	}()
 	var last ending
 	var goodbye time.Time // when the server last ended a stream itself
 	failures := 0         // in a row

@@ -27,8 +27,11 @@ type feed struct {
 	woken     chan struct{} // closed and replaced at each wake
 	moved     chan struct{} // closed and replaced when a follower comes, goes or acknowledges
 	changed   chan struct{} // tells RunPeers that something has moved
+	peering   chan struct{} // full while somebody tells other replicas, or hears of them
 	followers map[string]*follower
-	elsewhere []PeerFollower // those of other replicas
+	lost      map[string]lostFollower // whose streams have ended
+	elsewhere []PeerFollower          // those of other replicas
+	told      []PeerFollower          // what other replicas were told last; touched by who is peering only
 	streams   int
 	tail      tail
 }
@@ -38,10 +41,22 @@ type follower struct {
 	streams int   // more than one while a broken stream has not been noticed yet
 	sent    int64 // nothing past here has been sent
 	acked   int64
+	bye     bool // it has said that it lets nobody in any more
 }
+
+// lostFollower is one whose streams have ended without a word. It may still let people in by what it knew, until that is too old
+// for it: so it is counted until then, or until it is back, here or elsewhere.
+type lostFollower struct {
+	acked int64
+	until time.Time
+}
+
+// lostFor is longer than any gateway believes a view that hears nothing, by default twice over.
+const lostFor = 10 * time.Second
 
 func (f *feed) init() {
 	f.woken, f.moved, f.followers = make(chan struct{}), make(chan struct{}), map[string]*follower{}
+	f.lost, f.peering = map[string]lostFollower{}, make(chan struct{}, 1)
 	f.changed = make(chan struct{}, 1)
 }
 
@@ -82,7 +97,7 @@ func (s *Service) Follow(ctx context.Context, name string, after int64, resume *
 	if err != nil {
 		return err
 	}
-	defer s.feed.leave(name, s.opts.Observer)
+	defer s.feed.leave(name, s.opts.MaxFollowers, s.opts.Observer)
 	return (&stream{service: s, follower: f, cursor: after, resume: resume, send: send}).run(ctx)
 }
 
@@ -98,6 +113,7 @@ type stream struct {
 	cursor   int64   // everything up to here has been sent, or no longer matters
 	resume   *Resume // not yet looked up; nil when there is none
 	since    uint64  // a ticket from after the stream last read the store for itself
+	told     bool    // other replicas know of this follower
 	begun    bool    // era is known
 	era      int
 	send     func(Event) error
@@ -148,6 +164,12 @@ func (e sendError) Unwrap() error { return e.cause }
 // catchUp sends what is new, batch by batch, and returns when the last reading began: the heartbeat that follows
 // vouches for that moment.
 func (st *stream) catchUp(ctx context.Context, ticket uint64) (made time.Time, err error) {
+	if !st.told { // before it hears anything: whoever lets people in by what it is told here is waited for everywhere
+		if err := st.service.tellPeers(ctx); err != nil {
+			return made, err
+		}
+		st.told = true
+	}
 	if err := st.takeUp(ctx); err != nil {
 		return made, err
 	}

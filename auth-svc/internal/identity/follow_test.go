@@ -198,6 +198,12 @@ func (b *brokenViews) set(broken bool) {
 	b.broken = broken
 }
 
+func (b *brokenViews) viewed() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.views
+}
+
 func (b *brokenViews) View(ctx context.Context, fn func(identity.Tx) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -302,6 +308,8 @@ func TestWaitAcked_WaitsForEveryFollowerThatIsConnected(t *testing.T) {
 		synctest.Wait()
 		wait(2, 3, 2*time.Second)
 		mute.end(t)
+		wait(2, 3, 2*time.Second) // it may still let people in by what it knew
+		time.Sleep(8 * time.Second)
 		wait(2, 2, 10*time.Millisecond)
 
 		wantFault(t, w.Service.Ack(t.Context(), "mute", 1), fault.NotFound)

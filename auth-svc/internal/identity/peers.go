@@ -10,6 +10,9 @@ import (
 // told nothing.
 const peersTick = time.Second
 
+// peersGap joins acknowledgements that come one after the other, as those of all followers of one entry do.
+const peersGap = 3 * time.Millisecond
+
 // Peers is where replicas tell each other of the followers connected to them: so WaitAcked counts all of them, and an
 // acknowledgement may come in at any replica.
 type Peers interface {
@@ -36,14 +39,9 @@ func (s *Service) RunPeers(ctx context.Context) error {
 	}
 	tick := time.NewTicker(peersTick)
 	defer tick.Stop()
-	f, told, broken := &s.feed, []PeerFollower(nil), false
-	for {
-		here := f.here()
-		err := s.opts.Peers.Announce(ctx, here, !slices.Equal(here, told))
-		if err == nil {
-			told = here
-			err = s.lookElsewhere(ctx)
-		}
+	f, broken := &s.feed, false
+	for again := true; ; {
+		err := s.meetPeers(ctx, again)
 		if err != nil && !broken && ctx.Err() == nil {
 			s.opts.Log.ErrorContext(ctx, "followers of other replicas can't be counted", "error", err.Error())
 		}
@@ -52,19 +50,65 @@ func (s *Service) RunPeers(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			again = true
 		case <-f.changed:
+			time.Sleep(peersGap)
+			again = false
 		}
 	}
+}
+
+// meetPeers tells of the followers here, if there is news or it is to be told again, and looks who is elsewhere.
+func (s *Service) meetPeers(ctx context.Context, again bool) error {
+	err := s.withPeers(ctx, func() error { return s.announce(ctx, again) })
+	if err != nil {
+		return err
+	}
+	return s.lookElsewhere(ctx)
+}
+
+// tellPeers returns when other replicas can know of all followers that have joined here by now.
+func (s *Service) tellPeers(ctx context.Context) error {
+	if s.opts.Peers == nil {
+		return nil
+	}
+	return s.withPeers(ctx, func() error { return s.announce(ctx, false) })
+}
+
+// withPeers has one at a time tell or look: what was told or read later is never undone by what was before.
+func (s *Service) withPeers(ctx context.Context, do func() error) error {
+	select {
+	case s.feed.peering <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.feed.peering }()
+	return do()
+}
+
+func (s *Service) announce(ctx context.Context, again bool) error {
+	here := s.feed.here()
+	news := !slices.Equal(here, s.feed.told)
+	if !news && !again {
+		return nil
+	}
+	err := s.opts.Peers.Announce(ctx, here, news)
+	if err == nil {
+		s.feed.told = here
+	}
+	return err
 }
 
 // lookElsewhere reads what other replicas have told. When it can't be read the last word stays: a follower is rather waited
 // for in vain than forgotten.
 func (s *Service) lookElsewhere(ctx context.Context) error {
-	list, err := s.opts.Peers.Elsewhere(ctx)
-	if err == nil {
-		s.feed.setElsewhere(list)
-	}
-	return err
+	return s.withPeers(ctx, func() error {
+		list, err := s.opts.Peers.Elsewhere(ctx)
+		if err == nil {
+			s.feed.setElsewhere(list)
+		}
+		return err
+	})
 }
 
 // PeersMoved tells the service that another replica has announced something, or may have.
@@ -78,6 +122,10 @@ func (f *feed) here() []PeerFollower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := make([]PeerFollower, 0, len(f.followers))
+	f.forgetLost(time.Now())
+	for name, l := range f.lost {
+		list = append(list, PeerFollower{Name: name, Acked: l.acked})
+	}
 	for name, fol := range f.followers {
 		list = append(list, PeerFollower{Name: name, Acked: fol.acked})
 	}
@@ -97,6 +145,12 @@ func (f *feed) setElsewhere(list []PeerFollower) {
 		return
 	}
 	f.elsewhere = list
+	for _, p := range list { // it has come over
+		if _, was := f.lost[p.Name]; was {
+			delete(f.lost, p.Name)
+			f.change()
+		}
+	}
 	close(f.moved)
 	f.moved = make(chan struct{})
 }

@@ -31,6 +31,7 @@ type Options struct {
 	Algorithms func() []string
 
 	Peers     Peers     // the other replicas; default: there are none
+	Tail      LogReader // reads the end of the log in one step; default: as anything else is read
 	Places    Places    // where they share the guesses under way; default: there are none
 	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
 
@@ -174,11 +175,26 @@ func (s *Service) algorithms() []string {
 	return all
 }
 
-// change runs a transaction that may append to the log, and wakes whoever follows it. They are woken after a failure
+// change runs a transaction that may append to the log, and wakes whoever follows it if it did. They are woken after a failure
 // too: a lost answer may hide a commit.
 func (s *Service) change(ctx context.Context, fn func(tx Tx) error) error {
-	defer s.feed.wake()
-	return s.store.InTx(ctx, fn)
+	appended := false
+	err := s.store.InTx(ctx, func(tx Tx) error { return fn(noticing{tx, &appended}) })
+	if appended {
+		s.feed.wake()
+	}
+	return err
+}
+
+// noticing is a transaction that notes whether it appends to the log.
+type noticing struct {
+	Tx
+	appended *bool
+}
+
+func (n noticing) AppendRevocation(ctx context.Context, r Revocation) (int64, error) {
+	*n.appended = true
+	return n.Tx.AppendRevocation(ctx, r)
 }
 
 type noObserver struct{}

@@ -35,6 +35,12 @@ type tail struct {
 	last    seen   // the last one that did not fail
 }
 
+// LogReader is a store that can read the end of its log in one step. What it can't is read again in a View.
+type LogReader interface {
+	// ReadLog returns the head and the live entries after a number, at most limit, from one state of the store.
+	ReadLog(ctx context.Context, after int64, limit int) (entries []Revocation, head int64, err error)
+}
+
 // seen is what one reading has found.
 type seen struct {
 	known   bool
@@ -87,7 +93,10 @@ func (t *tail) read(ctx context.Context, s *Service) {
 	before, next, doubt := t.last, t.last, t.broken
 	t.mu.Unlock()
 	next.known, next.tickets, next.made = true, t.tickets.Load(), time.Now()
-	err := s.store.View(ctx, func(tx Tx) error { return next.find(ctx, tx, before, doubt) })
+	var err error
+	if doubt || !before.known || !next.extend(ctx, s.opts.Tail) {
+		err = s.store.View(ctx, func(tx Tx) error { return next.find(ctx, tx, before, doubt) })
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -102,6 +111,20 @@ func (t *tail) read(ctx context.Context, s *Service) {
 	}
 	close(t.running)
 	t.running = nil
+}
+
+// extend adds what is new to what was seen before, if that goes in one step and nothing is strange.
+func (n *seen) extend(ctx context.Context, r LogReader) bool {
+	if r == nil {
+		return false
+	}
+	fresh, head, err := r.ReadLog(ctx, n.head, logBatch)
+	if err != nil || head < n.head {
+		return false
+	}
+	n.head = head
+	n.keep(fresh)
+	return true
 }
 
 // find takes head and new entries from one state of the store. It may be called more than once.

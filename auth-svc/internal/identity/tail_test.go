@@ -44,7 +44,7 @@ func TestFollow_ManyStreamsShareOneReading(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(100 * time.Millisecond)
 		appendTo(t, store.Store, "c")
-		before := store.views
+		before := store.viewed()
 		w.Service.LogGrew()
 		time.Sleep(10 * time.Millisecond)
 		for _, g := range all {
@@ -52,7 +52,7 @@ func TestFollow_ManyStreamsShareOneReading(t *testing.T) {
 				t.Fatalf("heard %v", applied)
 			}
 		}
-		if n := store.views - before; n != 1 {
+		if n := store.viewed() - before; n != 1 {
 			t.Errorf("%d readings for one entry and fifty streams", n)
 		}
 		for _, g := range all {

@@ -147,6 +147,7 @@ func wireEntry(r identity.Revocation) *token.Entry {
 type ackRequest struct {
 	Follower string `json:"follower"`
 	Seq      *int64 `json:"seq"`
+	Leaving  bool   `json:"leaving"` // it lets nobody in any more
 }
 
 // Validate asks for what is missing.
@@ -161,6 +162,10 @@ func (in ackRequest) Validate() (bad []fault.Field) {
 }
 
 func (a *API) ackRevocations(ctx context.Context, in ackRequest) (web.NoContent, error) {
+	if in.Leaving {
+		a.opts.Core.Bye(in.Follower)
+		return web.NoContent{}, nil
+	}
 	if err := a.opts.Core.Ack(ctx, in.Follower, *in.Seq); err != nil {
 		return web.NoContent{}, err
 	}

@@ -22,6 +22,7 @@ import (
 
 const (
 	every       = time.Second
+	retry       = 150 * time.Millisecond // while the log can't be read
 	loadTimeout = 2 * time.Second
 	pageSize    = 1000
 )
@@ -127,8 +128,6 @@ func (s *Store) apply(ctx context.Context, tx identity.Tx) error {
 
 // Run keeps the view fresh until ctx ends, through whatever becomes of the store.
 func (s *Store) Run(ctx context.Context) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	broken := false
 	for { // at once: whatever else had to start since New may have taken longer than a view stays fresh
 		switch err := s.Load(ctx); {
@@ -140,11 +139,18 @@ func (s *Store) Run(ctx context.Context) error {
 			broken = false
 			s.log.InfoContext(ctx, "revocation log can be read again")
 		}
+		wait := every
+		if broken {
+			wait = retry
+		}
+		tick := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			tick.Stop()
 			return nil
 		case <-tick.C:
 		case <-s.grew:
+			tick.Stop()
 		}
 	}
 }

@@ -137,7 +137,7 @@ func TestRun_AStoreThatCanNotBeReadMakesTheViewStale(t *testing.T) {
 			t.Error("fresh though the store has been silent for 7 s")
 		}
 		f.under.broken.Store(false)
-		time.Sleep(2 * time.Second)
+		time.Sleep(200 * time.Millisecond)
 		if err := f.Ready(t.Context()); err != nil {
 			t.Errorf("not fresh after the store came back: %v", err)
 		}

@@ -16,8 +16,8 @@ import (
 const (
 	newsChannel   = "news"
 	newsLog       = "log"
-	newsFollowers = "followers"
-	newsAck       = "ack" // number and name follow
+	newsFollowers = "followers" // whose follow
+	newsAck       = "ack"       // number and name follow
 )
 
 // News is called with what other replicas, and this one, have done. After a lost connection everything but Acked is called:
@@ -30,16 +30,19 @@ type News struct {
 
 // Listen hears news until ctx ends.
 func (s *Store) Listen(ctx context.Context, n News) error {
-	return s.db.Listen(ctx, newsChannel, n.hear)
+	return s.db.Listen(ctx, newsChannel, func(payload string) { n.hear(payload, s.replica.String()) })
 }
 
-func (n News) hear(payload string) {
+// hear passes on what is news to this replica.
+func (n News) hear(payload, self string) {
 	word, rest, _ := strings.Cut(payload, " ")
 	switch word {
 	case newsLog:
 		n.LogGrew()
 	case newsFollowers:
-		n.FollowersMoved()
+		if rest != self {
+			n.FollowersMoved()
+		}
 	case newsAck:
 		number, name, _ := strings.Cut(rest, " ")
 		if seq, err := strconv.ParseInt(number, 10, 64); err == nil {
@@ -83,7 +86,7 @@ func (s *Store) Announce(ctx context.Context, here []identity.PeerFollower, news
 		if !news {
 			return nil
 		}
-		return tx.Notify(ctx, newsChannel, newsFollowers)
+		return tx.Notify(ctx, newsChannel, newsFollowers+" "+s.replica.String())
 	})
 	if err != nil {
 		return fmt.Errorf("announce followers: %w", err)

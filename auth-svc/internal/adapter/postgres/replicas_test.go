@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/pgtest"
 	"cloakroom.dev/libs/secret"
@@ -187,7 +189,7 @@ func replica(t *testing.T, dsn secret.String, listens bool) *identity.Service {
 	t.Helper()
 	store := open(t, dsn, nil)
 	w := identitytest.NewWorld(t, store, identitytest.NewClock(), identity.Policy{}, func(o *identity.Options) {
-		o.Peers, o.AckTimeout = store, 15*time.Second
+		o.Peers, o.Tail, o.AckTimeout = store, store, 15*time.Second
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -252,6 +254,47 @@ func TestReplicas_AFollowerOfTheOtherIsWokenCountedAndHeardAnywhere(t *testing.T
 			}
 		})
 	}
+}
+
+// What a stream reads in one step is what a snapshot has.
+func TestLog_OneStepReadsWhatASnapshotHas(t *testing.T) {
+	clock := identitytest.NewClock()
+	store, ctx := open(t, template.New(t), clock.Now), t.Context()
+	w := identitytest.NewWorld(t, store, clock, identity.Policy{}, nil)
+	compare := func() {
+		t.Helper()
+		for after := range int64(8) {
+			for _, limit := range []int{1, 3, 500} {
+				var want []identity.Revocation
+				var wantHead int64
+				err := store.View(ctx, func(tx identity.Tx) (err error) {
+					if wantHead, err = tx.RevocationHead(ctx); err == nil {
+						want, err = tx.Revocations(ctx, after, limit)
+					}
+					return err
+				})
+				got, head, err2 := store.ReadLog(ctx, after, limit)
+				if diff := cmp.Diff(want, got); diff != "" || head != wantHead || err != nil || err2 != nil {
+					t.Fatalf("after %d, at most %d: head %d, want %d, %v, %v\n%s", after, limit, head, wantHead, err, err2, diff)
+				}
+			}
+		}
+	}
+	compare()
+	ada := w.SignUp("ada")
+	for _, e := range []identity.Revocation{
+		{Kind: identity.KindSession, ID: "x", Until: clock.Now().Add(time.Minute)},
+		{Kind: identity.KindUserEpoch, ID: ada.User.ID, Until: clock.Now().Add(time.Hour)},
+		{Kind: identity.KindRoleEpoch, ID: "admin", Until: clock.Now().Add(time.Hour)},
+		{Kind: identity.KindUserEpoch, ID: "nobody", Until: clock.Now().Add(time.Hour)},
+	} {
+		if err := store.InTx(ctx, func(tx identity.Tx) error { e.At = tx.Now(); _, err := tx.AppendRevocation(ctx, e); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare()
+	clock.Advance(2 * time.Minute)
+	compare()
 }
 
 // counted is how many followers a service knows, wherever they are.
