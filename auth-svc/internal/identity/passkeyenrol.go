@@ -36,7 +36,11 @@ func (s *Service) EnrolPasskey(ctx context.Context, caller principal.Principal, 
 		if err != nil {
 			return err
 		}
-		if e.Options, err = s.opts.WebAuthn.CreationOptions(challenge, passkeyOwner(u), passkeysOf(have), false); err != nil {
+		alone, err := standsAlone(ctx, tx, u)
+		if err != nil {
+			return err
+		}
+		if e.Options, err = s.opts.WebAuthn.CreationOptions(challenge, passkeyOwner(u), passkeysOf(have), alone); err != nil {
 			return fmt.Errorf("ask for a passkey: %w", err)
 		}
 		return tx.InsertFactor(ctx, e.Factor)
@@ -45,6 +49,16 @@ func (s *Service) EnrolPasskey(ctx context.Context, caller principal.Principal, 
 		s.opts.Observer.Passkey("challenged")
 	}
 	return e, err
+}
+
+// standsAlone reports whether a passkey of this person must be good for signing in by itself, since they have nothing else to
+// sign in with: or it could become the last one, and nobody would get in by it.
+func standsAlone(ctx context.Context, tx Tx, u User) (bool, error) {
+	if u.hasPasswordLogin() {
+		return false, nil
+	}
+	elsewhere, err := tx.ExternalIdentitiesOf(ctx, u.ID)
+	return len(elsewhere) == 0, err
 }
 
 func registerAsk(caller principal.Principal, factorID string) passkeyAsk {
@@ -112,6 +126,7 @@ func (s *Service) judgeCreated(ctx context.Context, caller principal.Principal, 
 		return p, c, refusePasskey(err)
 	}
 	var u User
+	var alone bool
 	err = s.store.View(ctx, func(tx Tx) (err error) {
 		a := act{resource: resUsers, verb: actUpdate, owner: caller.UserID}
 		if err := check(ctx, tx, caller, a); err != nil {
@@ -124,12 +139,13 @@ func (s *Service) judgeCreated(ctx context.Context, caller principal.Principal, 
 		if c, ok = registerAsk(caller, id).open(s.opts.MAC, claim.Challenge, tx.Now()); !ok {
 			return errPasskey
 		}
-		return nil
+		alone, err = standsAlone(ctx, tx, u)
+		return err
 	})
 	if err != nil {
 		return p, c, err
 	}
-	if p, err = s.opts.WebAuthn.Created(claim.Challenge, passkeyOwner(u), false, answer); err != nil {
+	if p, err = s.opts.WebAuthn.Created(claim.Challenge, passkeyOwner(u), alone, answer); err != nil {
 		return p, c, refusePasskey(err)
 	}
 	return p, c, nil

@@ -119,6 +119,36 @@ func TestPasskeySignup_TheLastPasskeyStaysUntilThereIsAPassword(t *testing.T) {
 	}
 }
 
+// A passkey that never asks its owner for anything is good as a second factor. Where passkeys are all there is it would be no way in,
+// and with it in the account the last one that is could be removed.
+func TestPasskeySignup_AFurtherPasskeyMustBeAWayInToo(t *testing.T) {
+	w := newWorld(t, ordinary)
+	made, _ := signUpByPasskey(w, ada)
+	caller := w.Caller(made.Tokens)
+	add := func(verifies bool) error {
+		key := identitytest.NewKey(t)
+		key.Verifies = verifies
+		e := must[identity.EnrolledPasskey](t)(w.Service.EnrolPasskey(t.Context(), caller, "another"))
+		_, err := w.Service.ConfirmPasskey(t.Context(), caller, identitytest.Laptop, e.Factor.ID, key.Create(e.Options))
+		return err
+	}
+	wantFault(t, add(false), fault.InvalidCredentials)
+	first := must[identity.FactorList](t)(w.Service.ListFactors(t.Context(), caller)).Factors[0].ID
+	wantFault(t, w.Service.RemoveFactor(t.Context(), caller, identitytest.Laptop, first), fault.Conflict)
+	if err := add(true); err != nil {
+		t.Errorf("one that verifies: %v", err)
+	}
+	if err := w.Service.RemoveFactor(t.Context(), caller, identitytest.Laptop, first); err != nil {
+		t.Errorf("the first, with another way in: %v", err)
+	}
+	if err := w.Service.ChangePassword(t.Context(), caller, identitytest.Laptop, secret.String{}, text(identitytest.Password)); err != nil {
+		t.Fatalf("a first password: %v", err)
+	}
+	if err := add(false); err != nil {
+		t.Errorf("beside a password: %v", err)
+	}
+}
+
 // TestPasskeySignup_GettingBackInByMail: the mailbox alone is enough only while nobody had shown it to be theirs.
 func TestPasskeySignup_GettingBackInByMail(t *testing.T) {
 	for _, known := range []bool{false, true} {

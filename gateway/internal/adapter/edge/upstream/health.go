@@ -17,6 +17,8 @@ type Health struct {
 	Timeout   time.Duration
 	DownAfter int // questions in a row without an answer
 	UpAfter   int // answers in a row that all is well again
+	// TLS is what https addresses are asked with, the Pool's; nil trusts the system's roots.
+	TLS *tls.Config
 }
 
 // condition is what an address says of itself.
@@ -42,7 +44,7 @@ const lastHope = 250 * time.Millisecond
 
 // watch asks one address again and again until ctx ends.
 func (b *Balancer) watch(ctx context.Context, at *endpoint) {
-	client := newChecker(b.opts.Health.Timeout, at)
+	client := newChecker(b.opts.Health, at)
 	for {
 		answered := at.answers.Load()
 		said, why := check(ctx, client, at)
@@ -65,16 +67,17 @@ func (b *Balancer) watch(ctx context.Context, at *endpoint) {
 }
 
 // newChecker asks over a connection of its own each time: what is asked includes whether there is one to be had.
-func newChecker(timeout time.Duration, at *endpoint) *http.Client {
-	dialer := &net.Dialer{Timeout: timeout}
+func newChecker(how Health, at *endpoint) *http.Client {
+	dialer := &net.Dialer{Timeout: how.Timeout}
 	return &http.Client{
-		Timeout: timeout,
+		Timeout: how.Timeout,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, network, hostPort(at.base))
 			},
 			DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
-			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+			TLSClientConfig: tlsConfig(how.TLS, at.base.Hostname()),
+			TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

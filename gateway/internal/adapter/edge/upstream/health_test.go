@@ -2,8 +2,15 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -132,4 +139,20 @@ func TestRun_ANameIsAllThatItStandsFor(t *testing.T) {
 		stop()
 		running.Wait()
 	})
+}
+
+// A service whose certificate only the pool's configuration knows is asked with that as well.
+func TestCheck_AsksWithTheCertificatesOfThePool(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	defer srv.Close()
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	to, _ := url.Parse(srv.URL)
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	at := &endpoint{base: to, host: to.Host}
+	for want, known := range map[condition]*tls.Config{isUp: {RootCAs: roots, MinVersion: tls.VersionTLS12}, isDown: nil} {
+		if said, why := check(t.Context(), newChecker(Health{Timeout: 10 * time.Second, TLS: known}, at), at); said != want {
+			t.Errorf("%v, want %v: %s", said, want, why)
+		}
+	}
 }
