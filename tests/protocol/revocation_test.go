@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { harness.Main(m) }
 
 // The promise: from the answer of a logout to refusal at the gateway, p99 under 100 ms.
 func TestRevocation_FromLogoutToRefusal(t *testing.T) {
-	const logouts, bound = 500, 100 * time.Millisecond
+	const logouts, bound = 200, 100 * time.Millisecond
 	anyone := harness.NewClient(t, harness.Start(t).Public)
 	people := make([]*harness.Client, 8)
 	for i := range people {
