@@ -16,6 +16,12 @@ import (
 // upstreamURLs are scheme, host and port of what is behind the gateway, one a replica.
 type upstreamURLs struct{ auth, authInternal, files []*url.URL }
 
+// The services of one process, as hosts of URLs.
+const (
+	authInside  = "auth-svc"
+	filesInside = "files-svc"
+)
+
 func addresses(cfg Config) (upstreamURLs, error) {
 	up := cfg.Boot.Spec.Upstreams
 	var at upstreamURLs
@@ -23,11 +29,16 @@ func addresses(cfg Config) (upstreamURLs, error) {
 		name, instead string
 		listed        []v1alpha1.OriginURL
 		into          *[]*url.URL
+		dial          Dial
+		inside        string
 	}{
-		{"auth", cfg.AuthURL, up.Auth.All(), &at.auth},
-		{"auth internal", cfg.AuthInternalURL, up.Auth.AllInternal(), &at.authInternal},
-		{"files", cfg.FilesURL, up.Files.All(), &at.files},
+		{"auth", "", up.Auth.All(), &at.auth, cfg.DialAuth, authInside},
+		{"auth internal", cfg.AuthInternalURL, up.Auth.AllInternal(), &at.authInternal, nil, ""},
+		{"files", "", up.Files.All(), &at.files, cfg.DialFiles, filesInside},
 	} {
+		if u.dial != nil {
+			u.instead = "http://" + u.inside
+		}
 		if u.instead != "" {
 			u.listed = []v1alpha1.OriginURL{v1alpha1.OriginURL(u.instead)}
 		}
@@ -46,14 +57,17 @@ func addresses(cfg Config) (upstreamURLs, error) {
 }
 
 // upstreams makes what stands for the services.
-func upstreams(at upstreamURLs, up v1alpha1.Upstreams, deps Deps) (map[string]*edge.Upstream, error) {
-	all := map[string]*edge.Upstream{}
+func upstreams(cfg Config, at upstreamURLs, deps Deps) (map[string]*edge.Upstream, error) {
+	all, up := map[string]*edge.Upstream{}, cfg.Boot.Spec.Upstreams
 	for _, u := range []struct {
 		name string
 		urls []*url.URL
 		care v1alpha1.Care
-	}{{"auth", at.auth, up.Auth.Care}, {"files", at.files, up.Files.Care}} {
-		made, err := edge.NewUpstream(balance(u.name, u.urls, u.care, deps), pool(u.care.Pool))
+		dial Dial
+	}{{"auth", at.auth, up.Auth.Care, cfg.DialAuth}, {"files", at.files, up.Files.Care, cfg.DialFiles}} {
+		opts := balance(u.name, u.urls, u.care, deps)
+		opts.Dial = u.dial
+		made, err := edge.NewUpstream(opts, pool(u.care.Pool))
 		if err != nil {
 			return nil, err
 		}

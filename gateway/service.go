@@ -43,11 +43,17 @@ var ownContract []byte
 type Config struct {
 	// Boot is the gateway's own object, read once at start.
 	Boot *v1alpha1.GatewayConfig
-	// AuthURL, AuthInternalURL and FilesURL take the place of Boot's upstream URLs where they are not empty.
-	AuthURL, AuthInternalURL, FilesURL string
+	// AuthInternalURL takes the place of Boot's where it is not empty.
+	AuthInternalURL string
+	// DialAuth and DialFiles, where set, reach services of the same process, in place of Boot's URLs. Everything else is as it is
+	// over the network: requests are written, framed and bounded by the same code.
+	DialAuth, DialFiles Dial
 	// BaseDir is where Boot's relative paths start; empty is the working directory.
 	BaseDir string
 }
+
+// Dial makes a connection to a service; a hop.Listener has one.
+type Dial = upstream.Dial
 
 // Deps are what the gateway shares with its process. All are needed; Registerer must be the gateway's own.
 type Deps = process.Deps
@@ -78,7 +84,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := internalClient()
+	client := internalClient(cfg)
 	auth := authapi.New(texts(at.authInternal), client)
 	believed, err := trust.New(trust.Options{
 		AuthURLs: texts(at.authInternal), Follower: followerName(), Introspect: auth.Introspect,
@@ -104,7 +110,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if own, s.ownPaths, err = ownPaths(s.public, docs, spec.Console.Enabled); err != nil {
 		return nil, err
 	}
-	behind, err := upstreams(at, spec.Upstreams, deps)
+	behind, err := upstreams(cfg, at, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -182,10 +188,17 @@ func followerName() string {
 }
 
 // internalClient asks the services for what the gateway itself needs.
-func internalClient() *http.Client {
+func internalClient(cfg Config) *http.Client {
+	dialer := &net.Dialer{Timeout: 3 * time.Second}
+	inside := map[string]Dial{authInside + ":80": cfg.DialAuth, filesInside + ":80": cfg.DialFiles}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dial := inside[address]; dial != nil {
+					return dial(ctx)
+				}
+				return dialer.DialContext(ctx, network, address)
+			},
 			MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -1,6 +1,6 @@
-// Command stack is Cloakroom in one process on one machine: gateway, auth service and files service on loopback, SQLite and
-// local disk, everything in one folder. It calls the same New as the three programs do; only listeners and the folder
-// of resources differ.
+// Command stack is Cloakroom in one process on one machine: gateway, auth service and files service, SQLite and local disk,
+// everything in one folder. It calls the same New as the three programs do; only listeners and the folder of resources
+// differ: the gateway reaches its services by connections in memory.
 package main
 
 import (

@@ -16,6 +16,7 @@ import (
 	filessvc "cloakroom.dev/files-svc"
 	"cloakroom.dev/gateway"
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/hop"
 	"cloakroom.dev/libs/process"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/dir"
@@ -44,9 +45,12 @@ type boots struct {
 	files   *v1alpha1.FilesConfig
 }
 
-// listeners are open before anything else is made, so that each part can be told where the others are. All but the
-// first are on free loopback ports: two stacks never collide.
-type listeners struct{ public, auth, internal, files, ops net.Listener }
+// listeners are open before anything else is made, so that each part can be told where the others are. What the gateway passes
+// requests to is in this process and has no port; the others but the first are on free loopback ports: two stacks never collide.
+type listeners struct {
+	public, internal, ops net.Listener
+	auth, files           *hop.Listener
+}
 
 // serve is the stack's life, from the folder to the drain.
 func serve(ctx context.Context, o options, to run.IO) (err error) {
@@ -120,6 +124,8 @@ func (s *stack) listen(ctx context.Context, port, ops string) error {
 	if s.moved = port != ""; !s.moved {
 		port = configured
 	}
+	s.at.auth, s.at.files = hop.Listen("auth-svc"), hop.Listen("files-svc")
+	s.closers = append(s.closers, s.at.auth.Close, s.at.files.Close)
 	var lc net.ListenConfig
 	for _, l := range []struct {
 		listener *net.Listener
@@ -128,7 +134,7 @@ func (s *stack) listen(ctx context.Context, port, ops string) error {
 	}{
 		{&s.at.public, net.JoinHostPort(host, port), "PORT"},
 		{&s.at.ops, net.JoinHostPort("127.0.0.1", cmp.Or(ops, "0")), "OPS_PORT"},
-		{&s.at.auth, loopback, ""}, {&s.at.internal, loopback, ""}, {&s.at.files, loopback, ""},
+		{&s.at.internal, loopback, ""},
 	} {
 		opened, err := lc.Listen(ctx, "tcp", l.address)
 		if err != nil && l.variable != "" {
@@ -180,7 +186,8 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 	}
 	front, err := open(ctx, s, "gateway", s.boot.gateway.Spec.Telemetry, func(deps process.Deps) (*gateway.Service, error) {
 		return gateway.New(ctx, gateway.Config{
-			Boot: s.boot.gateway, BaseDir: s.folder.path, AuthURL: url(s.at.auth), AuthInternalURL: url(s.at.internal), FilesURL: url(s.at.files),
+			Boot: s.boot.gateway, BaseDir: s.folder.path, AuthInternalURL: url(s.at.internal),
+			DialAuth: s.at.auth.Dial, DialFiles: s.at.files.Dial,
 		}, deps)
 	})
 	if err != nil {

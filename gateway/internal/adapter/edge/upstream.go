@@ -26,8 +26,9 @@ type Upstream struct {
 	endsCallers bool
 }
 
-// NewUpstream makes an upstream. opts.Connect is the edge's own.
+// NewUpstream makes an upstream. opts.Connect is the edge's own, and opts.Dial the pool's as well.
 func NewUpstream(opts upstream.Options, pool upstream.Pool) (*Upstream, error) {
+	pool.Dial = opts.Dial
 	opts.Connect = func(base *url.URL) upstream.Conn { return upstream.NewAddress(base, pool) }
 	balancer, err := upstream.New(opts)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package upstream is the gateway's side of the conversation with its services: HTTP/1.1, over plain TCP or TLS.
+// Package upstream is the gateway's side of the conversation with its services: HTTP/1.1, over plain TCP or TLS, or over whatever
+// a Dial of its maker's brings.
 //
 // Address is one address of a service, an http.RoundTripper. What chooses between several addresses, and sends again,
 // stands above it. A request goes
@@ -40,7 +41,12 @@ type Pool struct {
 	IdleTimeout  time.Duration // how long they are kept; 0 is for ever
 	DialTimeout  time.Duration // the most a request waits for a connection: first for its turn, then for the dial; 0 is no bound
 	TLS          *tls.Config   // of https addresses; nil trusts the system's roots
+	Dial         Dial          // nil is TCP
 }
+
+// Dial makes a connection to a service in its own way: to one in the same process, without the network. What it returns must be
+// a socket, or have Quiet() bool, which says that there is neither a byte nor an end to be read from it.
+type Dial func(context.Context) (net.Conn, error)
 
 const (
 	// continueTimeout is how long a client that asked for 100-continue is made to wait for the service's word. It is long
@@ -141,7 +147,7 @@ func (a *Address) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // dial opens a connection.
 func (a *Address) dial(ctx context.Context) (*conn, error) {
-	plain, err := a.dialer.DialContext(ctx, "tcp", a.dialled)
+	plain, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +165,13 @@ func (a *Address) dial(ctx context.Context) (*conn, error) {
 		c.Conn, c.secured = secured, true
 	}
 	return c, nil
+}
+
+func (a *Address) open(ctx context.Context) (net.Conn, error) {
+	if own := a.pool.bounds.Dial; own != nil {
+		return own(ctx)
+	}
+	return a.dialer.DialContext(ctx, "tcp", a.dialled)
 }
 
 // Close closes the idle connections. Requests that run keep theirs until they end; those that come later still work, and

@@ -29,6 +29,7 @@ type Options struct {
 	Name        string
 	URLs        []*url.URL               // scheme, host and port of each
 	Connect     func(base *url.URL) Conn // makes the way to one address; it must not dial yet
+	Dial        Dial                     // as Connect's connections are made, for questions of health; nil is TCP. With it URLs are not looked up
 	MaxRequests int                      // at once, to all addresses together; 0 is no bound
 	Health      Health
 	Ejection    Ejection

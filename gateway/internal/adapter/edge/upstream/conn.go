@@ -22,10 +22,8 @@ type conn struct {
 	gone      atomic.Bool
 	*lane     // while an exchange has it
 
-	socket syscall.RawConn
-	cut    func()                // sever, made once
-	look   func(fd uintptr) bool // made once: it asks the socket, and leaves the word in silent
-	silent bool
+	cut    func()      // sever, made once
+	silent func() bool // neither bytes nor an end can be read from plain
 
 	mu      sync.Mutex // over the deadlines
 	severed bool       // they are past, for good
@@ -36,6 +34,17 @@ type conn struct {
 // newConn makes a connection of one that has been dialled.
 func newConn(plain net.Conn, p *pool) (*conn, error) {
 	c := &conn{Conn: plain, plain: plain, pool: p}
+	var err error
+	c.cut = c.sever
+	c.silent, err = silence(plain)
+	return c, err
+}
+
+// silence returns what tells whether there is nothing to read from a connection.
+func silence(plain net.Conn) (func() bool, error) {
+	if own, ok := plain.(interface{ Quiet() bool }); ok {
+		return own.Quiet, nil
+	}
 	socket, ok := plain.(syscall.Conn)
 	if !ok {
 		return nil, errors.New("a connection without a socket")
@@ -44,12 +53,15 @@ func newConn(plain net.Conn, p *pool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.socket, c.cut = raw, c.sever
-	c.look = func(fd uintptr) bool {
-		c.silent = nothingToRead(fd)
+	var silent bool
+	look := func(fd uintptr) bool {
+		silent = nothingToRead(fd)
 		return true
 	}
-	return c, nil
+	return func() bool {
+		silent = false
+		return raw.Read(look) == nil && silent
+	}, nil
 }
 
 // lane is the memory an exchange works in.
@@ -146,11 +158,7 @@ func (c *conn) serves() bool {
 
 // quiet reports whether the service has neither closed the connection nor said something on it that nobody asked for.
 func (c *conn) quiet() bool {
-	c.silent = false
-	if err := c.socket.Read(c.look); err != nil || !c.silent {
-		return false
-	}
-	return !c.secured || c.quietInside()
+	return c.silent() && (!c.secured || c.quietInside())
 }
 
 // quietInside asks the same of what TLS may have read ahead: with a deadline that is past nothing more is read.

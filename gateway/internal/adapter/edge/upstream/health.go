@@ -44,7 +44,7 @@ const lastHope = 250 * time.Millisecond
 
 // watch asks one address again and again until ctx ends.
 func (b *Balancer) watch(ctx context.Context, at *endpoint) {
-	client := newChecker(b.opts.Health, at)
+	client := newChecker(b.opts.Health, at, b.opts.Dial)
 	for {
 		answered := at.answers.Load()
 		said, why := check(ctx, client, at)
@@ -67,14 +67,15 @@ func (b *Balancer) watch(ctx context.Context, at *endpoint) {
 }
 
 // newChecker asks over a connection of its own each time: what is asked includes whether there is one to be had.
-func newChecker(how Health, at *endpoint) *http.Client {
-	dialer := &net.Dialer{Timeout: how.Timeout}
+func newChecker(how Health, at *endpoint, dial Dial) *http.Client {
+	if dial == nil {
+		dialer := &net.Dialer{Timeout: how.Timeout}
+		dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", hostPort(at.base)) }
+	}
 	return &http.Client{
 		Timeout: how.Timeout,
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, hostPort(at.base))
-			},
+			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 			DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
 			TLSClientConfig: tlsConfig(how.TLS, at.base.Hostname()),
 			TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{},

@@ -151,7 +151,7 @@ func TestCheck_AsksWithTheCertificatesOfThePool(t *testing.T) {
 	roots.AddCert(srv.Certificate())
 	at := &endpoint{base: to, host: to.Host}
 	for want, known := range map[condition]*tls.Config{isUp: {RootCAs: roots, MinVersion: tls.VersionTLS12}, isDown: nil} {
-		if said, why := check(t.Context(), newChecker(Health{Timeout: 10 * time.Second, TLS: known}, at), at); said != want {
+		if said, why := check(t.Context(), newChecker(Health{Timeout: 10 * time.Second, TLS: known}, at, nil), at); said != want {
 			t.Errorf("%v, want %v: %s", said, want, why)
 		}
 	}

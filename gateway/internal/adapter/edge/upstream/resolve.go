@@ -42,7 +42,7 @@ func (b *Balancer) Run(ctx context.Context) error {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	watched := map[*endpoint]context.CancelFunc{}
-	lookUp := slices.ContainsFunc(b.opts.URLs, named)
+	lookUp := b.opts.Dial == nil && slices.ContainsFunc(b.opts.URLs, named)
 	for {
 		if lookUp {
 			b.resolve(ctx)

@@ -109,7 +109,7 @@ func TestUpload_AnEarlyAnswerIsHeard(t *testing.T) {
 				}
 				_, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nfull")
 				if closes {
-					_ = c.(*net.TCPConn).CloseWrite()
+					_ = c.(interface{ CloseWrite() error }).CloseWrite()
 				}
 				_, _ = io.Copy(io.Discard, in)
 			})

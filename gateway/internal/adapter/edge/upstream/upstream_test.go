@@ -24,16 +24,14 @@ import (
 type service struct {
 	url   *url.URL
 	l     net.Listener
+	dial  upstream.Dial // nil: by the url
 	conns atomic.Int64
 }
 
 func serve(t testing.TB, handle func(n int64, c net.Conn, in *bufio.Reader)) *service {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{url: &url.URL{Scheme: "http", Host: l.Addr().String()}, l: l}
+	l, to, dial := listen(t)
+	s := &service{url: to, l: l, dial: dial}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -74,6 +72,7 @@ var pool = upstream.Pool{MaxIdleConns: 16, IdleTimeout: time.Minute, DialTimeout
 // address reaches s, and shows at the end of the test that no goroutine and no connection is left.
 func address(t testing.TB, s *service, p upstream.Pool) *upstream.Address {
 	t.Helper()
+	p.Dial = s.dial
 	a := upstream.NewAddress(s.url, p)
 	t.Cleanup(func() {
 		a.Close()
@@ -103,7 +102,7 @@ func request(ctx context.Context, method string, body io.Reader) *http.Request {
 }
 
 // ask sends a request and reads the whole answer.
-func ask(a *upstream.Address, r *http.Request) (*http.Response, string, error) {
+func ask(a http.RoundTripper, r *http.Request) (*http.Response, string, error) {
 	res, err := a.RoundTrip(r)
 	if err != nil {
 		return nil, "", err
