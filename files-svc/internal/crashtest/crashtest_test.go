@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,9 @@ var stores = []crashtest.Store{
 			err = do()
 		}
 		return true, err
+	})},
+	{Name: "never-marks", Open: lying(func(c disk.Call, _ func() error) (bool, error) {
+		return c.Kind == disk.CallPatch && filepath.IsAbs(c.File.Name()), nil // who adds to a pack has opened it by its name alone
 	})},
 	{Name: "never-removes", Open: lying(func(c disk.Call, _ func() error) (bool, error) { return c.Kind == disk.CallRemove, nil })},
 	{Name: "answers-before-commit", Open: func(ctx context.Context, folder string, h crashtest.Hooks) (*crashtest.Opened, error) {
@@ -132,7 +136,7 @@ func matrix(t *testing.T, opts crashtest.Options) crashtest.Report {
 // TestRun_EveryFaultAtAFewSteps leaves the whole matrix to `make test-chaos`.
 func TestRun_EveryFaultAtAFewSteps(t *testing.T) {
 	opts := options(t, "sound")
-	opts.Steps = []string{"linked", "read", "resumable-synced"}
+	opts.Steps = []string{"linked", "packed-second", "reap-pack-punched", "read", "resumable-synced"}
 	report := matrix(t, opts)
 	for _, c := range report.Cells {
 		if len(c.Problems) > 0 || c.ReadBack == 0 {
@@ -158,7 +162,8 @@ func TestRun_FindsWhoBreaksAPromise(t *testing.T) {
 		{"never-syncs", "outbox", crashtest.PowerCut, "can't be read"},
 		{"never-syncs-names", "outbox", crashtest.PowerCut, "can't be read"},
 		{"syncs-again", "received", crashtest.IOError, "synced again"},
-		{"never-removes", "reap-begin", crashtest.NoSpace, "left over"},
+		{"never-removes", "read-delete", crashtest.NoSpace, "left over"},
+		{"never-marks", "reap-begin", crashtest.NoSpace, "left over"},
 		{"answers-before-commit", "outbox", crashtest.Kill, "acknowledged and is gone"},
 	} {
 		t.Run(tc.store, func(t *testing.T) {

@@ -128,7 +128,7 @@ func (m *machine) refuses(kind disk.CallKind) syscall.Errno {
 		return 0
 	case m.mode == IOError:
 		return syscall.EIO
-	case m.mode == NoSpace && kind != disk.CallRemove && kind != disk.CallCut:
+	case m.mode == NoSpace && kind != disk.CallRemove && kind != disk.CallCut && kind != disk.CallPunch:
 		return syscall.ENOSPC
 	default:
 		return 0

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -22,9 +23,10 @@ type power struct {
 	chance *rand.Rand
 
 	mu       sync.Mutex
-	durable  map[uint64]int64 // by inode: how many bytes survive; files this process has not written survive whole
-	names    []nameChange     // not durable yet, in order
-	kept     int              // names in the attic
+	durable  map[uint64]int64   // by inode: how many bytes survive; files this process has not written survive whole
+	patches  map[uint64][]patch // by inode: what was there before writes into the middle that are not durable, in order
+	names    []nameChange       // not durable yet, in order
+	kept     int                // names in the attic
 	broken   map[*os.File]bool
 	resynced int // syncs of a descriptor whose sync has failed before
 }
@@ -38,7 +40,7 @@ type nameChange struct {
 }
 
 func newPower(root, attic string, chance *rand.Rand) *power {
-	return &power{root: root, attic: attic, chance: chance, durable: map[uint64]int64{}, broken: map[*os.File]bool{}}
+	return &power{root: root, attic: attic, chance: chance, durable: map[uint64]int64{}, patches: map[uint64][]patch{}, broken: map[*os.File]bool{}}
 }
 
 // around makes a call and takes note of it.
@@ -46,7 +48,7 @@ func (p *power) around(c disk.Call, do func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch c.Kind {
-	case disk.CallWrite, disk.CallCut, disk.CallSync:
+	case disk.CallWrite, disk.CallCut, disk.CallSync, disk.CallPatch, disk.CallPunch:
 		return p.onFile(c, do)
 	default:
 		return p.onName(c, do)
@@ -62,9 +64,13 @@ func (p *power) onFile(c disk.Call, do func() error) error {
 	_, known := p.durable[node]
 	if fresh := !known || before.Size() == 0; fresh && !before.IsDir() && c.Kind != disk.CallSync { // inodes come back
 		p.durable[node] = before.Size()
+		delete(p.patches, node)
 	}
 	if c.Kind == disk.CallSync && p.broken[c.File] {
 		p.resynced++
+	}
+	if err := p.remember(node, c); err != nil {
+		return err
 	}
 	if err := do(); err != nil {
 		return err
@@ -74,6 +80,7 @@ func (p *power) onFile(c disk.Call, do func() error) error {
 		p.settle(node)
 	case c.Kind == disk.CallSync:
 		p.durable[node] = before.Size()
+		delete(p.patches, node)
 	case c.Kind == disk.CallCut:
 		after, err := c.File.Stat()
 		if err != nil {
@@ -83,6 +90,55 @@ func (p *power) onFile(c disk.Call, do func() error) error {
 	}
 	return nil
 }
+
+// patch is what was there before a write, or a hole, in the middle of a file.
+type patch struct {
+	at   int64
+	data []byte
+}
+
+// remember keeps what a call is about to write over, of the bytes that would survive.
+func (p *power) remember(node uint64, c disk.Call) error {
+	if c.Kind != disk.CallPatch && c.Kind != disk.CallPunch || c.At >= p.durable[node] {
+		return nil
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(c.File.Fd()))) // c.File may be for writing only
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	old := make([]byte, min(c.Size, p.durable[node]-c.At))
+	if _, err := f.ReadAt(old, c.At); err != nil {
+		return err
+	}
+	p.patches[node] = append(p.patches[node], patch{c.At, old})
+	return nil
+}
+
+// undo takes back writes into the middle of a file, each by chance: a disk may have written any of them, and sectors of one
+// apart.
+func (p *power) undo(path string, patches []patch) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, was := range slices.Backward(patches) {
+		for at := int64(0); at < int64(len(was.data)); {
+			end := min((was.at+at)/sector*sector+sector-was.at, int64(len(was.data)))
+			if p.chance.IntN(2) == 0 {
+				if _, err := f.WriteAt(was.data[at:end], was.at+at); err != nil {
+					return err
+				}
+			}
+			at = end
+		}
+	}
+	return nil
+}
+
+// sector is what a disk writes whole or not at all.
+const sector = 512
 
 // settle makes the names of a directory durable.
 func (p *power) settle(dir uint64) {
@@ -167,6 +223,11 @@ func (p *power) forget(path string, d fs.DirEntry, err error) error {
 	info, err := d.Info()
 	if err != nil {
 		return err
+	}
+	if patches := p.patches[inode(info)]; len(patches) > 0 {
+		if err := p.undo(path, patches); err != nil {
+			return err
+		}
 	}
 	keep, touched := p.durable[inode(info)]
 	if !touched || info.Size() <= keep {

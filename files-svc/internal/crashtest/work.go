@@ -35,6 +35,15 @@ func (c *trial) small() {
 	c.answered(c.create(c.content(smallBytes)))
 }
 
+// secondSmall comes to a pack that has an acknowledged blob already.
+func (c *trial) secondSmall() {
+	c.arm()
+	if status := c.create(c.content(smallBytes)); status != http.StatusCreated {
+		c.problem("upload before the fault: status %d", status)
+	}
+	c.answered(c.create(c.content(smallBytes)))
+}
+
 func (c *trial) big() {
 	c.arm()
 	c.answered(c.create(c.content(largeBytes)))

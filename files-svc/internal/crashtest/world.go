@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/files"
 )
 
@@ -115,7 +116,7 @@ func (w *world) copyTo(folder string) error {
 		switch {
 		case d.IsDir():
 			return os.MkdirAll(to, 0o700)
-		case strings.HasPrefix(rel, BlobFolder):
+		case strings.HasPrefix(rel, BlobFolder) && d.Name() != disk.PackName:
 			return os.Link(path, to) //nolint:gosec // both are below a folder this run has just made
 		default:
 			return copyFile(path, to)

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -12,6 +13,8 @@ type Call struct {
 	Kind CallKind
 	Path string   // the name it makes or removes, below the root; empty for the other kinds
 	File *os.File // what is written, cut, synced, read, or given its name; nil for a name that is made or removed otherwise
+	At   int64    // where a patch or a punch begins
+	Size int64    // how long it is
 }
 
 // CallKind says what a call does.
@@ -23,6 +26,8 @@ const (
 	CallCut    CallKind = "cut"  // truncates
 	CallSync   CallKind = "sync" // of a file or a directory
 	CallRead   CallKind = "read"
+	CallPatch  CallKind = "patch"  // writes At a place in a pack
+	CallPunch  CallKind = "punch"  // takes a range out of a pack
 	CallCreate CallKind = "create" // a file under its name
 	CallLink   CallKind = "link"   // a second name, or the first of an unnamed file
 	CallMkdir  CallKind = "mkdir"
@@ -47,6 +52,40 @@ func (o *Options) write(f *os.File, p []byte) (n int, err error) {
 
 func (o *Options) sync(f *os.File) error {
 	return o.around(Call{Kind: CallSync, File: f}, func() error { return o.Syncing(f) })
+}
+
+// syncData makes bytes durable, and no more of the inode than is needed to read them.
+func (o *Options) syncData(f *os.File) error {
+	return o.around(Call{Kind: CallSync, File: f}, func() error { return o.syncingData(f) })
+}
+
+func (o *Options) writeAt(f *os.File, p []byte, at int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return o.around(Call{Kind: CallPatch, File: f, At: at, Size: int64(len(p))}, func() error {
+		_, err := f.WriteAt(p, at)
+		return err
+	})
+}
+
+func (o *Options) punch(f *os.File, at, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	return o.around(Call{Kind: CallPunch, File: f, At: at, Size: size}, func() error { return punchHole(f, at, size) })
+}
+
+// readAt is f.ReadAt for which the end of the file is no error.
+func (o *Options) readAt(f *os.File, p []byte, at int64) (n int, err error) {
+	err = o.around(Call{Kind: CallRead, File: f}, func() error {
+		n, err = f.ReadAt(p, at)
+		return err
+	})
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
 }
 
 func (o *Options) cut(f *os.File, size int64) error {

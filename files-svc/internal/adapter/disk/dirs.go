@@ -20,6 +20,7 @@ type dirs struct {
 
 	mu   sync.Mutex
 	open map[string]*dir
+	uses int64
 }
 
 func newDirs(root *os.Root, opts *Options) *dirs {
@@ -31,10 +32,12 @@ type dir struct {
 	owner *dirs
 	path  string
 	file  *os.File
-	users int // guarded by owner.mu
+	users int   // guarded by owner.mu
+	last  int64 // when it was used last; likewise
 
 	turn   chan struct{} // held by who syncs; guards broken
 	broken error         // the first failure: this descriptor is never synced again
+	pack   pack          // where its small blobs go; used by who holds turn
 	mu     sync.Mutex
 	next   *round // those who wait for the round after the one under way
 }
@@ -43,8 +46,10 @@ type dir struct {
 func (ds *dirs) use(path string) (*dir, error) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
+	ds.uses++
 	if d := ds.open[path]; d != nil {
 		d.users++
+		d.last = ds.uses
 		return d, nil
 	}
 	f, err := ds.openOrMake(path)
@@ -52,7 +57,7 @@ func (ds *dirs) use(path string) (*dir, error) {
 		return nil, fmt.Errorf("open blob directory: %w", ioFault(err))
 	}
 	ds.shrink()
-	d := &dir{owner: ds, path: path, file: f, users: 1, turn: make(chan struct{}, 1)}
+	d := &dir{owner: ds, path: path, file: f, users: 1, last: ds.uses, turn: make(chan struct{}, 1)}
 	ds.open[path] = d
 	return d, nil
 }
@@ -63,8 +68,14 @@ func (d *dir) done() {
 	defer d.owner.mu.Unlock()
 	d.users--
 	if d.users == 0 && d.owner.open[d.path] != d {
-		_ = d.file.Close() // read only: its syncs have been told already
+		_ = d.close()
 	}
+}
+
+// close is for a directory nobody uses. Its syncs have been told already.
+func (d *dir) close() error {
+	d.pack.close()
+	return d.file.Close()
 }
 
 // drop makes the next use open the directory anew: after a failed fsync this descriptor can't be trusted.
@@ -76,15 +87,35 @@ func (d *dir) drop() {
 	}
 }
 
-// shrink closes directories nobody uses when there are too many.
+// shrink closes directories nobody uses when there are too many, those first that were used longest ago: a pack is not
+// opened again once it has been closed.
 func (ds *dirs) shrink() {
-	for path, d := range ds.open {
-		if len(ds.open) < maxOpenDirs {
+	for len(ds.open) >= maxOpenDirs {
+		var oldest *dir
+		for _, d := range ds.open {
+			if d.users == 0 && (oldest == nil || d.last < oldest.last) {
+				oldest = d
+			}
+		}
+		if oldest == nil {
 			return
 		}
+		_ = oldest.close()
+		delete(ds.open, oldest.path)
+	}
+}
+
+// retire closes the directories of an epoch in which nobody may write any more.
+func (ds *dirs) retire(epoch string) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for p, d := range ds.open {
+		if path.Dir(p) != epoch {
+			continue
+		}
+		delete(ds.open, p)
 		if d.users == 0 {
-			_ = d.file.Close()
-			delete(ds.open, path)
+			_ = d.close()
 		}
 	}
 }
@@ -96,7 +127,7 @@ func (ds *dirs) close() error {
 	for path, d := range ds.open {
 		delete(ds.open, path)
 		if d.users == 0 {
-			errs = append(errs, d.file.Close())
+			errs = append(errs, d.close())
 		}
 	}
 	return errors.Join(errs...)

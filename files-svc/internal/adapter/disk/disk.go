@@ -21,6 +21,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -33,6 +34,7 @@ const bucketBits = 12
 // Options is what New can be told; the zero value works.
 type Options struct {
 	At      func(step string) error // called at each named step (Steps); an error ends the commit there. For tests and the chaos matrix
+	NoPacks bool                    // give each small blob a file of its own, as folders of older versions have it
 	NoTemp  bool                    // create blobs under their names at once, as on a filesystem without unnamed files
 	Syncing func(*os.File) error    // takes the place of fsync in tests
 
@@ -43,16 +45,23 @@ type Options struct {
 	// KeepFree is how many bytes of the filesystem are left to others: writes that would go on below it are refused as on a
 	// full disk. Zero leaves nothing.
 	KeepFree int64
+
+	syncingData func(*os.File) error
 }
 
 // The named steps of a commit.
 const (
 	StepSynced = "disk.synced" // the bytes are on disk; a large blob has no name yet
 	StepLinked = "disk.linked" // the name is there, its directory is not synced
+
+	StepPackMade    = "disk.pack_made"    // an empty pack is there, its directory is not synced
+	StepPacked      = "disk.packed"       // a round's blobs are written to their pack, which is not synced
+	StepPackMarked  = "disk.pack_marked"  // a blob in a pack is marked dead, its bytes are there
+	StepPackPunched = "disk.pack_punched" // they are not, and nothing of it is synced
 )
 
 // Steps lists all steps of this package.
-var Steps = []string{StepSynced, StepLinked}
+var Steps = []string{StepSynced, StepLinked, StepPackMade, StepPacked, StepPackMarked, StepPackPunched}
 
 // Blobs is a files.Blobs on a local filesystem.
 type Blobs struct {
@@ -60,6 +69,7 @@ type Blobs struct {
 	folder *os.File // the root again, for questions about its filesystem
 	dirs   *dirs
 	opts   Options
+	held   atomic.Int64 // bytes of packed blobs held for their readers
 }
 
 var _ files.Blobs = (*Blobs)(nil)
@@ -69,8 +79,8 @@ func New(folder string, opts Options) (*Blobs, error) {
 	if opts.At == nil {
 		opts.At = func(string) error { return nil }
 	}
-	if opts.Syncing == nil {
-		opts.Syncing = (*os.File).Sync
+	if opts.syncingData = opts.Syncing; opts.Syncing == nil {
+		opts.Syncing, opts.syncingData = (*os.File).Sync, fdatasync
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the blob folder: %w", ioFault(err))
@@ -125,6 +135,12 @@ func placeOf(id files.BlobID) (place, error) {
 
 func bucketName(n int64) string { return strconv.FormatInt(n, 16) }
 
+// bucketNumber reads a bucket's name.
+func bucketNumber(name string) (int64, bool) {
+	n, err := strconv.ParseInt(name, 16, 64)
+	return n, err == nil && n >= 0 && bucketName(n) == name
+}
+
 // isEpoch reports whether s may be an epoch's directory: a UUID in lower case. Nothing else in the folder is ours.
 func isEpoch(s string) bool {
 	if len(s) != 36 {
@@ -140,15 +156,26 @@ func isEpoch(s string) bool {
 	return true
 }
 
-// Open implements files.Blobs. The source is an *os.File: it outlives the blob's name, and the kernel can send it.
+// Open implements files.Blobs. A blob that is a file of its own is an *os.File: it outlives its name, and the kernel can
+// send it. So are small ones of older versions and where a pack has failed, and those that were put back from a backup: a file
+// comes before what the pack has.
 func (b *Blobs) Open(_ context.Context, id files.BlobID, size int64) (files.BlobSource, error) {
 	p, err := placeOf(id)
 	if err != nil {
 		return nil, err
 	}
+	src, err := b.openFile(id, p, size)
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		return b.openPacked(id, p, size)
+	}
+	return src, err
+}
+
+// openFile opens a blob that is a file of its own.
+func (b *Blobs) openFile(id files.BlobID, p place, size int64) (files.BlobSource, error) {
 	f, err := b.root.Open(p.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, "no such blob")
+		return nil, errNoBlob()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open blob: %w", ioFault(err))

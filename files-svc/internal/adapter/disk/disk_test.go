@@ -40,6 +40,10 @@ func TestBlobs_WithoutUnnamedFiles(t *testing.T) {
 	filestest.RunBlobs(t, func(t *testing.T) files.Blobs { return open(t, t.TempDir(), disk.Options{NoTemp: true}) })
 }
 
+func TestBlobs_EachAFile(t *testing.T) {
+	filestest.RunBlobs(t, func(t *testing.T) files.Blobs { return open(t, t.TempDir(), disk.Options{NoPacks: true}) })
+}
+
 // put stores one small blob and returns what Commit said.
 func put(t *testing.T, b *disk.Blobs, seq int64) error {
 	t.Helper()
@@ -88,7 +92,8 @@ func TestCommit_SyncsBytesAndNameBeforeItReturns(t *testing.T) {
 			folder := t.TempDir()
 			var steps []string
 			b := open(t, folder, disk.Options{
-				At: func(step string) error { steps = append(steps, step); return nil },
+				NoPacks: true,
+				At:      func(step string) error { steps = append(steps, step); return nil },
 				Syncing: func(f *os.File) error {
 					info, err := f.Stat()
 					switch {
@@ -140,7 +145,7 @@ func TestAbort_ASmallBlobWasNeverThere(t *testing.T) {
 func TestCommit_FailedFileSyncEndsTheBlob(t *testing.T) {
 	folder := t.TempDir()
 	var calls atomic.Int64
-	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		if info, err := f.Stat(); err == nil && info.IsDir() {
 			return f.Sync()
 		}
@@ -159,7 +164,7 @@ func TestCommit_FailedDirectorySyncEndsItsBlobsAndItsDescriptor(t *testing.T) {
 	folder := t.TempDir()
 	var bad atomic.Pointer[os.File]
 	var fail atomic.Bool
-	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		info, err := f.Stat()
 		switch {
 		case err != nil || !info.IsDir():
@@ -191,7 +196,7 @@ func TestCommit_FailedDirectorySyncEndsItsBlobsAndItsDescriptor(t *testing.T) {
 func TestCommit_FailedDirectorySyncEndsThoseWhoShareIt(t *testing.T) {
 	var dirSyncs atomic.Int64
 	var fail atomic.Bool
-	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		if info, err := f.Stat(); err == nil && info.IsDir() {
 			dirSyncs.Add(1)
 			if fail.CompareAndSwap(true, false) {
@@ -218,7 +223,7 @@ func TestCommit_FailedDirectorySyncEndsThoseWhoShareIt(t *testing.T) {
 func TestCommit_SharesDirectorySyncs(t *testing.T) {
 	const writers, rounds = 32, 8
 	var dirs atomic.Int64
-	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		if info, err := f.Stat(); err == nil && info.IsDir() {
 			dirs.Add(1)
 		}
@@ -248,7 +253,7 @@ func TestCommit_Crash(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			folder := t.TempDir()
 			crash := errors.New("crash")
-			b := open(t, folder, disk.Options{At: func(at string) error {
+			b := open(t, folder, disk.Options{NoPacks: true, At: func(at string) error {
 				if at == step {
 					return crash
 				}
@@ -267,7 +272,7 @@ func TestCommit_Crash(t *testing.T) {
 // A name that is gone may be a crash's: only the sync makes its absence last.
 func TestDelete_SyncsEachDirectoryOnce(t *testing.T) {
 	var synced []string
-	b := open(t, t.TempDir(), disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		synced = append(synced, filepath.Base(f.Name()))
 		return f.Sync()
 	}})
@@ -292,7 +297,7 @@ func TestDelete_SyncsEachDirectoryOnce(t *testing.T) {
 }
 
 func TestOpen_IsAFileTheKernelCanSend(t *testing.T) {
-	b := open(t, t.TempDir(), disk.Options{})
+	b := open(t, t.TempDir(), disk.Options{NoPacks: true})
 	if err := put(t, b, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +371,7 @@ func TestCommit_FailedSyncOfOneInARoundIsItsOwn(t *testing.T) {
 	folder := t.TempDir()
 	var inRound atomic.Int64
 	first, gate := make(chan struct{}), make(chan struct{})
-	b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
 		switch info, err := f.Stat(); {
 		case err != nil || info.IsDir():
 			return errors.Join(err, f.Sync())
@@ -404,7 +409,7 @@ func TestCommit_FailedSyncOfOneInARoundIsItsOwn(t *testing.T) {
 // Whoever can write to the folder can put a link where the next blob will be: it is not written through.
 func TestCommit_NeverWritesThroughWhatIsThere(t *testing.T) {
 	folder, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
-	b := open(t, folder, disk.Options{})
+	b := open(t, folder, disk.Options{NoPacks: true})
 	if err := errors.Join(put(t, b, 1), os.WriteFile(outside, []byte("theirs"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -24,28 +24,46 @@ func (b *Blobs) Delete(ctx context.Context, ids []files.BlobID) (gone []files.Bl
 	byDir := map[string][]files.BlobID{}
 	for _, id := range ids {
 		p, err := placeOf(id)
-		if err == nil {
-			if err = b.opts.remove(b.root, p.path()); errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			failed = first(failed, fmt.Errorf("delete blob %s: %w", id, ioFault(err)))
-		default:
-			byDir[p.dir] = append(byDir[p.dir], id)
-		}
-	}
-	for dir, removed := range byDir {
-		if err := b.syncUp(dir); err != nil {
-			failed = first(failed, fmt.Errorf("sync after deleting blobs: %w", ioFault(err)))
+		if err != nil {
+			failed = first(failed, fmt.Errorf("delete blob %s: %w", id, err))
 			continue
 		}
+		byDir[p.dir] = append(byDir[p.dir], id)
+	}
+	for dir, ids := range byDir {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		removed, err := b.deleteIn(dir, ids)
+		failed = first(failed, err)
 		gone = append(gone, removed...)
 	}
 	slices.Sort(gone)
+	return gone, failed
+}
+
+// deleteIn is Delete for the blobs of one directory.
+func (b *Blobs) deleteIn(dir string, ids []files.BlobID) (gone []files.BlobID, failed error) {
+	inPack, rest, failed := b.unpack(dir, ids)
+	sync := len(rest) > 0 // a crash may have come between an earlier removal and its sync
+	for _, id := range slices.Concat(inPack, rest) {
+		p, err := placeOf(id)
+		if err == nil {
+			err = b.opts.remove(b.root, p.path())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = first(failed, fmt.Errorf("delete blob %s: %w", id, ioFault(err)))
+			continue
+		}
+		sync = sync || err == nil
+		gone = append(gone, id)
+	}
+	if !sync {
+		return gone, failed
+	}
+	if err := b.syncUp(dir); err != nil {
+		return nil, first(failed, fmt.Errorf("sync after deleting blobs: %w", ioFault(err)))
+	}
 	return gone, failed
 }
 
@@ -103,11 +121,33 @@ func (b *Blobs) Walk(ctx context.Context, epoch files.EpochID, from int64, fn fu
 			}
 			return fn(id)
 		})
+		if err == nil {
+			err = b.walkPack(epoch, bucket, from, fn)
+		}
 		if err != nil {
 			return fmt.Errorf("walk blobs: %w", ioFault(err))
 		}
 	}
 	return nil
+}
+
+// walkPack is Walk for a bucket's pack. A damaged entry is a key: whoever asks for its blob hears of it, and it can be
+// deleted.
+func (b *Blobs) walkPack(epoch files.EpochID, bucket, from int64, fn func(files.BlobID) error) error {
+	f, err := b.root.Open(packPath(path.Join(string(epoch), bucketName(bucket))))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return b.table(f, epoch, bucket, func(id files.BlobID, s slot) error {
+		if _, seq, _ := id.Split(); s.state == entryDead || seq < from {
+			return nil
+		}
+		return fn(id)
+	})
 }
 
 // buckets lists the bucket numbers of an epoch in their order.
@@ -117,7 +157,7 @@ func (b *Blobs) buckets(epoch files.EpochID) ([]int64, error) {
 	}
 	var found []int64
 	err := b.names(string(epoch), func(name string) error {
-		if n, err := strconv.ParseInt(name, 16, 64); err == nil && bucketName(n) == name {
+		if n, ok := bucketNumber(name); ok {
 			found = append(found, n)
 		}
 		return nil
@@ -157,12 +197,17 @@ func (b *Blobs) names(dir string, fn func(name string) error) error {
 
 // Forget implements files.BlobKeys.
 func (b *Blobs) Forget(_ context.Context, epoch files.EpochID) error {
+	b.dirs.retire(string(epoch))
 	buckets, err := b.buckets(epoch)
 	if err != nil {
 		return err
 	}
 	for _, bucket := range buckets {
-		if err := b.removeEmpty(path.Join(string(epoch), bucketName(bucket))); err != nil {
+		dir := path.Join(string(epoch), bucketName(bucket))
+		if err := b.forgetPack(dir); err != nil {
+			return err
+		}
+		if err := b.removeEmpty(dir); err != nil {
 			return err
 		}
 	}

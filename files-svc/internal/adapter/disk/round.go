@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,15 +16,17 @@ const syncsAtATime = 8
 // rows share a commit as well.
 type round struct {
 	done  chan struct{}
-	files []*entry
-	names int   // how many names wait that have no file to be synced here
-	err   error // of the directory's sync
+	files []*entry // each a file of its own
+	small []*entry // for the pack
+	names int      // how many names wait that have no file to be synced here
+	err   error    // of the directory's sync
 }
 
-// entry is a new file of a round. err may be read when the round is done.
+// entry is a new small blob of a round. err may be read when the round is done.
 type entry struct {
-	sync func() error // makes the file's bytes durable, and does what comes between them and the name
-	err  error
+	packed packed
+	sync   func() error // makes it a file of its own, its bytes durable, when there is no pack to take it
+	err    error
 }
 
 // sync makes every name durable that was in the directory when it was called. Calls that come while a round is under way
@@ -32,9 +35,8 @@ func (d *dir) sync() error {
 	return d.share(d.join(nil))
 }
 
-// syncFile makes one file durable and then its name, together with those of the neighbours.
-func (d *dir) syncFile(sync func() error) error {
-	e := &entry{sync: sync}
+// keep makes one small blob durable, together with its neighbours.
+func (d *dir) keep(e *entry) error {
 	err := d.share(d.join(e))
 	if e.err != nil {
 		return e.err
@@ -48,10 +50,13 @@ func (d *dir) join(e *entry) *round {
 	if d.next == nil {
 		d.next = &round{done: make(chan struct{})}
 	}
-	if e == nil {
+	switch {
+	case e == nil:
 		d.next.names++
-	} else {
+	case d.owner.opts.NoPacks:
 		d.next.files = append(d.next.files, e)
+	default:
+		d.next.small = append(d.next.small, e)
 	}
 	return d.next
 }
@@ -78,6 +83,7 @@ func (d *dir) run(r *round) {
 	d.mu.Lock()
 	d.next = nil
 	d.mu.Unlock()
+	d.syncPack(r)
 	if left := r.syncFiles() + r.names; d.broken == nil && left > 0 {
 		if d.broken = d.owner.opts.sync(d.file); d.broken != nil {
 			d.drop()
@@ -85,6 +91,29 @@ func (d *dir) run(r *round) {
 	}
 	r.err = d.broken
 	close(r.done)
+}
+
+// syncPack brings the small blobs of a round into the pack, or hands them on to be files. A round whose pack fails is refused
+// whole.
+func (d *dir) syncPack(r *round) {
+	if len(r.small) == 0 || d.broken != nil {
+		return
+	}
+	blobs := make([]packed, len(r.small))
+	for i, e := range r.small {
+		blobs[i] = e.packed
+	}
+	made, err := d.append(blobs)
+	if made {
+		r.names++
+	}
+	if errors.Is(err, errNoPack) {
+		r.files = append(r.files, r.small...)
+		return
+	}
+	for _, e := range r.small {
+		e.err = err
+	}
 }
 
 // syncFiles returns how many files are durable now. The failure of one is its own.

@@ -15,6 +15,7 @@ const heldBytes = 64 << 10
 
 // sink is one blob being written.
 type sink struct {
+	id    files.BlobID
 	place place
 	dir   *dir
 	growing
@@ -37,7 +38,7 @@ func (b *Blobs) Create(_ context.Context, id files.BlobID) (files.BlobSink, erro
 	if err != nil {
 		return nil, err
 	}
-	return &sink{growing: growing{store: b}, place: p, dir: d}, nil
+	return &sink{growing: growing{store: b}, id: id, place: p, dir: d}, nil
 }
 
 // Write implements io.Writer.
@@ -121,8 +122,9 @@ func (s *sink) Commit(context.Context) error {
 	}
 	s.ended = true
 	s.dir.done()
-	// Every byte has been synced: what close could still say is not about them.
-	_ = s.file.Close()
+	if s.file != nil {
+		_ = s.file.Close() // every byte has been synced: what close could still say is not about them
+	}
 	return nil
 }
 
@@ -130,21 +132,24 @@ func (s *sink) commit() error {
 	if s.file != nil {
 		return s.commitLarge()
 	}
-	// Its name and its bytes go into one commit of the filesystem's journal, where an unnamed file costs two.
+	_, seq, _ := s.id.Split()
+	if err := s.dir.keep(&entry{packed: packed{s.id, seq, s.held}, sync: s.single}); err != nil {
+		return fmt.Errorf("sync blob: %w", err)
+	}
+	s.letGo()
+	return nil
+}
+
+// single makes a small blob a file of its own. Its name and its bytes go into one commit of the filesystem's journal, where an
+// unnamed file costs two.
+func (s *sink) single() error {
 	if err := s.spill(s.create); err != nil {
 		return err
 	}
-	beginWriteOut(s.file, 0, s.size) // while it waits for its round
-	err := s.dir.syncFile(func() error {
-		if err := s.settle(); err != nil {
-			return err
-		}
-		return s.linked()
-	})
-	if err != nil {
-		return fmt.Errorf("sync blob: %w", err)
+	if err := s.settle(); err != nil {
+		return err
 	}
-	return nil
+	return s.linked()
 }
 
 // commitLarge syncs the bytes by itself, since nobody else should wait for them, and before they have a name where that can
