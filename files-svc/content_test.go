@@ -232,7 +232,7 @@ func TestContent_DamageIsNeverServedAsWhole(t *testing.T) {
 		if a := p.get(f.content()); a.err != nil || !bytes.Equal(a.body, content) {
 			t.Fatalf("%d bytes: got %d, %v", size, a.status, a.err)
 		}
-		flipBit(t, w.blobFiles()[0], int64(size/2))
+		flipBlob(t, w, content)
 		a := p.get(f.content())
 		switch {
 		case size <= 100_000: // known before the first byte

@@ -110,8 +110,8 @@ func TestStored_ASymbolicLinkIsNotFollowed(t *testing.T) {
 	stack := harness.Start(t)
 	ada := harness.NewClient(t, stack.Public).SignUp()
 	secret := filepath.Join(t.TempDir(), "secret")
-	content := []byte("twelve bytes")
-	overwrite(t, secret, []byte("other twelve"))
+	content := bytes.Repeat([]byte("twelve bytes"), 10_000) // a file of its own in the store
+	overwrite(t, secret, bytes.Repeat([]byte("other twelve"), 10_000))
 	f := ada.Upload("a", content).Is(201).File()
 	path := blobs(t, stack, content)[0]
 	if err := os.Remove(path); err != nil {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cloakroom.dev/files-svc/internal/adapter/disk"
 )
 
 // serveFor starts a child on a folder, and stops it when the test ends.
@@ -146,7 +148,36 @@ func TestStrace_RealErrnos(t *testing.T) {
 		}
 		wantRead(t, p, mustUpload(t, p, content), content)
 	}
+	brokenPack(t, p, folder)
 	unreadable(t, p, folder)
+}
+
+// brokenPack holds that who shares a sync that fails is refused, that the pack takes nothing more, and that what it has is read.
+func brokenPack(t *testing.T, p *process, folder string) {
+	t.Helper()
+	before, between := []byte("before it breaks"), []byte("while it breaks")
+	id := mustUpload(t, p, before)
+	var pack string
+	for path := range blobsBelow(t, folder) {
+		if filepath.Base(path) == disk.PackName {
+			pack = path
+		}
+	}
+	stop := strace(t, p, "-P", pack, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO")
+	status, _ := upload(t, p, between)
+	stop()
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("fdatasync of the pack fails: status %d", status)
+	}
+	was, err := os.Stat(pack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRead(t, p, mustUpload(t, p, between), between)
+	wantRead(t, p, id, before)
+	if is, err := os.Stat(pack); err != nil || is.Size() != was.Size() {
+		t.Errorf("the pack has grown after its failure (%v)", err)
+	}
 }
 
 // unreadable holds that a disk that can't be read cuts a download, and never ends it short.

@@ -175,36 +175,16 @@ func hasName(f *os.File) bool {
 
 // packs writes blobs and their entries, and syncs both with one call.
 func (o *Options) packs(p *pack, blobs []packed) error {
-	entries := make([]byte, 0, len(blobs)*entrySize)
 	slices.SortFunc(blobs, func(a, b packed) int { return cmp.Compare(a.seq, b.seq) })
-	first := int64(0) // the slot of entries' first
-	flush := func() error {
-		err := o.writeAt(p.file, entries, first*entrySize)
-		entries = entries[:0]
+	tail := p.tail
+	if err := o.writeEntries(p, blobs); err != nil {
 		return err
 	}
-	for i, b := range blobs {
-		at := slotOf(b.seq)
-		if p.used[at] {
-			return fmt.Errorf("blob %s: %w", b.id, fs.ErrExist)
-		}
-		p.used[at] = true
-		s := slot{state: entryLive, block: uint32(p.tail / packBlock), size: uint32(len(b.data))} //nolint:gosec // 4096 times 64 KiB at most
-		if err := o.writeAt(p.file, b.data, p.tail); err != nil {
+	for _, b := range blobs {
+		if err := o.writeAt(p.file, b.data, tail); err != nil {
 			return err
 		}
-		p.tail += s.room()
-		if i == 0 || at != first+int64(len(entries)/entrySize) {
-			if err := flush(); err != nil {
-				return err
-			}
-			first = at
-		}
-		entries = entries[:len(entries)+entrySize]
-		s.encode(entries[len(entries)-entrySize:], b.id)
-	}
-	if err := flush(); err != nil {
-		return err
+		tail += inBlocks(int64(len(b.data)))
 	}
 	if err := o.At(StepPacked); err != nil {
 		return err
@@ -213,6 +193,36 @@ func (o *Options) packs(p *pack, blobs []packed) error {
 		return err
 	}
 	return o.At(StepSynced)
+}
+
+// writeEntries writes what the table will say of blobs, sorted by number, and moves the tail behind them. It comes before the contents:
+// then no block is taken, by a process that is killed in between, that no entry speaks of.
+func (o *Options) writeEntries(p *pack, blobs []packed) error {
+	var run [16 * entrySize]byte // neighbours are written at once
+	first, n := int64(0), int64(0)
+	flush := func() error {
+		err := o.writeAt(p.file, run[:n*entrySize], first*entrySize)
+		n = 0
+		return err
+	}
+	for _, b := range blobs {
+		at := slotOf(b.seq)
+		if p.used[at] {
+			return fmt.Errorf("blob %s: %w", b.id, fs.ErrExist)
+		}
+		p.used[at] = true
+		if at != first+n || n*entrySize == int64(len(run)) {
+			if err := flush(); err != nil {
+				return err
+			}
+			first = at
+		}
+		s := slot{state: entryLive, block: uint32(p.tail / packBlock), size: uint32(len(b.data))} //nolint:gosec // 4096 times 64 KiB at most
+		s.encode(run[n*entrySize:], b.id)
+		n++
+		p.tail += s.room()
+	}
+	return flush()
 }
 
 func packPath(dir string) string { return path.Join(dir, PackName) }
