@@ -60,7 +60,7 @@ type Content struct {
 // openTries is how often Open follows a file whose content is replaced and reaped while it looks.
 const openTries = 3
 
-// Open opens the content of a file outside the trash. Neither replace nor delete disturbs it. Bytes that are missing are an
+// Open opens the content of a file outside the trash. Neither replace nor delete disturbs it, once Reach has returned. Bytes that are missing are an
 // internal error and an alert, never an empty content; where the store is far away, at Reach or the first read.
 func (s *Service) Open(ctx context.Context, owner OwnerID, id FileID) (*Content, error) {
 	return s.open(ctx, s.openLater, func() (File, error) { return s.Get(ctx, owner, id) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -59,7 +60,7 @@ func (b *Blobs) unfinished(ctx context.Context, ids []files.BlobID) map[files.Ep
 			continue
 		}
 		f := found{uploads: map[string][]string{}}
-		f.err = b.listUploads(ctx, b.epochPrefix(epoch), func(key, id string) error {
+		f.err = b.listUploads(ctx, b.epochPrefix(epoch), func(key, id string, _ time.Time) error {
 			f.uploads[key] = append(f.uploads[key], id)
 			return nil
 		})
@@ -114,7 +115,7 @@ func (b *Blobs) Epochs(ctx context.Context) ([]files.EpochID, error) {
 		return nil
 	})
 	if err == nil {
-		err = b.listUploads(ctx, b.blobsPrefix(), func(key, _ string) error {
+		err = b.listUploads(ctx, b.blobsPrefix(), func(key, _ string, _ time.Time) error {
 			note(key)
 			return nil
 		})
@@ -137,7 +138,7 @@ func (b *Blobs) Walk(ctx context.Context, epoch files.EpochID, from int64, fn fu
 	}
 	prefix := b.epochPrefix(epoch)
 	parts := map[int64]bool{}
-	err := b.listUploads(ctx, prefix, func(key, _ string) error {
+	err := b.listUploads(ctx, prefix, func(key, _ string, _ time.Time) error {
 		if seq, ok := numberOf(strings.TrimPrefix(key, prefix)); ok && seq >= from {
 			parts[seq] = true
 		}
@@ -206,7 +207,7 @@ func (b *Blobs) list(ctx context.Context, in *s3.ListObjectsV2Input, fn func(*s3
 }
 
 // listUploads calls fn for each multipart upload under way below a prefix.
-func (b *Blobs) listUploads(ctx context.Context, prefix string, fn func(key, id string) error) error {
+func (b *Blobs) listUploads(ctx context.Context, prefix string, fn func(key, id string, begun time.Time) error) error {
 	in := &s3.ListMultipartUploadsInput{Bucket: &b.opts.Bucket, Prefix: &prefix}
 	for {
 		var out *s3.ListMultipartUploadsOutput
@@ -222,7 +223,7 @@ func (b *Blobs) listUploads(ctx context.Context, prefix string, fn func(key, id 
 		}
 		for _, u := range out.Uploads {
 			if key := aws.ToString(u.Key); strings.HasPrefix(key, prefix) {
-				if err := fn(key, aws.ToString(u.UploadId)); err != nil {
+				if err := fn(key, aws.ToString(u.UploadId), aws.ToTime(u.Initiated)); err != nil {
 					return err
 				}
 			}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // metrics are what the store costs and how it behaves.
@@ -15,6 +17,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	resumed  prometheus.Counter
 	proofs   *prometheus.CounterVec
+	madeRoom *prometheus.CounterVec
 	trusting prometheus.Gauge
 }
 
@@ -43,6 +46,10 @@ func newMetrics(reg prometheus.Registerer, pool *buffers) *metrics {
 		proofs: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_s3_proofs_total", Help: "How written bytes were proven: checksum (the store's), read_back, or failed.",
 		}, []string{"by"}),
+		madeRoom: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_files_s3_buffers_reclaimed_total",
+			Help: "Part buffers taken from uploads that were slow while others waited: saved (resumable ones go on) or refused (503).",
+		}, []string{"how"}), "saved", "refused"),
 		trusting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_s3_checksums_trusted", Help: "1 when the store has shown that it refuses wrong checksums; 0: what is written is read back.",
 		}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -27,7 +28,8 @@ type partialSink struct {
 	prefix string
 	writer string
 
-	have  pieces // all that has been given to the store
+	mu    sync.Mutex // held by each call, and by who takes the buffer
+	have  pieces     // all that has been given to the store
 	fill  filling
 	from  int64 // where fill begins
 	fresh int64 // bytes of fill no piece has
@@ -35,6 +37,7 @@ type partialSink struct {
 	stale []piece // not part of what the last Sync returned
 	done  []piece // nor of what the one before returned: may be deleted once the next is asked for
 	bad   bool
+	why   error // it is bad, when that was nobody's call
 	over  bool
 }
 
@@ -54,16 +57,20 @@ func (b *Blobs) AppendPartial(ctx context.Context, of files.Partial) (files.Part
 		return nil, fault.New(fault.Conflict, "somebody writes these bytes")
 	}
 	b.writing[of.ID] = struct{}{}
-	return &partialSink{
+	s := &partialSink{
 		ctx: context.WithoutCancel(ctx), store: b, id: of.ID, prefix: prefix, writer: newToken(), have: have, from: of.Size,
 		fill: filling{pool: b.buffers, size: int(have.part - of.Size%have.part), room: int(have.part)},
-	}, nil
+	}
+	s.fill.by = s
+	return s, nil
 }
 
 // Write implements io.Writer.
 func (s *partialSink) Write(p []byte) (written int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.bad || s.over {
-		return 0, errors.New("the upload's sink is of no use any more")
+		return 0, s.useless()
 	}
 	for len(p) > 0 {
 		n, err := s.fill.add(s.ctx, p)
@@ -79,6 +86,13 @@ func (s *partialSink) Write(p []byte) (written int, err error) {
 		}
 	}
 	return written, nil
+}
+
+func (s *partialSink) useless() error {
+	if s.why != nil {
+		return s.why
+	}
+	return errors.New("the upload's sink is of no use any more")
 }
 
 func (s *partialSink) broken(err error) error {
@@ -141,8 +155,10 @@ func (s *partialSink) dropLoose() {
 
 // Sync implements files.PartialSink.
 func (s *partialSink) Sync(ctx context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.bad || s.over {
-		return nil, errors.New("the upload's sink is of no use any more")
+		return nil, s.useless()
 	}
 	if err := s.sync(ctx); err != nil {
 		return nil, s.broken(err)
@@ -178,16 +194,20 @@ func (s *partialSink) sync(ctx context.Context) error {
 // sweep deletes pieces that the row named before the last Sync and does not since: that this Sync is asked for says that
 // the one before is in the row. What stays is deleted with the upload.
 func (s *partialSink) sweep(ctx context.Context) {
-	for _, p := range s.done {
-		if err := s.store.remove(ctx, p.key(s.prefix)); err != nil {
-			s.store.opts.Log.WarnContext(ctx, "a piece of an upload stays until the upload ends", "upload", s.id, "error", err.Error())
-		}
+	keys := make([]string, len(s.done))
+	for i, p := range s.done {
+		keys[i] = p.key(s.prefix)
+	}
+	if err := s.store.removeAll(ctx, keys); err != nil {
+		s.store.opts.Log.WarnContext(ctx, "pieces of an upload stay until the upload ends", "upload", s.id, "error", err.Error())
 	}
 	s.done, s.stale = s.stale, nil
 }
 
 // Close implements files.PartialSink.
 func (s *partialSink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over {
 		return nil
 	}

@@ -1,14 +1,18 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
 )
+
+var errEnded = errors.New("the blob has ended")
 
 // cleanUpTime bounds what is done for an upload whose own context may have ended.
 const cleanUpTime = 10 * time.Second
@@ -19,6 +23,9 @@ type sink struct {
 	ctx   context.Context
 	store *Blobs
 	key   string
+
+	mu    sync.Mutex // held by each call, and by who takes the buffer
+	lost  error      // what the upload hears since its buffer was taken
 	fill  filling
 	ship  shipping
 	multi *multipart // nil while all of it fits a part
@@ -34,13 +41,17 @@ func (b *Blobs) Create(ctx context.Context, id files.BlobID) (files.BlobSink, er
 	if err != nil {
 		return nil, err
 	}
-	return &sink{ctx: ctx, store: b, key: key, fill: filling{pool: b.buffers, size: b.opts.PartBytes}}, nil
+	s := &sink{ctx: ctx, store: b, key: key, fill: filling{pool: b.buffers, size: b.opts.PartBytes}}
+	s.fill.by = s
+	return s, nil
 }
 
 // Write implements io.Writer.
 func (s *sink) Write(p []byte) (written int, err error) {
-	if s.ended {
-		return 0, errors.New("the blob has ended")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.lost != nil {
+		return 0, cmp.Or(s.lost, errEnded)
 	}
 	for len(p) > 0 {
 		if s.fill.full() {
@@ -91,11 +102,13 @@ func (s *sink) count(content []byte) {
 
 // Commit implements files.BlobSink.
 func (s *sink) Commit(ctx context.Context) error {
-	if s.ended {
-		return errors.New("the blob has ended")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.lost != nil {
+		return cmp.Or(s.lost, errEnded)
 	}
 	if err := s.commit(ctx); err != nil {
-		s.Abort()
+		s.abort()
 		return err
 	}
 	s.ended = true
@@ -121,6 +134,12 @@ func (s *sink) commit(ctx context.Context) error {
 // Abort implements files.BlobSink. An object that stands under the key all the same, since its answer was lost, is left to
 // the reaper: it may be another writer's.
 func (s *sink) Abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abort()
+}
+
+func (s *sink) abort() {
 	if s.ended {
 		return
 	}
@@ -138,6 +157,7 @@ func (s *sink) Abort() {
 // filling is a part that grows: in a little memory of its own while it is small, then in a buffer of the pool.
 type filling struct {
 	pool *buffers
+	by   holder
 	size int // at which it is full
 	room int // that a buffer must have; 0: size
 	held []byte
@@ -162,6 +182,7 @@ func (f *filling) add(ctx context.Context, p []byte) (int, error) {
 		}
 	}
 	f.n += copy((*f.buf.bytes)[f.n:f.size], p)
+	f.buf.n.Store(int64(f.n))
 	return len(p), nil
 }
 
@@ -171,6 +192,7 @@ func (f *filling) grow(ctx context.Context) (err error) {
 	}
 	f.n = copy(*f.buf.bytes, f.held)
 	f.held = nil
+	f.pool.hold(f.buf, f.by)
 	return nil
 }
 
@@ -185,6 +207,9 @@ func (f *filling) content() []byte {
 func (f *filling) handOver() *buffer {
 	buf := f.buf
 	f.buf, f.n, f.held = nil, 0, nil
+	if buf != nil {
+		f.pool.letGo(buf)
+	}
 	return buf
 }
 

@@ -118,8 +118,11 @@ func (b *Blobs) unused(ctx context.Context, key string) (*string, error) {
 // examine hands the store objects under wrong checksums, which it must refuse, and one under a right one, which it must
 // tell again. why says what it did instead, blind that it knows no condition on writes.
 func (b *Blobs) examine(ctx context.Context) (why string, blind bool, err error) {
-	p := probe{b: b, key: b.opts.Prefix + "probes/" + newToken()}
+	p := probe{b: b, key: b.probesPrefix() + newToken()}
 	defer p.drop(context.WithoutCancel(ctx))
+	if err := b.sweepProbes(ctx, time.Now().Add(-trustFor)); err != nil {
+		b.opts.Log.WarnContext(ctx, "what earlier probes may have left can't be removed", "error", err.Error())
+	}
 	if err := p.put(ctx, nil, nil); err != nil {
 		return "", false, err
 	}
@@ -135,6 +138,32 @@ func (b *Blobs) examine(ctx context.Context) (why string, blind bool, err error)
 	}
 	why, err = p.checksums(ctx)
 	return why, blind, err
+}
+
+func (b *Blobs) probesPrefix() string { return b.opts.Prefix + "probes/" }
+
+// sweepProbes removes what processes that died while they asked have left: objects, and uploads nobody completed. One that is
+// younger may be at work.
+func (b *Blobs) sweepProbes(ctx context.Context, before time.Time) error {
+	prefix := b.probesPrefix()
+	err := b.list(ctx, &s3.ListObjectsV2Input{Prefix: &prefix}, func(out *s3.ListObjectsV2Output) error {
+		var old []string
+		for _, object := range out.Contents {
+			if object.LastModified != nil && object.LastModified.Before(before) {
+				old = append(old, aws.ToString(object.Key))
+			}
+		}
+		return b.removeAll(ctx, old)
+	})
+	if err != nil {
+		return err
+	}
+	return b.listUploads(ctx, prefix, func(key, id string, begun time.Time) error {
+		if begun.IsZero() || !begun.Before(before) {
+			return nil
+		}
+		return b.abortUpload(ctx, key, id)
+	})
 }
 
 // probe is an object that is written to see what a store does.

@@ -197,6 +197,9 @@ func checkReaders(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	defer first.Close()
+	if err := first.Reach(ctx, 0); err != nil { // from here on nothing disturbs it
+		t.Fatal(err)
+	}
 	if _, err := b.Replace(ctx, ann, f.ID, files.NewContent{Size: 3}, strings.NewReader("new")); err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +208,9 @@ func checkReaders(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	defer second.Close()
+	if err := second.Reach(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.Delete(ctx, ann, f.ID, true); err != nil {
 		t.Fatal(err)
 	}
