@@ -20,6 +20,9 @@ type Limits struct {
 	// HeaderBytes is the server's MaxHeaderBytes: heads beyond it are let through for net/http to answer 431. 0 means
 	// 64 KiB.
 	HeaderBytes int
+	// Park is how long a connection waits for its client's next request before it is taken away from net/http, with the memory that
+	// it holds there; 0 is for ever. The server's ConnState must be this package's.
+	Park time.Duration
 }
 
 // Listen wraps l, so that the connections it accepts are watched.
@@ -30,6 +33,9 @@ func Listen(l net.Listener, limits Limits) net.Listener {
 	}
 	if limits.Connections > 0 {
 		w.slots = make(chan struct{}, limits.Connections)
+	}
+	if limits.Park > 0 && canPark {
+		w.lot = newLot(limits.Park)
 	}
 	return w
 }
@@ -45,10 +51,56 @@ type listener struct {
 	slots   chan struct{} // nil: no bound
 	once    sync.Once
 	done    chan struct{}
+
+	lot   *lot // nil: nothing is parked
+	begin sync.Once
+	fresh chan accepted
 }
 
-// Accept waits for a free slot and for the next connection of the wrapped listener whose address has not too many.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// Accept waits for a new connection, or for one that was parked and has something to say.
 func (l *listener) Accept() (net.Conn, error) {
+	if l.lot == nil {
+		return l.accept()
+	}
+	l.begin.Do(func() {
+		l.fresh = make(chan accepted)
+		go l.acceptAll()
+	})
+	select {
+	case a := <-l.fresh:
+		return a.conn, a.err
+	case c := <-l.lot.back:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// acceptAll brings new connections until the listener is closed.
+func (l *listener) acceptAll() {
+	for {
+		c, err := l.accept()
+		select {
+		case l.fresh <- accepted{c, err}:
+		case <-l.done:
+			if err == nil {
+				_ = c.Close()
+			}
+			return
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// accept waits for a free slot and for the next connection of the wrapped listener whose address has not too many.
+func (l *listener) accept() (net.Conn, error) {
 	if l.slots != nil {
 		select {
 		case l.slots <- struct{}{}:
@@ -64,7 +116,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		leave, ok := l.crowd.enter(c)
 		if ok {
-			return &Conn{Conn: c, release: sync.OnceFunc(func() { leave(); l.release() }), maxHead: l.maxHead}, nil
+			return &Conn{Conn: c, release: sync.OnceFunc(func() { leave(); l.release() }), maxHead: l.maxHead, lot: l.lot}, nil
 		}
 		_ = c.Close() // nothing was read or written
 		if l.refused != nil {
@@ -79,9 +131,14 @@ func (l *listener) release() {
 	}
 }
 
-// Close closes the wrapped listener and ends an Accept that waits for a slot.
+// Close closes the wrapped listener and what is parked, and ends an Accept that waits for a slot.
 func (l *listener) Close() error {
-	l.once.Do(func() { close(l.done) })
+	l.once.Do(func() {
+		close(l.done)
+		if l.lot != nil {
+			l.lot.close()
+		}
+	})
 	return l.Listener.Close()
 }
 

@@ -8,7 +8,7 @@
 // that is fine passes untouched, usually without a copy. A head that is not fine never reaches net/http: its request
 // line is followed by one header that names the reason, so that the refusal travels the ordinary path with its request
 // id, log line, metric and problem document; the handler asks Refusal and closes. What follows on the connection is
-// thrown away.
+// thrown away. And a connection that waits long for its next request is parked: see park.go.
 //
 // Promises: nothing is held back but the header lines of a head that has not fully arrived (bounded by the server's own
 // limit, and by its read timeouts, since the request line passes at once); bodies are never copied; a request seen
@@ -54,6 +54,8 @@ type Conn struct {
 	release func()      // gives the listener's slot back; may be called again
 	closing atomic.Bool // a lingering close is under way
 	write   deadlines
+	lot     *lot // nil: it is never parked
+	parking parking
 
 	scan  scanner
 	ready []byte // scanned, to be handed out before anything else is read
@@ -80,6 +82,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return 0, c.err
 		}
 		n, err := c.Conn.Read(p)
+		if n == 0 && c.leaves(err) {
+			return 0, io.EOF
+		}
 		if c.raw || n == 0 {
 			return n, err
 		}
@@ -150,8 +155,11 @@ func (c *Conn) midRequest() bool {
 	return !c.raw && (c.cut || c.err != nil || c.scan.state != inRequestLine)
 }
 
-// Close closes the connection. In the middle of a request that happens a moment later, behind the answer.
+// Close closes the connection, or parks it when net/http was made to let go of it. In the middle of a request that happens a moment later, behind the answer.
 func (c *Conn) Close() error {
+	if c.parked() {
+		return nil
+	}
 	c.release()
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok || !c.midRequest() || c.closing.Swap(true) || half.CloseWrite() != nil {
