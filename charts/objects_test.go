@@ -131,10 +131,13 @@ var programs = map[string]string{"gateway": "gateway", "auth": "auth-svc", "file
 
 // What is mounted as configuration is accepted by the programs that will read it.
 func TestServicesAcceptTheirConfiguration(t *testing.T) {
-	bin := t.TempDir()
+	// Where the other tests have them: then there is nothing left to compile or to link.
+	bin, err := filepath.Abs(filepath.Join(root, ".bin/tested"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range programs {
-		// In the workspace, as everything else is built and tested: then there is nothing left to compile.
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "cloakroom.dev/"+p+"/cmd/"+p) //nolint:gosec // our own programs
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, p), "cloakroom.dev/"+p+"/cmd/"+p) //nolint:gosec // our own programs
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
