@@ -14,4 +14,5 @@
 package v1alpha1
 
 //go:generate ../../../.bin/controller-gen object crd paths=. output:crd:dir=./crds
+//go:generate sh -c "go run ../../internal/crdrevision revisions.txt crds/*.yaml"
 //go:generate sh -c "cp crds/*.yaml ../../../k8s/crds/"
