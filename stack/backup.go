@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"cloakroom.dev/libs/run"
+	"cloakroom.dev/libs/sqlite"
+)
+
+const backupUsage = `Copies everything in DATA_DIR to a folder from which a stack can be started, also while the stack serves. A second backup into
+the same folder copies only the contents that are new. The folder holds keys and passwords' hashes: keep it as you keep DATA_DIR.`
+
+func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
+	var data, into string
+	fs := run.Flags("backup", backupUsage, to)
+	fs.StringVar(&data, "data", env("DATA_DIR", ".data"), "the stack's folder (environment: DATA_DIR)")
+	fs.StringVar(&into, "to", "", "folder that gets the copy; it is made when it is missing")
+	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
+		return err
+	}
+	if into == "" {
+		return fmt.Errorf("%w: --to FOLDER is needed", run.ErrUsage)
+	}
+	target, err := openFolder(into) // no stack may serve from it, now or meanwhile
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.close()) }()
+	switch here, err := sameFolder(data, into); {
+	case err != nil:
+		return fmt.Errorf("find the data folder: %w", err)
+	case here:
+		return fmt.Errorf("%w: --to must be another folder than DATA_DIR", run.ErrUsage)
+	}
+	contents, err := backup(ctx, data, into)
+	if err == nil {
+		_, err = fmt.Fprintf(to.Stdout, "%s is backed up in %s; %d contents are new there\n", data, into, contents)
+	}
+	return err
+}
+
+func sameFolder(a, b string) (bool, error) {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other), err
+}
+
+// backup copies in the order that makes the copy whole. Contents come after the catalogue that names them: they outlive their last
+// row by restoreHorizon. People come after files: whoever signs up in between has no files yet, and who is deleted in between is in the
+// log that has the files erased.
+func backup(ctx context.Context, data, into string) (contents int, err error) {
+	for _, name := range []string{"files.db", "auth.db"} {
+		if err := sqlite.Backup(ctx, filepath.Join(data, name), filepath.Join(into, name)); err != nil {
+			return 0, err
+		}
+	}
+	for _, name := range []string{"config", "secrets", "bootstrap.json", "files.db.cursor-key"} {
+		if _, err := copyTree(ctx, data, into, name, true); err != nil {
+			return 0, err
+		}
+	}
+	return copyTree(ctx, data, into, "blobs", false)
+}
+
+// copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its size: contents
+// never change. What goes while it looks is skipped: no row of the catalogue needs it.
+func copyTree(ctx context.Context, data, into, name string, again bool) (written int, err error) {
+	err = filepath.WalkDir(filepath.Join(data, name), func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		below, err := filepath.Rel(data, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(into, below)
+		if e.IsDir() {
+			return os.MkdirAll(target, 0o700)
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			return nil
+		}
+		if have, err := os.Stat(target); err == nil && !again && have.Size() == info.Size() {
+			return nil
+		}
+		if err = copyFile(path, target); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		written++
+		return err
+	})
+	if err != nil {
+		return written, fmt.Errorf("back up %s: %w", name, err)
+	}
+	return written, nil
+}
+
+// copyFile writes a whole file or none.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to+".part", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	if err = errors.Join(err, target.Sync(), target.Close()); err != nil {
+		return errors.Join(err, os.Remove(to+".part"))
+	}
+	if err := os.Rename(to+".part", to); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(to))
+}
