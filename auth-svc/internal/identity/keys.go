@@ -79,6 +79,9 @@ func (s *Service) KillSigningKey(ctx context.Context, caller principal.Principal
 				return err
 			}
 		}
+		if t.killed, err = currentAlgorithm(ctx, t.tx, kid); err != nil {
+			return err
+		}
 		err = t.tx.DeleteSigningKey(ctx, kid)
 		if errors.Is(err, fault.Of(fault.NotFound)) {
 			return errNoSigningKey
@@ -92,6 +95,17 @@ func (s *Service) KillSigningKey(ctx context.Context, caller principal.Principal
 		return err
 	})
 	return seq, err
+}
+
+// currentAlgorithm is what the key signs now, empty when it signs nothing.
+func currentAlgorithm(ctx context.Context, tx Tx, kid string) (string, error) {
+	keys, err := tx.SigningKeys(ctx)
+	for _, k := range keys {
+		if k.ID == kid && k.State == KeyCurrent {
+			return k.Algorithm, nil
+		}
+	}
+	return "", err
 }
 
 // keepKeys does what is due in the life of keys, and reads the set anew: another replica may have changed it.

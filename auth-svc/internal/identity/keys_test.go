@@ -100,6 +100,23 @@ func TestRotate_AtOnceWhenTheNextKeyIsRipe(t *testing.T) {
 	wantFault(t, err, fault.Forbidden)
 }
 
+// Policies of other algorithms have keys that go on signing; none of them may sign for the one whose key was killed, because verifiers
+// of its tokens take no other.
+func TestKill_WhereOtherAlgorithmsGoOn(t *testing.T) {
+	w := newWorldWith(t, ordinary, func(o *identity.Options) { o.Algorithms = func() []string { return []string{"RS512", "ES256"} } })
+	root := w.SignUpAdmin("root")
+	killed := keyOf(root.Tokens)
+	algorithm := published(t, w)[killed].Algorithm
+	must[int64](t)(w.Service.KillSigningKey(t.Context(), w.Caller(root.Tokens), killed))
+	next := keyOf(w.MustRefresh(root.Tokens.RefreshToken))
+	if got := published(t, w)[next]; next == killed || got.Algorithm != algorithm || got.State != identity.KeyCurrent {
+		t.Errorf("after the %s key was killed %+v signs", algorithm, got)
+	}
+	if got := states(t, w); got[identity.KeyCurrent] != 3 || got[identity.KeyNext] != 3 {
+		t.Errorf("published: %v", got)
+	}
+}
+
 func TestRotate_ByTheCalendar(t *testing.T) {
 	w := newWorldWith(t, ordinary, func(o *identity.Options) { o.RotateKeysEvery = 24 * time.Hour })
 	first := keyOf(w.SignUp("ada").Tokens)

@@ -19,6 +19,7 @@ type keyTurn struct {
 	lifetime time.Duration // of a published key set in a verifier's cache
 	every    time.Duration // rotate a current key of this age; 0 for never
 	wanted   []string      // algorithms
+	killed   string        // the algorithm of a current key that this turn has ended
 	changed  bool
 }
 
@@ -40,6 +41,13 @@ func (t *keyTurn) run(ctx context.Context, algorithms []string) (err error) {
 			if err := t.promote(ctx, algorithm); err != nil {
 				return err
 			}
+		}
+	}
+	if slices.Contains(algorithms, t.killed) && t.find(KeyCurrent, t.killed) == nil {
+		// The keys of other algorithms can't go on for it: verifiers may take no tokens of theirs, and nobody could come in until the next
+		// key is ripe.
+		if err := t.promote(ctx, t.killed); err != nil {
+			return err
 		}
 	}
 	for _, algorithm := range algorithms {
