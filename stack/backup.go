@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,8 +72,11 @@ func backup(ctx context.Context, data, into string) (contents int, err error) {
 	return copyTree(ctx, data, into, "blobs", false)
 }
 
+// packName is what files-svc calls the files in which small contents lie together.
+const packName = "pack"
+
 // copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its size: contents
-// never change. What goes while it looks is skipped: no row of the catalogue needs it.
+// never change, but for packs, which small ones are written into. What goes while it looks is skipped: no row of the catalogue needs it.
 func copyTree(ctx context.Context, data, into, name string, again bool) (written int, err error) {
 	err = filepath.WalkDir(filepath.Join(data, name), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +100,7 @@ func copyTree(ctx context.Context, data, into, name string, again bool) (written
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 			return nil
 		}
-		if have, err := os.Stat(target); err == nil && !again && have.Size() == info.Size() {
+		if have, err := os.Stat(target); err == nil && !again && e.Name() != packName && have.Size() == info.Size() {
 			return nil
 		}
 		if err = copyFile(path, target); errors.Is(err, fs.ErrNotExist) {
@@ -122,12 +126,32 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(target, source)
-	if err = errors.Join(err, target.Sync(), target.Close()); err != nil {
+	if err = errors.Join(copySparse(target, source), target.Sync(), target.Close()); err != nil {
 		return errors.Join(err, os.Remove(to+".part"))
 	}
 	if err := os.Rename(to+".part", to); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(to))
+}
+
+// copySparse leaves holes where there are only zeros: in a pack that is what was deleted.
+func copySparse(target *os.File, source io.Reader) error {
+	buf, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	size := int64(0)
+	for {
+		n, err := io.ReadFull(source, buf)
+		if n > 0 && !bytes.Equal(buf[:n], zeros[:n]) {
+			if _, err := target.WriteAt(buf[:n], size); err != nil {
+				return err
+			}
+		}
+		size += int64(n)
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			return target.Truncate(size)
+		case err != nil:
+			return err
+		}
+	}
 }
