@@ -1,6 +1,6 @@
 // Command generate makes what is made of the chart, and what the chart takes over from elsewhere:
 //
-//	values.yaml                 -> values.schema.json, closed
+//	values.yaml                 -> values.schema.json, closed, and README.md
 //	k8s/crds, stack/config      -> files/ of the chart
 //	the chart and ci/*-values   -> k8s/base and k8s/overlays, for kustomize
 //

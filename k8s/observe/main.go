@@ -1,7 +1,7 @@
 // Observe makes what a cluster watches Cloakroom with: dashboards for Grafana, and recording rules and alerts for
 // Prometheus, as a plain rule file and as the object that the Prometheus operator reads.
 //
-//	go run . [-thresholds FILE] [-out DIR]
+//	go run . [-thresholds FILE] [-runbooks URL] [-out DIR]
 //
 // Everything comes from code and from one file of thresholds, so that a changed metric or a new threshold is changed in one place. The
 // output is the same for the same input.
@@ -20,14 +20,15 @@ import (
 func main() {
 	out := flag.String("out", "..", "folder that gets dashboards/ and alerts/")
 	own := flag.String("thresholds", "", "file of thresholds that take the place of the built-in ones")
+	runbooks := flag.String("runbooks", "", "address of the folder where your people read the runbooks (default: the path in the repository)")
 	flag.Parse()
-	if err := generate(*out, *own); err != nil {
+	if err := generate(*out, *own, *runbooks); err != nil {
 		fmt.Fprintln(os.Stderr, "observe:", err)
 		os.Exit(1)
 	}
 }
 
-func generate(out, own string) error {
+func generate(out, own, runbooks string) error {
 	thresholds, err := alerts.Defaults()
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func generate(out, own string) error {
 			return fmt.Errorf("%s: %w", own, err)
 		}
 	}
-	written, err := alerts.Files(thresholds)
+	written, err := alerts.Files(thresholds, runbooks)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 // What is committed is what the code makes; `make verify` says the same of the whole tree.
 func TestGenerate_MakesWhatIsCommitted(t *testing.T) {
 	out := t.TempDir()
-	if err := generate(out, ""); err != nil {
+	if err := generate(out, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{"alerts", "dashboards"} {
@@ -37,7 +37,7 @@ func TestGenerate_TakesThresholdsOfAFile(t *testing.T) {
 	if err := os.WriteFile(own, []byte("revocationLagSeconds: 1.25\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := generate(dir, own); err != nil {
+	if err := generate(dir, own, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"cloakroom.rules.yaml", "prometheusrule.yaml"} {

@@ -9,12 +9,14 @@ package alerts
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
 
-// Runbooks is where the page of each alert stands: one file an alert, named as it.
-const Runbooks = "https://cloakroom.dev/docs/runbooks/"
+// Runbooks is where the page of each alert stands: one file an alert, named as it. It is a path in the repository, because nobody
+// but an operator knows where people read it; they put their address in front.
+const Runbooks = "docs/runbooks/"
 
 // Rule is a recording rule or an alert, in Prometheus' form.
 type Rule struct {
@@ -72,11 +74,21 @@ func Groups(t Thresholds) ([]Group, error) {
 
 const header = "# Made by k8s/observe. `make generate` writes this file.\n"
 
-// Files returns the rules as a rule file of Prometheus and as the operator's object, by file name.
-func Files(t Thresholds) (map[string][]byte, error) {
+// Files returns the rules as a rule file of Prometheus and as the operator's object, by file name. Where runbooks stand is Runbooks
+// unless base says otherwise.
+func Files(t Thresholds, base string) (map[string][]byte, error) {
 	groups, err := Groups(t)
 	if err != nil {
 		return nil, err
+	}
+	if base != "" {
+		for _, g := range groups {
+			for _, r := range g.Rules {
+				if r.Alert != "" {
+					r.Annotations["runbook_url"] = strings.TrimRight(base, "/") + "/" + r.Alert + ".md"
+				}
+			}
+		}
 	}
 	object := map[string]any{
 		"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule",

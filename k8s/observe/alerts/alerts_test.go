@@ -1,6 +1,9 @@
 package alerts_test
 
 import (
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,6 +90,68 @@ func TestAlerts_HaveASeverityASentenceAndARunbook(t *testing.T) {
 			if severity != "page" && severity != "ticket" || r.Annotations["summary"] == "" || r.Annotations["runbook_url"] != alerts.Runbooks+r.Alert+".md" {
 				t.Errorf("%s: %v %v", r.Alert, r.Labels, r.Annotations)
 			}
+		}
+	}
+}
+
+// What the page for operators promises is what alerts hold it to.
+func TestObjectives_AreThoseOfThePage(t *testing.T) {
+	raw, err := os.ReadFile("../../../docs/guides/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.Join(strings.Fields(string(raw)), " ")
+	defaults, err := alerts.Defaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(name string, times float64) string {
+		switch v := defaults[name].(type) {
+		case float64:
+			return strconv.FormatFloat(v*times, 'g', 6, 64)
+		default:
+			t.Fatalf("%s is %v", name, v)
+			return ""
+		}
+	}
+	for _, want := range []string{
+		number("availabilityObjective", 100) + " % of requests are not answered 5xx",
+		number("latencyObjective", 100) + " % of requests are answered within " + number("latencySeconds", 1) + " s",
+		"99 % of revocations are heard everywhere within " + number("revocationSpreadSeconds", 1) + " s",
+		"verified in " + number("scrubAgeSeconds", 0.8/86400) + " days", // the alert waits a quarter longer
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	groups, err := alerts.Groups(defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			if factor := burning.FindStringSubmatch(r.Expr); factor != nil && r.Alert == "CloakroomAvailabilityBurn" &&
+				!strings.Contains(page, factor[1]+" times") && factor[1] != "1" {
+				t.Errorf("the page says nothing of a budget that burns %s times too fast", factor[1])
+			}
+		}
+	}
+}
+
+var burning = regexp.MustCompile(`> ([0-9.]+) \* `)
+
+func TestFiles_LeadToTheRunbooksOfWhoeverRunsIt(t *testing.T) {
+	defaults, err := alerts.Defaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := alerts.Files(defaults, "https://wiki.example.org/runbooks/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if !strings.Contains(string(text), "runbook_url: https://wiki.example.org/runbooks/CloakroomAbsent.md\n") || strings.Contains(string(text), alerts.Runbooks) {
+			t.Errorf("%s leads elsewhere", name)
 		}
 	}
 }
