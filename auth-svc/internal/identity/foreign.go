@@ -40,6 +40,8 @@ func (f *foreign) notice(ctx context.Context) error {
 		return fmt.Errorf("look at the log: %w", err)
 	}
 	moved := f.started && head != f.seen
+	// The first look has nothing to compare with, and a key may have been killed since the keys were read.
+	killed = killed || !f.started
 	if moved {
 		s.feed.wake()
 	}

@@ -1,7 +1,9 @@
 package identity_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -115,6 +117,29 @@ func TestKill_WhereOtherAlgorithmsGoOn(t *testing.T) {
 	if got := states(t, w); got[identity.KeyCurrent] != 3 || got[identity.KeyNext] != 3 {
 		t.Errorf("published: %v", got)
 	}
+}
+
+// Between reading the keys and the first look at the log somebody else may kill one; the first look has nothing to compare with.
+func TestKill_BetweenTheStartAndTheFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, ordinary)
+		root := w.SignUpAdmin("root")
+		killed := keyOf(root.Tokens)
+		elsewhere := identitytest.NewWorld(t, w.Store.Store, w.Clock, ordinary, nil)
+		must[int64](t)(elsewhere.Service.KillSigningKey(t.Context(), elsewhere.Caller(root.Tokens), killed))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Service.Run(ctx) }()
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		if keyOf(w.MustRefresh(root.Tokens.RefreshToken)) == killed {
+			t.Error("the killed key signs")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRotate_ByTheCalendar(t *testing.T) {
