@@ -29,6 +29,7 @@ var types = map[string]func() any{
 	"apps/v1/Deployment":                       func() any { return new(appsv1.Deployment) },
 	"apps/v1/StatefulSet":                      func() any { return new(appsv1.StatefulSet) },
 	"batch/v1/Job":                             func() any { return new(batchv1.Job) },
+	"batch/v1/CronJob":                         func() any { return new(batchv1.CronJob) },
 	"autoscaling/v2/HorizontalPodAutoscaler":   func() any { return new(autoscalingv2.HorizontalPodAutoscaler) },
 	"policy/v1/PodDisruptionBudget":            func() any { return new(policyv1.PodDisruptionBudget) },
 	"networking.k8s.io/v1/NetworkPolicy":       func() any { return new(networkingv1.NetworkPolicy) },
@@ -110,10 +111,15 @@ func template(t *testing.T, o helm.Object) *corev1.PodTemplateSpec {
 	t.Helper()
 	var made struct {
 		Spec struct {
-			Template *corev1.PodTemplateSpec `json:"template"`
+			Template    *corev1.PodTemplateSpec `json:"template"`
+			JobTemplate struct {
+				Spec struct {
+					Template *corev1.PodTemplateSpec `json:"template"`
+				} `json:"spec"`
+			} `json:"jobTemplate"`
 		} `json:"spec"`
 	}
-	if k := o.Kind(); k != "Deployment" && k != "StatefulSet" && k != "Job" {
+	if k := o.Kind(); k != "Deployment" && k != "StatefulSet" && k != "Job" && k != "CronJob" {
 		return nil
 	}
 	text, err := yaml.Marshal(o)
@@ -122,6 +128,9 @@ func template(t *testing.T, o helm.Object) *corev1.PodTemplateSpec {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.Kind() == "CronJob" {
+		return made.Spec.JobTemplate.Spec.Template
 	}
 	return made.Spec.Template
 }
