@@ -45,15 +45,6 @@ func IsUnique(err error) bool {
 	return errors.As(err, &e) && e.Code == codeUnique
 }
 
-// Constraint names the constraint or index that err says was broken, empty for none.
-func Constraint(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
-		return e.ConstraintName
-	}
-	return ""
-}
-
 // Again makes an error of fn that has InTx run the transaction once more: another transaction has won, and this one would
 // now see what it did. It keeps being err for everybody else.
 func Again(err error) error { return again{err} }

@@ -27,13 +27,17 @@ func (tx *Tx) Notify(ctx context.Context, channel, payload string) error {
 // no payload whenever notifications may have been missed: at the beginning and after each lost connection. Whoever
 // listens must be able to read in tables what the notification told, and should look there now and then in any case.
 func (db *DB) Listen(ctx context.Context, channel string, heard func(payload string)) error {
+	var last error
 	for {
 		err := db.listenOnce(ctx, channel, heard)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		db.metrics.listenerLost.Inc()
-		db.opts.Log.WarnContext(ctx, "listening for notifications ended", "channel", channel, "error", err.Error())
+		if !stillAway(last, err) {
+			db.opts.Log.WarnContext(ctx, "listening for notifications ended, it is tried again", "channel", channel, "error", err.Error())
+		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,20 +19,17 @@ func (tx *Tx) Lock(ctx context.Context, name string) error {
 	return err
 }
 
-// TryLock takes the lock if nobody has it, and reports whether it did.
-func (tx *Tx) TryLock(ctx context.Context, name string) (got bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, tx.db.lockID(name)).Scan(&got)
-	return got, err
-}
-
 // Lead runs work while this process holds the lock of that name, and on a connection of its own tries to get it otherwise,
 // until ctx ends. work's context ends soon after the lock is lost; for a moment there may be two leaders, so what work
 // does must be harmless when done twice. An error of work gives up the lock and is logged, and somebody tries anew.
 func (db *DB) Lead(ctx context.Context, name string, work func(ctx context.Context) error) error {
+	var last error
 	for {
-		if err := db.leadOnce(ctx, name, work); err != nil && ctx.Err() == nil {
-			db.opts.Log.WarnContext(ctx, "leading ended", "lock", name, "error", err.Error())
+		err := db.leadOnce(ctx, name, work)
+		if err != nil && ctx.Err() == nil && !stillAway(last, err) {
+			db.opts.Log.WarnContext(ctx, "leading ended, it is tried again", "lock", name, "error", err.Error())
 		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -88,13 +86,26 @@ func ping(ctx context.Context, conn *pgx.Conn) error {
 	return conn.Ping(ctx)
 }
 
-// lone opens a connection outside the pool, for what holds one for long.
+// away is why no connection could be had.
+type away struct{ error }
+
+func (a away) Unwrap() error { return a.error }
+
+// stillAway reports whether there was no connection the last time and is none now. Loops that try again twice a second tell the
+// first time: an outage of an hour is not to fill the log.
+func stillAway(last, now error) bool { return errors.As(last, new(away)) && errors.As(now, new(away)) }
+
+// lone opens a connection outside the pool, for what holds one for long. Without one the error is an away.
 func (db *DB) lone(ctx context.Context) (*pgx.Conn, error) {
 	cfg := db.pool.Config().ConnConfig
 	cfg.RuntimeParams["application_name"] += "-session"
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, away{err}
+	}
+	return conn, nil
 }
 
 func closeLone(conn *pgx.Conn) {

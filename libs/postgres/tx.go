@@ -197,22 +197,6 @@ func (tx *Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return tx.conn.SendBatch(tx.bound(ctx), b)
 }
 
-// Savepoint runs fn so that its failure undoes only what fn did and leaves the transaction good. It returns fn's error.
-func (tx *Tx) Savepoint(ctx context.Context, fn func() error) error {
-	if _, err := tx.Exec(ctx, `SAVEPOINT part`); err != nil {
-		return err
-	}
-	failed := fn()
-	end := `RELEASE SAVEPOINT part`
-	if failed != nil {
-		end = `ROLLBACK TO SAVEPOINT part`
-	}
-	if _, err := tx.Exec(ctx, end); err != nil {
-		return errors.Join(failed, err)
-	}
-	return failed
-}
-
 // bound gives a statement the transaction's deadline and the caller's values. A caller that goes away does not cut the
 // statement: the transaction is short, and a cut one costs the connection.
 func (tx *Tx) bound(ctx context.Context) context.Context { return joined{tx.deadline, ctx} }

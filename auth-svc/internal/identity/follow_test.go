@@ -1,9 +1,12 @@
 package identity_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -218,11 +221,21 @@ func TestFollow_NoHeartbeatWhileTheStoreCantBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := identitytest.NewClock()
 		store := &brokenViews{Store: identitytest.Memory(clock.Now)}
-		w := identitytest.NewWorld(t, store, clock, ordinary, nil)
+		var log bytes.Buffer
+		w := identitytest.NewWorld(t, store, clock, ordinary, func(o *identity.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		upkeep, end := context.WithCancel(t.Context())
+		defer end()
+		go func() { _ = w.Service.Run(upkeep) }()
 		g := follow(w, "g", 0, &gateway{})
 		synctest.Wait()
 		store.set(true)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		for _, sentence := range []string{"revocation log can't be read", "upkeep failed"} {
+			if n := strings.Count(log.String(), sentence); n != 1 {
+				t.Errorf("%q was told %d times in ten seconds:\n%s", sentence, n, &log)
+			}
+		}
 		if _, heads, _ := g.heard(); len(heads) != 1 {
 			t.Errorf("%d heartbeats out of a store that can't be read", len(heads))
 		}

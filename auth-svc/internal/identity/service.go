@@ -118,6 +118,9 @@ func (s *Service) Ready(ctx context.Context) error {
 	})
 }
 
+// sameWords reports whether two failures say the same: loops that try again every second tell each once in a row.
+func sameWords(a, b error) bool { return a != nil && b != nil && a.Error() == b.Error() }
+
 // keyTick is how often the life of keys is looked after, and the keys of other replicas are read.
 const keyTick = 30 * time.Second
 
@@ -131,11 +134,12 @@ func (s *Service) Run(ctx context.Context) error {
 	defer sign.Stop()
 	defer look.Stop()
 	others, level := foreign{service: s}, leveller{service: s}
-	err := errors.Join(level.keep(ctx), s.retellBlocks(ctx))
+	err, last := errors.Join(level.keep(ctx), s.retellBlocks(ctx)), error(nil)
 	for {
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !sameWords(last, err) {
 			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())
 		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return nil

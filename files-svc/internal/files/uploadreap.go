@@ -21,9 +21,6 @@ const (
 	StepUploadSaved   = "resumable.saved"   // the offset is durable, nobody has been answered
 )
 
-// UploadSteps lists the steps of resumable uploads.
-var UploadSteps = []string{StepUploadCreated, StepUploadWritten, StepUploadSynced, StepUploadSaved}
-
 // newUploadID makes 130 random bits.
 func newUploadID() string { return rand.Text() }
 

@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	run.Main("gateway", "Cloakroom's gateway: it verifies the ticket, and passes on only those who may.", gateway.Commands(crdsource.Scheme())...)
+	run.Main("gateway", "Cloakroom's gateway: it verifies access tokens, limits and routes, and passes on only what may pass.", gateway.Commands(crdsource.Scheme())...)
 }

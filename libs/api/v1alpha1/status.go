@@ -12,17 +12,15 @@ const (
 
 // The reasons, the Gateway API's where it has one.
 const (
-	ReasonAccepted        = "Accepted"
-	ReasonInvalid         = "Invalid"
-	ReasonConflicted      = "Conflicted"
-	ReasonResolvedRefs    = "ResolvedRefs"
-	ReasonRefNotFound     = "RefNotFound"
-	ReasonBackendNotFound = "BackendNotFound"
-	ReasonProgrammed      = "Programmed"
-	ReasonOverridden      = "Overridden"
-	ReasonPending         = "Pending"
-	ReasonReady           = "Ready"
-	ReasonNotReady        = "NotReady"
+	ReasonAccepted     = "Accepted"
+	ReasonInvalid      = "Invalid"
+	ReasonConflicted   = "Conflicted"
+	ReasonResolvedRefs = "ResolvedRefs"
+	ReasonRefNotFound  = "RefNotFound"
+	ReasonProgrammed   = "Programmed"
+	ReasonOverridden   = "Overridden"
+	ReasonPending      = "Pending"
+	ReasonReady        = "Ready"
 
 	// ReasonRestartRequired is for boot kinds: the change is accepted and waits for the next start.
 	ReasonRestartRequired = "RestartRequired"

@@ -45,14 +45,8 @@ func ExpiresIn(d time.Duration) Option { return Claim("exp", time.Now().Add(d).U
 // Claim sets any claim, as JSON encodes value; a json.RawMessage stands as it is.
 func Claim(name string, value any) Option { return func(d *draft) { d.claims[name] = value } }
 
-// WithoutClaim leaves a claim out.
-func WithoutClaim(name string) Option { return func(d *draft) { delete(d.claims, name) } }
-
 // Header sets any header parameter.
 func Header(name string, value any) Option { return func(d *draft) { d.header[name] = value } }
-
-// WithoutHeader leaves a header parameter out.
-func WithoutHeader(name string) Option { return func(d *draft) { delete(d.header, name) } }
 
 // SignedBy signs with a key that is not the issuer's.
 func SignedBy(key ed25519.PrivateKey) Option { return func(d *draft) { d.key = key } }

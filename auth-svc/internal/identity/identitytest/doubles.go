@@ -69,12 +69,6 @@ func (h *Hasher) Expect(_ context.Context, kinds []string) error {
 	return nil
 }
 
-// OldHash is a hash of a password as another system would have made it.
-func OldHash(password string) string {
-	sum := sha256.Sum256([]byte("test hash " + password))
-	return "$old$" + hex.EncodeToString(sum[:])
-}
-
 // Signer writes claims as plain JSON. Private halves are random bytes, "sealed" by hashing, so that a test may
 // search a store for them.
 type Signer struct{ Private []byte }
