@@ -21,7 +21,7 @@ import (
 )
 
 // startTimeout is generous: tests share two cores with each other.
-const startTimeout = 30 * time.Second
+const startTimeout = 90 * time.Second // it takes a second; a machine that is wholly taken by something else lets everybody wait
 
 // ConfigDir makes a copy of the development resources that the test may edit, each file changed by the edits.
 func ConfigDir(t testing.TB, edits ...func(yaml string) string) string {
