@@ -264,7 +264,7 @@ func bytesBelow(dir string) (total int64) {
 // bytesPacked sums up what lives in a pack: its table has 4096 entries of 16 bytes, each with its state in the fourth byte (1
 // lives) and its length in four from the ninth. Of what does not live no block may be left.
 func bytesPacked(path string) (total int64) {
-	const entries, entry, block, maps = 4096, 16, 4096, 16
+	const entries, entry, block, maps, ahead = 4096, 16, 4096, 16, 1 << 20
 	raw, err := os.ReadFile(path)
 	info, err2 := os.Stat(path)
 	if err != nil || err2 != nil || len(raw) < entries*entry {
@@ -278,7 +278,7 @@ func bytesPacked(path string) (total int64) {
 			room += (size + block - 1) / block * block
 		}
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Blocks*512 > room+maps*block { // what the filesystem needs to know of 4096 holes
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Blocks*512 > room+maps*block+ahead { // what the filesystem needs to know of 4096 holes, and zeros that wait for contents
 		return -stat.Blocks * 512 // never what is wanted
 	}
 	return total

@@ -99,10 +99,11 @@ var errNoPack = errors.New("the pack takes no more")
 
 // pack is the end of a pack that this process has made. It is used by whoever runs the round of its directory.
 type pack struct {
-	file *os.File // nil before the first blob, and when it takes no more
-	tail int64
-	used [1 << bucketBits]bool
-	full bool // it takes no more: never again after a failure, since nobody knows what is in it
+	file   *os.File // nil before the first blob, and when it takes no more
+	tail   int64
+	filled int64 // up to where there are zeros to be written over
+	used   [1 << bucketBits]bool
+	full   bool // it takes no more: never again after a failure, since nobody knows what is in it
 }
 
 // packed is a blob on its way into a pack.
@@ -116,6 +117,9 @@ type packed struct {
 func (p *pack) close() {
 	p.full = true
 	if p.file != nil {
+		if p.filled > p.tail {
+			_ = p.file.Truncate(p.tail) // else the zeros stay until the pack goes
+		}
 		_ = p.file.Close() // whatever was promised has been synced
 		p.file = nil
 	}
@@ -156,7 +160,7 @@ func (d *dir) makePack() error {
 	if err != nil {
 		return err
 	}
-	p.tail = packTable
+	p.tail, p.filled = packTable, packTable
 	if lockFile(p.file) != nil || !hasName(p.file) {
 		p.close()
 		return errNoPack
@@ -180,6 +184,9 @@ func (o *Options) packs(p *pack, blobs []packed) error {
 	if err := o.writeEntries(p, blobs); err != nil {
 		return err
 	}
+	if err := o.fill(p); err != nil {
+		return err
+	}
 	for _, b := range blobs {
 		if err := o.writeAt(p.file, b.data, tail); err != nil {
 			return err
@@ -193,6 +200,31 @@ func (o *Options) packs(p *pack, blobs []packed) error {
 		return err
 	}
 	return o.At(StepSynced)
+}
+
+// fillAhead is how many zeros are written ahead of a pack's contents at most, and fillAtFirst how many at least.
+const (
+	fillAhead   = 1 << 20
+	fillAtFirst = 64 << 10
+)
+
+var zeros [fillAtFirst]byte
+
+// fill writes zeros ahead of what comes, more of them as the pack grows. Contents that are written over them change neither the
+// file's length nor its map of blocks: their sync has no commit of the filesystem's journal to wait for.
+func (o *Options) fill(p *pack) error {
+	if p.tail <= p.filled {
+		return nil
+	}
+	ahead := min(max(p.tail-packTable, fillAtFirst), fillAhead)
+	for to := p.tail + ahead; p.filled < to; {
+		piece := zeros[:min(int64(len(zeros)), to-p.filled)]
+		if err := o.writeAt(p.file, piece, p.filled); err != nil {
+			return err
+		}
+		p.filled += int64(len(piece))
+	}
+	return nil
 }
 
 // writeEntries writes what the table will say of blobs, sorted by number, and moves the tail behind them. It comes before the contents:

@@ -367,7 +367,7 @@ func TestPack_OutOfPlaceOrShort(t *testing.T) {
 	if _, err := b.Open(t.Context(), files.NewBlobID(filestest.EpochB, 1), 7); err == nil || fault.KindOf(err) != fault.Internal {
 		t.Errorf("another epoch's entry: %v", err)
 	}
-	for _, size := range []int64{0, 20, 40, 64 << 10, int64(len(raw)) - 1} {
+	for _, size := range []int64{0, 20, 40, 64 << 10, 68<<10 + int64(len("content")) - 1} {
 		if err := os.Truncate(packOf(folder, "0"), size); err != nil {
 			t.Fatal(err)
 		}
@@ -548,4 +548,29 @@ func TestPack_AFileComesFirst(t *testing.T) {
 	if gone, err := b.Delete(t.Context(), []files.BlobID{blob(1)}); err != nil || len(gone) != 1 || len(walked(t, b)) != 0 {
 		t.Errorf("gone %v, %v; left %v", gone, err, walked(t, b))
 	}
+}
+
+// Zeros are written ahead of contents, so that their syncs are short; they go when the writer does.
+func TestPack_ZerosAheadGoWithTheWriter(t *testing.T) {
+	folder := t.TempDir()
+	b, err := disk.New(folder, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(put(t, b, 1), put(t, b, 2)); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(packOf(folder, "0"))
+	if err != nil || info.Size() <= 72<<10 || info.Size() > 2<<20 {
+		t.Errorf("a pack of two small blobs: %d bytes, %v", info.Size(), err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err = os.Stat(packOf(folder, "0")); err != nil || info.Size() != 72<<10 {
+		t.Errorf("after its writer: %d bytes, %v", info.Size(), err)
+	}
+	again := open(t, folder, disk.Options{})
+	wantBytes(t, again, 1, []byte("content"))
+	wantBytes(t, again, 2, []byte("content"))
 }
