@@ -80,8 +80,9 @@ test-browser: ## run tus-js-client and Uppy, as npm has them, and Chromium again
 	go test -count=1 -v ./tests/browser/...
 
 .PHONY: test-chaos
-test-chaos: ## break the files service at every step (the kill-point matrix), kill -9 the stack while it works, and look what is left
+test-chaos: containers ## break the files service at every step (the kill-point matrix), kill -9 the stack while it works, and look what is left
 	go test -count=1 -v ./tests/chaos/...
+	CRASHTEST_ALL=1 go test -count=1 -v -run TestRun_PostgresAndABucket ./files-svc/internal/crashtest/
 
 .PHONY: test-cluster
 test-cluster: test-apiserver ## then install, upgrade and break the chart in a real cluster: $$KUBECONFIG, kind, or CLOAKROOM_TEST_CLUSTER_UP (many minutes)

@@ -77,7 +77,7 @@ func (j job) serve(ctx context.Context, store Store, out io.Writer, log *slog.Lo
 		power: newPower(filepath.Join(j.Folder, BlobFolder), attic, rand.New(rand.NewPCG(j.Seed, 1))), //nolint:gosec // must be repeatable
 		dark:  killSelf,
 	}
-	opened, err := store.Open(ctx, j.Folder, Hooks{At: m.at, Around: m.around})
+	opened, err := store.Open(ctx, j.Folder, Hooks{At: m.at, Around: m.around, Ask: m.ask, Read: m.read})
 	if err != nil {
 		return fmt.Errorf("open the stores: %w", err)
 	}

@@ -46,6 +46,11 @@ func (f Fault) passes() bool { return f == NoSpace || f == IOError || f == RowsD
 type Hooks struct {
 	At     func(step string) error
 	Around func(c disk.Call, do func() error) error
+
+	// Of a store of bytes on another machine: the status with which it refuses a request now, 0 for none; and what happens
+	// to each stretch of a content that is read.
+	Ask  func(kind disk.CallKind) int
+	Read func() error
 }
 
 // Store is a pair of stores the matrix can run on.
@@ -53,6 +58,14 @@ type Store struct {
 	Name string
 	// Open opens the stores in a folder, new or not. Zero Hooks break nothing.
 	Open func(ctx context.Context, folder string, h Hooks) (*Opened, error)
+
+	// A store that is not in its folder says where it is by a file there. Make prepares a new folder, Copy makes one like another, whose
+	// stores are closed, and Drop forgets what a copy has. All are nil for a store that is in its folder, but for a folder Drop never sees.
+	Make func(ctx context.Context, folder string) error
+	Copy func(ctx context.Context, from, to string) error
+	Drop func(ctx context.Context, folder string) error
+
+	Bucket bool // bytes are in a bucket: it has steps of its own, and power is not ours to cut
 }
 
 // Opened is an open Store.

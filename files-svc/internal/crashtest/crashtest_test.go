@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 
 // stores are the sound one, and those that break a promise: each must turn a cell red.
 var stores = []crashtest.Store{
+	shared(place{}),
 	{Name: "sound", Open: crashtest.OpenEmbedded},
 	{Name: "never-syncs", Open: lying(func(c disk.Call, _ func() error) (bool, error) { return c.Kind == disk.CallSync, nil })},
 	{Name: "never-syncs-names", Open: lying(func(c disk.Call, _ func() error) (bool, error) {

@@ -2,6 +2,7 @@ package crashtest
 
 import (
 	"io/fs"
+	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -133,6 +134,28 @@ func (m *machine) refuses(kind disk.CallKind) syscall.Errno {
 	default:
 		return 0
 	}
+}
+
+// ask is with what status a store on another machine refuses a request now; 0: it does it.
+func (m *machine) ask(kind disk.CallKind) int {
+	switch m.refuses(kind) {
+	case 0:
+		return 0
+	case syscall.ENOSPC:
+		return http.StatusInsufficientStorage
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+// read is a stretch of a content that such a store sends.
+func (m *machine) read() error {
+	m.wait()
+	_ = m.at(pointRead) // breaks by itself
+	if errno := m.refuses(disk.CallRead); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // rows is what the database fails with now, for writes or for reads.

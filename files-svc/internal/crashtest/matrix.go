@@ -31,6 +31,9 @@ func Run(ctx context.Context, opts Options) (_ Report, err error) {
 		return Report{}, fmt.Errorf("make a folder for sockets: %w", err)
 	}
 	defer func() { err = errors.Join(err, m.clean()) }()
+	if err := opts.Store.make(ctx, filepath.Join(m.folder, "world")); err != nil {
+		return Report{}, fmt.Errorf("prepare the world of the cells: %w", err)
+	}
 	m.world, err = makeWorld(ctx, opts.Store, filepath.Join(m.folder, "world"), rand.New(rand.NewPCG(opts.Seed, 0))) //nolint:gosec // must be repeatable
 	if err != nil {
 		return Report{}, fmt.Errorf("make the world of the cells: %w", err)
@@ -70,24 +73,25 @@ type matrix struct {
 
 // choose finds what was asked for.
 func (o Options) choose() ([]Step, []Fault, error) {
-	steps, faults := Steps, o.Faults
+	known := o.Store.Steps()
+	steps, faults := known, o.Faults
 	if len(o.Steps) > 0 {
 		steps = nil
 		for _, name := range o.Steps {
-			i := slices.IndexFunc(Steps, func(s Step) bool { return s.Name == name })
+			i := slices.IndexFunc(known, func(s Step) bool { return s.Name == name })
 			if i < 0 {
 				return nil, nil, fmt.Errorf("there is no step %q", name)
 			}
-			steps = append(steps, Steps[i])
+			steps = append(steps, known[i])
 		}
 	}
 	for _, f := range faults {
-		if !slices.Contains(Faults, f) {
+		if !slices.Contains(o.Store.faults(), f) {
 			return nil, nil, fmt.Errorf("there is no fault %q", f)
 		}
 	}
 	if len(faults) == 0 {
-		faults = Faults
+		faults = o.Store.faults()
 	}
 	return steps, faults, nil
 }
@@ -119,7 +123,7 @@ func (m *matrix) cell(ctx context.Context, step Step, f Fault, number int) Cell 
 	defer m.mu.Unlock()
 	if len(cell.Problems) > 0 {
 		cell.Folder, m.keep = c.folder, true
-	} else if err := os.RemoveAll(c.folder); err != nil {
+	} else if err := errors.Join(m.opts.Store.drop(context.WithoutCancel(ctx), c.folder), os.RemoveAll(c.folder)); err != nil {
 		cell.Problems = append(cell.Problems, err.Error())
 	}
 	if m.opts.Progress != nil {
@@ -145,7 +149,7 @@ func (m *matrix) trial(ctx context.Context, step Step, f Fault) *trial {
 }
 
 func (c *trial) run(command []string, socket string) {
-	if !c.must("copy the world", c.world.copyTo(c.folder)) {
+	if !c.must("copy the world", c.store.copy(c.ctx, c.world, c.folder)) {
 		return
 	}
 	j := job{Store: c.store.Name, Folder: c.folder, Socket: socket, Offset: later, Seed: c.chance.Uint64()}

@@ -1,7 +1,10 @@
 package crashtest
 
 import (
+	"slices"
+
 	"cloakroom.dev/files-svc/internal/adapter/disk"
+	"cloakroom.dev/files-svc/internal/adapter/s3"
 	"cloakroom.dev/files-svc/internal/files"
 )
 
@@ -15,11 +18,12 @@ type Step struct {
 	work   func(c *trial)
 	late   bool // what was asked for is durable by then: a fault that passes refuses nothing
 	unsure bool // a refusal leaves the outcome open
+	bytes  int  // of the content; 0: as the work has it
 	reads  bool // IOError fails reads, and nothing else
 	ends   bool // the process is told to stop as part of the work
 }
 
-// Steps lists all steps, in the order of the table's rows.
+// Steps lists all steps on a disk, in the order of the table's rows.
 var Steps = []Step{
 	{Name: "authorized", What: "after auth", point: files.StepAuthorized, nth: 1, work: (*trial).small},
 	{Name: "intent", What: "intent written", point: pointCommit, nth: 1, work: (*trial).big},
@@ -66,4 +70,44 @@ var Steps = []Step{
 	{Name: "scrub-replace", What: "scrub during replace", point: files.StepSettled, nth: 1, work: (*trial).scrubbing, late: true},
 	{Name: "clock-forward", What: "clock + 1 h", point: files.StepDurable, nth: 1, work: (*trial).clockForward},
 	{Name: "clock-back", What: "clock - 1 h", point: files.StepDurable, nth: 1, work: (*trial).clockBack},
+}
+
+// partedBytes is a content of two parts and more.
+const partedBytes = 16 << 20
+
+// bucketSteps are those of a bucket. What a kernel's files have of their own is left out there (diskSteps).
+var bucketSteps = []Step{
+	{Name: "put", What: "object there, before HEAD", point: s3.StepCompleted, nth: 1, work: (*trial).small},
+	{Name: "put-proven", What: "object proven, no row", point: s3.StepProven, nth: 1, work: (*trial).small},
+	{Name: "part", What: "part there, unrecorded", point: s3.StepPart, nth: 1, work: (*trial).big, bytes: partedBytes},
+	{Name: "complete", What: "all parts there, before complete", point: s3.StepComplete, nth: 1, work: (*trial).big, bytes: partedBytes},
+	{Name: "completed", What: "complete, its answer lost, before HEAD", point: s3.StepCompleted, nth: 1, work: (*trial).big, bytes: partedBytes},
+	{Name: "proven", What: "HEAD has proven it, no row", point: s3.StepProven, nth: 1, work: (*trial).big, bytes: partedBytes},
+	{Name: "abort", What: "parts nobody wants, before abort", point: s3.StepAbort, nth: 1, work: (*trial).abandoned, bytes: partedBytes},
+	{Name: "aborted", What: "after abort", point: s3.StepAborted, nth: 1, work: (*trial).abandoned, bytes: partedBytes},
+	{Name: "piece", What: "piece there, offset not saved", point: s3.StepPiece, nth: 1, work: (*trial).resuming, bytes: partedBytes},
+	{Name: "joined", What: "upload becomes a blob: a part is copied", point: s3.StepPart, nth: 1, work: (*trial).resuming, bytes: partedBytes},
+	{Name: "joining", What: "upload becomes a blob: before complete", point: s3.StepComplete, nth: 1, work: (*trial).resuming, bytes: partedBytes},
+}
+
+var diskSteps = []string{
+	"synced", "linked", "resumable-linked",
+	"pack-made", "packed", "packed-second", "pack-synced", "reap-pack-marked", "reap-pack-punched",
+}
+
+// Steps lists the steps of a store, in the order of the table's rows.
+func (s Store) Steps() []Step {
+	if !s.Bucket {
+		return Steps
+	}
+	common := slices.DeleteFunc(slices.Clone(Steps), func(step Step) bool { return slices.Contains(diskSteps, step.Name) })
+	return append(common, bucketSteps...)
+}
+
+// faults lists those a store can meet.
+func (s Store) faults() []Fault {
+	if !s.Bucket {
+		return Faults
+	}
+	return slices.DeleteFunc(slices.Clone(Faults), func(f Fault) bool { return f == PowerCut })
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,7 +39,7 @@ func (r Report) WriteTable(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t", titles[f])
 	}
 	what := map[string]string{}
-	for _, s := range Steps {
+	for _, s := range slices.Concat(Steps, bucketSteps) {
 		what[s.Name] = s.What
 	}
 	for i, c := range r.Cells {

@@ -2,6 +2,7 @@ package crashtest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,7 +47,27 @@ func (c *trial) secondSmall() {
 
 func (c *trial) big() {
 	c.arm()
-	c.answered(c.create(c.content(largeBytes)))
+	c.answered(c.create(c.content(c.bytes())))
+}
+
+// bytes is how large a large content of the step is.
+func (c *trial) bytes() int { return cmp.Or(c.step.bytes, largeBytes) }
+
+// abandoned is an upload whose client goes before the last byte, when there are parts of it.
+func (c *trial) abandoned() {
+	content := c.content(c.bytes())
+	body, feed := io.Pipe()
+	c.arm()
+	go func() {
+		_, _ = feed.Write(content[:len(content)-1]) // it may end before
+		_ = feed.CloseWithError(io.ErrUnexpectedEOF)
+	}()
+	if status := c.createFrom(content, body); status/100 == 2 {
+		c.problem("an upload without its last byte: status %d", status)
+	}
+	if c.fault.passes() {
+		c.until("the step", func(s state) bool { return s.Hit })
+	}
 }
 
 func (c *trial) replacing() {
@@ -167,7 +188,7 @@ func (c *trial) turning(by time.Duration) {
 // resuming uploads in one PATCH, which goes on after the fault where it has broken off.
 func (c *trial) resuming() {
 	c.arm()
-	c.half = &resumable{content: c.content(largeBytes)}
+	c.half = &resumable{content: c.content(c.bytes())}
 	if status := c.createUpload(); status != http.StatusCreated {
 		if c.fault.passes() || c.step.point != files.StepUploadCreated {
 			c.problem("create upload: status %d", status)

@@ -137,3 +137,26 @@ func copyFile(from, to string) error {
 	_, err = io.Copy(dst, src)
 	return errors.Join(err, dst.Close())
 }
+
+// make, copy and drop are the store's, where it has them.
+
+func (s Store) make(ctx context.Context, folder string) error {
+	if s.Make == nil {
+		return nil
+	}
+	return s.Make(ctx, folder)
+}
+
+func (s Store) copy(ctx context.Context, w *world, folder string) error {
+	if s.Copy == nil {
+		return w.copyTo(folder)
+	}
+	return s.Copy(ctx, w.folder, folder)
+}
+
+func (s Store) drop(ctx context.Context, folder string) error {
+	if s.Drop == nil {
+		return nil
+	}
+	return s.Drop(ctx, folder)
+}

@@ -61,6 +61,7 @@ type multipart struct {
 	id    string
 	w     written
 	sums  bool // parts carry checksums
+	probe bool // of an object nobody wants: its steps are no steps
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
@@ -103,7 +104,14 @@ func (m *multipart) send(ctx context.Context, number int32, content []byte, sum 
 		return fmt.Errorf("send part %d: %w", number, asRefused(err))
 	}
 	m.add(types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: sum})
-	return b.opts.At(StepPart)
+	return m.at(StepPart)
+}
+
+func (m *multipart) at(step string) error {
+	if m.probe {
+		return nil
+	}
+	return m.store.opts.At(step)
 }
 
 // part is send with the part's own checksum, if parts carry one.
@@ -164,7 +172,14 @@ func (m *multipart) complete(ctx context.Context, size int64, crc uint32) error 
 
 // abort forgets the parts. What can't be aborted now is found by Walk, or by the bucket's lifecycle rule.
 func (m *multipart) abort(ctx context.Context) {
-	if err := m.store.abortUpload(ctx, m.w.key, m.id); err != nil {
+	err := m.at(StepAbort)
+	if err == nil {
+		err = m.store.abortUpload(ctx, m.w.key, m.id)
+	}
+	if err == nil {
+		err = m.at(StepAborted)
+	}
+	if err != nil {
 		m.store.opts.Log.WarnContext(ctx, "parts are left to the reaper", "error", err.Error())
 	}
 }

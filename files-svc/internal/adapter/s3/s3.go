@@ -84,10 +84,12 @@ const (
 	StepCompleted = "s3.completed" // the object is there, nobody has looked at it
 	StepProven    = "s3.proven"    // its bytes are what was sent
 	StepPiece     = "s3.piece"     // a piece of a resumable upload is there, no row knows of it
+	StepAbort     = "s3.abort"     // parts are there that nobody wants any more
+	StepAborted   = "s3.aborted"   // and have gone
 )
 
 // Steps lists all steps of this package.
-var Steps = []string{StepPart, StepComplete, StepCompleted, StepProven, StepPiece}
+var Steps = []string{StepPart, StepComplete, StepCompleted, StepProven, StepPiece, StepAbort, StepAborted}
 
 func (o Options) withDefaults() Options {
 	if o.Public == "" {

@@ -215,6 +215,7 @@ func (p probe) parts(ctx context.Context, right, wrong string) (why string, err 
 	if err != nil {
 		return "it begins no multipart upload with a checksum over the whole", nil //nolint:nilerr // the answer is the finding
 	}
+	m.probe = true
 	defer m.abort(context.WithoutCancel(ctx))
 	if err := m.send(ctx, 1, probeContent, &wrong); err == nil {
 		return "it takes a part under a wrong checksum", nil
