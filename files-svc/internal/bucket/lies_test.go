@@ -34,12 +34,15 @@ type lied struct {
 	log    *bytes.Buffer
 }
 
-func overLiar(t *testing.T, bucket s3test.Bucket) *lied {
+func overLiar(t *testing.T, bucket s3test.Bucket, change ...func(*s3.Options)) *lied {
 	t.Helper()
 	l := &lied{store: s3test.Lie(t, bucket), clock: filestest.NewClock(), log: new(bytes.Buffer)}
 	l.stores = filestest.Stores{Catalog: filestest.NewCatalog(), Blobs: open(t, l.store.Bucket, func(o *s3.Options) {
 		o.CallTimeout, o.IdleTimeout, o.Memory = 3*time.Second, 500*time.Millisecond, 10<<20
 		o.Log = slog.New(slog.NewTextHandler(l.log, nil))
+		for _, c := range change {
+			c(o)
+		}
 	})}
 	l.Service = filestest.New(t, l.stores, files.Options{Now: l.clock.Now})
 	return l

@@ -156,7 +156,7 @@ func (p *process) open(ctx context.Context, method, path string, body io.Reader,
 // that knows that a connection ends with its answer doesn't wait until a client that is still sending has read it.
 func (p *process) do(r *http.Request) (*http.Response, error) {
 	client := &http.Client{Transport: &http.Transport{
-		IdleConnTimeout: time.Millisecond,
+		IdleConnTimeout: time.Second, // a shorter one ends connections of a busy machine before they are used
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", p.socket)
 		},
