@@ -50,7 +50,7 @@ func newLimits(cfg Config, deps Deps) (limits, error) {
 
 func (c Config) redis(at *v1alpha1.RedisLimitStore) (limitredis.Options, error) {
 	opts := limitredis.Options{
-		Database: int(at.Database), Timeout: at.Timeout.Std(), Connections: int(at.MaxConnections), Prefix: at.Prefix,
+		Cluster: at.Cluster, Database: int(at.Database), Timeout: at.Timeout.Std(), Connections: int(at.MaxConnections), Prefix: at.Prefix,
 	}
 	for _, address := range at.Addresses {
 		opts.Addresses = append(opts.Addresses, string(address))

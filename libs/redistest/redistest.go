@@ -1,7 +1,8 @@
 // Package redistest gives tests a Redis.
 //
 // New is the one that all test binaries of a `go test` share; it goes when that command ends, and each test keeps to a prefix
-// or keys of its own. NewServer starts one for one test alone, to be killed, paused and started in the middle of things.
+// or keys of its own. NewServer starts one for one test alone, to be killed, paused and started in the middle of things, and
+// NewCluster a cluster of them.
 //
 // The image is CLOAKROOM_TEST_REDIS_IMAGE (a Valkey does as well), else the one that tests/images made, else the official
 // one. Without docker a test that asks for a Redis is skipped; where CI=true it fails.

@@ -177,7 +177,7 @@ type LimitStore struct {
 
 // RedisLimitStore is a Redis 6 or newer, or a Valkey. While it is lost each gateway enforces its share of every limit.
 // +kubebuilder:validation:XValidation:rule="!has(self.username) || has(self.password)",message="username without password"
-// +kubebuilder:validation:XValidation:rule="size(self.addresses) == 1 || self.database == 0",message="a cluster has database 0 only"
+// +kubebuilder:validation:XValidation:rule="size(self.addresses) == 1 && !(has(self.cluster) && self.cluster) || self.database == 0",message="a cluster has database 0 only"
 type RedisLimitStore struct {
 	// Addresses: of one server, or of several nodes of one Redis Cluster. All keys lie in one slot of it.
 	// +required
@@ -186,6 +186,11 @@ type RedisLimitStore struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith(':')",message="a host is needed"
 	Addresses []Address `json:"addresses"`
+
+	// Cluster says that one address alone is that of a Redis Cluster too, such as a name that stands for its nodes: the others are
+	// learnt from it. Several addresses are always of a cluster.
+	// +optional
+	Cluster bool `json:"cluster,omitempty"`
 
 	// Username, where the server has users. It is read for each connection.
 	// +optional

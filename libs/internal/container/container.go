@@ -31,6 +31,7 @@ type Kind struct {
 	ImageEnv string // names the variable that names an image
 	Local    string // image that tests/images makes
 	Official string
+	Entry    []string // in place of the image's own entry point
 	Env      []string
 	Tmpfs    []string // folders of the container that lie in memory
 	// Ready returns nil when the server at an address answers.
@@ -146,7 +147,8 @@ func (k *Kind) start(name string, options ...string) (*Server, error) {
 	}
 	repository, tag := k.image(pool)
 	resource, err := pool.RunWithOptions(&dockertest.RunOptions{
-		Name: name, Repository: repository, Tag: tag, Env: k.Env, Cmd: options,
+		Name: name, Repository: repository, Tag: tag, Env: k.Env, Entrypoint: k.Entry, Cmd: options,
+		ExposedPorts: []string{string(k.Port)},
 		PortBindings: map[docker.Port][]docker.PortBinding{k.Port: {{HostIP: "127.0.0.1", HostPort: hostPort}}},
 		Labels:       map[string]string{"dev.cloakroom.test": k.Name},
 	}, func(host *docker.HostConfig) {
@@ -188,6 +190,9 @@ func freePort() (string, error) {
 	_, p, err := net.SplitHostPort(l.Addr().String())
 	return p, err
 }
+
+// IP is the container's own address, which this machine reaches where docker runs on it.
+func (s *Server) IP() string { return s.resource.Container.NetworkSettings.IPAddress }
 
 func (s *Server) await() error {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {

@@ -17,6 +17,7 @@ import (
 // Options say where the store is.
 type Options struct {
 	Addresses []string // host:port of one server, or of several nodes of one cluster
+	Cluster   bool     // one address is a node of a cluster, too: the others are learnt from it
 	// Credentials are read for each new connection, so that a password can change. nil for none.
 	Credentials func() (username string, password secret.String, err error)
 	TLS         *tls.Config   // nil for none
@@ -46,7 +47,7 @@ func connect(o Options) (redis.UniversalClient, error) {
 	}
 	quiet()
 	u := &redis.UniversalOptions{
-		Addrs: o.Addresses, IsClusterMode: len(o.Addresses) > 1, DB: o.Database, TLSConfig: o.TLS,
+		Addrs: o.Addresses, IsClusterMode: o.Cluster || len(o.Addresses) > 1, DB: o.Database, TLSConfig: o.TLS,
 		DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
 		ContextTimeoutEnabled: true, MaxRetries: -1,
 		PoolSize: o.Connections, MaxActiveConns: o.Connections, ConnMaxIdleTime: 5 * time.Minute,

@@ -91,9 +91,18 @@ func (s *redisStore) key(c routing.Charge) string {
 func (s *redisStore) beat(ctx context.Context) (int, error) {
 	n, err := beatScript.Run(ctx, s.client, []string{s.prefix + "gateways"}, s.member, memberLife.Milliseconds()).Int()
 	if err != nil {
+		s.relearn(ctx)
 		return 0, fmt.Errorf("count gateways in the rate limit store: %w", err)
 	}
 	return n, nil
+}
+
+// relearn asks a cluster who serves what, beside the calls under way: a primary that is gone is otherwise asked for ten seconds more,
+// while its replica has long taken over. The client does it five times a second at most.
+func (s *redisStore) relearn(ctx context.Context) {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
 }
 
 func (s *redisStore) leave(ctx context.Context) error {
