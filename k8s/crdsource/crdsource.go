@@ -66,6 +66,7 @@ type Source struct {
 	log     *slog.Logger
 	cluster *cluster
 	kinds   []*kind
+	peers   *peers
 	metrics *metrics
 	signs   chan struct{} // something may have changed
 	reports chan struct{} // status may have to be written
@@ -107,6 +108,7 @@ func New(config *rest.Config, opts Options) (*Source, error) {
 		s.kinds = append(s.kinds, newKind(c, name, s.sign))
 	}
 	s.ledger = ledger.New(s.admitter, time.Now)
+	s.peers = newPeers(s)
 	return s, nil
 }
 
@@ -207,6 +209,7 @@ func (s *Source) Run(ctx context.Context) error {
 		all.Go(func() { k.follow(ctx) })
 	}
 	all.Go(func() { s.lead(ctx) })
+	all.Go(func() { s.peers.run(ctx) })
 	s.take(ctx)
 	all.Wait()
 	return nil

@@ -135,6 +135,7 @@ func TestSource(t *testing.T) {
 	t.Run("equal objects make an equal digest", func(t *testing.T) { equalDigest(t, server.For(t)) })
 	t.Run("a change is seen, a deletion too, an empty namespace keeps the last", func(t *testing.T) { changes(t, server.For(t)) })
 	t.Run("status follows, by one leader, and nothing is written twice", func(t *testing.T) { status(t, server.For(t)) })
+	t.Run("status says how many replicas are on a snapshot while they differ", func(t *testing.T) { replicasDiffer(t, server.For(t)) })
 	t.Run("an object that was let in under other rules is refused here", func(t *testing.T) { otherRules(t, server.For(t)) })
 	t.Run("a boot object waits for a restart", func(t *testing.T) { bootWaits(t, server.For(t)) })
 	t.Run("without rights it says which", func(t *testing.T) { withoutRights(t, server.For(t)) })
@@ -274,6 +275,37 @@ func status(t *testing.T, server *apitest.Server) {
 }
 
 // otherRules loosens the CRD, as an older or newer release of it would be.
+// replicasDiffer has a third replica that stands still on another snapshot: the leader says how many have its own, until the third
+// one is gone.
+func replicasDiffer(t *testing.T, server *apitest.Server) {
+	server.Namespace("differ")
+	server.Put("differ", policy("a", "10Gi"))
+	first := newRig(t, server, "differ", apitest.Admin)
+	second := newRig(t, server, "differ", apitest.Admin)
+	p, _ := resource.Named[*v1alpha1.StoragePolicy](first.present(), "a")
+	for _, r := range []*rig{first, second} { // whichever leads
+		if err := r.Report(t.Context(), []resource.Status{resource.Programmed(p)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beat := 0
+	server.Until("the status says how many are on it", func(ctx context.Context) bool {
+		beat++
+		if _, err := first.peers.annotate(ctx, map[string]any{peerPrefix + "third": fmt.Sprint("sha256:other ", beat)}); err != nil {
+			return false
+		}
+		time.Sleep(200 * time.Millisecond)
+		c, _ := first.full("StoragePolicy", "a", "Programmed")
+		return c.Status == metav1.ConditionTrue && c.Reason == v1alpha1.ReasonPartiallyProgrammed &&
+			c.Message == "2 of 3 replicas of files-svc on "+first.present().Digest
+	})
+	first.untilCondition("StoragePolicy", "a", "Programmed", "True Programmed 1")
+	server.Until("the third one's annotation is gone", func(ctx context.Context) bool {
+		lease, err := first.peers.annotate(ctx, map[string]any{})
+		return err == nil && len(lease.Annotations) == 2
+	})
+}
+
 func otherRules(t *testing.T, server *apitest.Server) {
 	server.Namespace("rules")
 	server.Put("rules", policy("a", "10Gi"))

@@ -76,7 +76,7 @@ func (s *Source) writeOne(ctx context.Context, r resource.Record, mine map[strin
 		there = w.conditions
 	}
 	byType := func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) }
-	want := keepTimes(r.Conditions, there)
+	want := keepTimes(partly(r.Conditions, s.peers.standingNow()), there)
 	slices.SortFunc(want, byType)
 	slices.SortFunc(there, byType) // the server keeps a list of maps in an order of its own
 	if slices.Equal(want, there) {
@@ -96,6 +96,20 @@ func (s *Source) writeOne(ctx context.Context, r resource.Record, mine map[strin
 	s.metrics.writes.WithLabelValues("written").Inc()
 	mine[id] = written{object.GetResourceVersion(), want}
 	return nil
+}
+
+// partly says, while replicas differ, how many serve what the leader serves. An object that is in force stays so.
+func partly(conditions []metav1.Condition, standing string) []metav1.Condition {
+	if standing == "" {
+		return conditions
+	}
+	said := slices.Clone(conditions)
+	for i, c := range said {
+		if c.Type == v1alpha1.ConditionProgrammed && c.Status == metav1.ConditionTrue {
+			said[i].Reason, said[i].Message = v1alpha1.ReasonPartiallyProgrammed, standing
+		}
+	}
+	return said
 }
 
 // status is the object with nothing but what is ours.

@@ -18,9 +18,11 @@ const (
 	ReasonResolvedRefs = "ResolvedRefs"
 	ReasonRefNotFound  = "RefNotFound"
 	ReasonProgrammed   = "Programmed"
-	ReasonOverridden   = "Overridden"
-	ReasonPending      = "Pending"
-	ReasonReady        = "Ready"
+	// In force, and not at every replica: the message says at how many.
+	ReasonPartiallyProgrammed = "PartiallyProgrammed"
+	ReasonOverridden          = "Overridden"
+	ReasonPending             = "Pending"
+	ReasonReady               = "Ready"
 
 	// ReasonRestartRequired is for boot kinds: the change is accepted and waits for the next start.
 	ReasonRestartRequired = "RestartRequired"
