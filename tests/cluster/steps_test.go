@@ -357,7 +357,7 @@ func writeGuide(t *testing.T, rows []row) {
 	if os.Getenv("CLUSTER_WRITE") == "" {
 		return
 	}
-	path := filepath.Join(harness.Root(t), "docs/guides/kubernetes.md")
+	path := filepath.Join(harness.Root(t), guide)
 	text := string(must[[]byte](t, "read the guide")(os.ReadFile(path)))
 	before, rest, begins := strings.Cut(text, tableBegins)
 	_, after, ends := strings.Cut(rest, tableEnds)
