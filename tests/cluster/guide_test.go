@@ -147,8 +147,8 @@ func (s *site) handStores() {
 	}
 }
 
-// TestSteps_TheGuideListsThem needs no cluster: the rows of the guide are the steps of the test, with their promises.
-func TestSteps_TheGuideListsThem(t *testing.T) {
+// TestGuide_ListsTheSteps needs no cluster: the rows of the guide are the steps of the test, with their promises.
+func TestGuide_ListsTheSteps(t *testing.T) {
 	text := string(must[[]byte](t, "read the guide")(os.ReadFile(filepath.Join(harness.Root(t), guide))))
 	_, text, _ = strings.Cut(text, tableBegins)
 	text, _, _ = strings.Cut(text, tableEnds)
