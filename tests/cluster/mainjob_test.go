@@ -23,7 +23,7 @@ func (s *site) mainJob(t *testing.T) {
 		t.Error("the file came back with other bytes")
 	}
 	var link struct{ URL string }
-	ada.Do("POST", "/v1/files/"+file.ID+"/links", map[string]any{}).Is(201).JSON(&link)
+	ada.Do("POST", "/v1/files/"+file.ID+"/links", map[string]any{"expires_in": 600}).Is(201).JSON(&link)
 	_, path, found := strings.Cut(link.URL, "/l/")
 	if !found {
 		t.Fatalf("the link is %q", link.URL)
