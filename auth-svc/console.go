@@ -16,7 +16,7 @@ import (
 
 // consoleCommands are the words that work on the store itself, beside a service that runs or without one.
 func consoleCommands(program process.Program[*v1alpha1.AuthConfig]) []run.Command {
-	return console.Commands(program.Name, func(ctx context.Context, config, base string, to run.IO) (*identity.Service, func() error, error) {
+	return console.Commands(program.Name, func(ctx context.Context, config []string, base string, to run.IO) (*identity.Service, func() error, error) {
 		// What goes well is told on stdout; stderr is for what does not.
 		boot, deps, err := program.Load(ctx, config, telemetry.NewLogger(to.Stderr, slog.LevelWarn, program.Name))
 		if err != nil {

@@ -86,7 +86,7 @@ func (f *importFlags) check() error {
 		f.refused += ".refused-files.ndjson"
 	}
 	switch {
-	case f.config == "":
+	case len(f.config) == 0:
 		return fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	case f.list == "" || f.uploads == "":
 		return fmt.Errorf("%w: --dump FILE and --uploads DIR are needed", run.ErrUsage)

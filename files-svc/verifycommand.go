@@ -67,10 +67,13 @@ func verifyBackupCommand(p program) run.Command {
 }
 
 // place is where a command finds the resources, and what they name.
-type place struct{ config, base string }
+type place struct {
+	config run.Places
+	base   string
+}
 
 func (p *place) flags(fs *flag.FlagSet) {
-	fs.StringVar(&p.config, "config", "", "folder of resources, with exactly one FilesConfig")
+	fs.Var(&p.config, "config", "resources as for serve, and as often, with exactly one FilesConfig")
 	fs.StringVar(&p.base, "base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
 }
 
@@ -101,7 +104,7 @@ type check struct {
 func (c check) run(ctx context.Context, to run.IO) error {
 	c.pass.Rate = v1alpha1.Size(c.rate).Bytes()
 	switch {
-	case c.config == "":
+	case len(c.config) == 0:
 		return fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	case c.output != "text" && c.output != "json":
 		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)

@@ -82,7 +82,7 @@ func (c *hookCommand) open(ctx context.Context, fs *flag.FlagSet, args []string,
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
 		return nil, nil, err
 	}
-	if c.config == "" {
+	if len(c.config) == 0 {
 		return nil, nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	}
 	cfg, deps, err := c.load(ctx, c.program, to)

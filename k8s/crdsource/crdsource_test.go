@@ -274,7 +274,6 @@ func status(t *testing.T, server *apitest.Server) {
 	}
 }
 
-// otherRules loosens the CRD, as an older or newer release of it would be.
 // replicasDiffer has a third replica that stands still on another snapshot: the leader says how many have its own, until the third
 // one is gone.
 func replicasDiffer(t *testing.T, server *apitest.Server) {
@@ -306,6 +305,7 @@ func replicasDiffer(t *testing.T, server *apitest.Server) {
 	})
 }
 
+// otherRules loosens the CRD, as an older or newer release of it would be.
 func otherRules(t *testing.T, server *apitest.Server) {
 	server.Namespace("rules")
 	server.Put("rules", policy("a", "10Gi"))

@@ -57,10 +57,10 @@ func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx cont
 	}
 }
 
-// Load reads resources as serve does, for the program's other commands, from a folder or one of the Schemes. There is no
-// Tracer, and nobody gathers the metrics.
-func (p Program[Boot]) Load(ctx context.Context, config string, log *slog.Logger) (Boot, Deps, error) {
-	return p.load(ctx, []string{config}, log, prometheus.NewRegistry())
+// Load reads resources as serve does, for the program's other commands: from a folder, one of the Schemes, or both. There is
+// no Tracer, and nobody gathers the metrics.
+func (p Program[Boot]) Load(ctx context.Context, config []string, log *slog.Logger) (Boot, Deps, error) {
+	return p.load(ctx, config, log, prometheus.NewRegistry())
 }
 
 // load reads once, and waits for nothing.
@@ -76,15 +76,12 @@ func (p Program[Boot]) load(ctx context.Context, config []string, log *slog.Logg
 func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config []string, log *slog.Logger, err error) {
 	var level slog.Level
 	fs := run.Flags(name, usage, to)
-	fs.Func("config", "resources, with exactly one boot object of this service: "+p.places(), func(where string) error {
-		config = append(config, where)
-		return nil
-	})
+	fs.Var((*run.Places)(&config), "config", "resources, with exactly one boot object of this service: "+p.places())
 	fs.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {
 		return nil, nil, err
 	}
-	if len(config) == 0 || config[0] == "" {
+	if len(config) == 0 {
 		return nil, nil, fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	}
 	return config, telemetry.NewLogger(to.Stderr, level, p.Name), nil

@@ -95,6 +95,9 @@ func TestSource_FolderAndElsewherePartByKind(t *testing.T) {
 		if fmt.Sprint(r.asked) != "[StoragePolicy]" {
 			t.Errorf("asked elsewhere for %v", r.asked)
 		}
+		if _, deps, err := r.Load(t.Context(), config, slog.New(slog.DiscardHandler)); err != nil || deps.Source == nil {
+			t.Errorf("other commands can't read from both: %v", err)
+		}
 	}
 }
 

@@ -7,12 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"cloakroom.dev/tests/harness"
 )
 
 const guide = "docs/guides/kubernetes.md"
@@ -144,24 +141,5 @@ func (s *site) handStores() {
 			defer s.run0("docker", "rmi", asked) // the name, and not the image
 		}
 		s.hand(s.t, asked)
-	}
-}
-
-// TestGuide_ListsTheSteps needs no cluster: the rows of the guide are the steps of the test, with their promises.
-func TestGuide_ListsTheSteps(t *testing.T) {
-	text := string(must[[]byte](t, "read the guide")(os.ReadFile(filepath.Join(harness.Root(t), guide))))
-	_, text, _ = strings.Cut(text, tableBegins)
-	text, _, _ = strings.Cut(text, tableEnds)
-	var listed, want []string
-	for line := range strings.Lines(text) {
-		if cells := strings.Split(line, "|"); len(cells) == 7 && !strings.HasPrefix(line, "|---") && !strings.HasPrefix(line, "| Step ") {
-			listed = append(listed, "|"+cells[1]+"|"+cells[2]+"|")
-		}
-	}
-	for _, one := range steps() {
-		want = append(want, one.cells())
-	}
-	if !slices.Equal(listed, want) {
-		t.Errorf("the guide has\n%s\nthe test has\n%s", strings.Join(listed, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -24,9 +24,9 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// Open opens the core that a folder of resources describes, and says how to close it. Relative paths in the resources
+// Open opens the core that resources describe, from the places that serve reads them from, and says how to close it. Relative paths in the resources
 // begin in base; empty is the working directory.
-type Open func(ctx context.Context, config, base string, to run.IO) (core *identity.Service, closeStore func() error, err error)
+type Open func(ctx context.Context, config []string, base string, to run.IO) (core *identity.Service, closeStore func() error, err error)
 
 // Commands are the words that need a core.
 func Commands(program string, open Open) []run.Command {
@@ -110,7 +110,8 @@ func (c *console) help(name string, verbs []verb, to run.IO) error {
 
 func (c *console) run(ctx context.Context, command string, v verb, args []string, to run.IO) (err error) {
 	fs := run.Flags(command+" "+v.name, c.usage(command, v), to)
-	config := fs.String("config", "", "folder of resources, as for serve")
+	var config run.Places
+	fs.Var(&config, "config", "resources, as for serve, and as often")
 	base := fs.String("base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
 	output := fs.String("output", "text", "text, or json: one object a line")
 	if v.flags != nil {
@@ -122,12 +123,12 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 	}
 	newPrinter, known := printers[*output]
 	switch {
-	case *config == "":
+	case len(config) == 0:
 		return fmt.Errorf("%w: --config DIR is needed", run.ErrUsage)
 	case !known:
 		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 	}
-	core, closeStore, err := c.open(ctx, *config, *base, to)
+	core, closeStore, err := c.open(ctx, config, *base, to)
 	switch {
 	case err != nil && *base == "" && errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w; relative paths begin in the working directory unless --base says where, such as the stack's data folder", err)
@@ -136,7 +137,7 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 	hint := func(verb string) string {
-		line := fmt.Sprintf("%s %s --config %s", c.program, verb, *config)
+		line := fmt.Sprintf("%s %s --config %s", c.program, verb, strings.Join(config, " --config "))
 		if *base != "" {
 			line += " --base " + *base
 		}
