@@ -110,15 +110,7 @@ func TestThumbnail_OfDamagedBytes(t *testing.T) {
 	w := newWorld(t)
 	p := w.person()
 	f := p.upload("a.png", "image/png", bytes.NewReader(append(pictureOf(t, 20, 20), "behind its end"...)))
-	path := w.blobFiles()[0]
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw[len(raw)-1] ^= 1 // where no decoder looks
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	flipBlob(t, w, []byte("behind its end")) // where no decoder looks
 	p.get(f.thumbnail()).refused(t, "damaged", 500, "INTERNAL_ERROR")
 }
 

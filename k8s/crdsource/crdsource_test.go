@@ -137,6 +137,7 @@ func TestSource(t *testing.T) {
 	t.Run("status follows, by one leader, and nothing is written twice", func(t *testing.T) { status(t, server.For(t)) })
 	t.Run("status says how many replicas are on a snapshot while they differ", func(t *testing.T) { replicasDiffer(t, server.For(t)) })
 	t.Run("an object that was let in under other rules is refused here", func(t *testing.T) { otherRules(t, server.For(t)) })
+	t.Run("what the CRDs of a later release fill in is left out, what somebody writes of it is refused", func(t *testing.T) { laterRelease(t, server.For(t)) })
 	t.Run("a boot object waits for a restart", func(t *testing.T) { bootWaits(t, server.For(t)) })
 	t.Run("without rights it says which", func(t *testing.T) { withoutRights(t, server.For(t)) })
 	t.Run("an API server that is away takes nothing away", func(t *testing.T) { serverAway(t, server.For(t)) })
@@ -331,6 +332,43 @@ func otherRules(t *testing.T, server *apitest.Server) {
 	}
 	server.Put("rules", policy("a", "10Gi"))
 	r.untilCondition("StoragePolicy", "a", "Accepted", "True Accepted 3") // the generation people see, not our own count
+}
+
+// laterRelease has CRDs with fields that this program doesn't know, and defaults for them.
+func laterRelease(t *testing.T, server *apitest.Server) {
+	server.Namespace("later")
+	server.Put("later", policy("a", "10Gi"))
+	r := newRig(t, server, "later", apitest.Admin)
+	r.untilCondition("StoragePolicy", "a", "Accepted", "True Accepted 1")
+	later := []byte(`[{"op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/later",
+		"value": {"type": "object", "default": {}, "properties": {"active": {"type": "boolean", "default": true}}}}]`)
+	crds := server.Client(apitest.Admin).Resource(apitest.CRDs)
+	if _, err := crds.Patch(t.Context(), "storagepolicies.cloakroom.dev", "application/json-patch+json", later, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer server.InstallCRDs(v1alpha1.KindStoragePolicy)
+	server.Until("objects have the new default", func(context.Context) bool {
+		_, o := r.full("StoragePolicy", "a", "Accepted")
+		active, ok, _ := unstructured.NestedBool(o.Object, "spec", "later", "active")
+		return ok && active
+	})
+	server.Put("later", policy("a", "20Gi"))
+	r.untilQuota("a", "20Gi")
+	r.stop() // the API server may have served its watch as before
+
+	again := newRig(t, server, "later", apitest.Admin)
+	if again.quota("a") != "20Gi" {
+		t.Errorf("quota %q", again.quota("a"))
+	}
+	again.untilCondition("StoragePolicy", "a", "Accepted", "True Accepted 2")
+	server.Put("later", strings.Replace(policy("a", "30Gi"), "quota:", "later: {active: false}, quota:", 1))
+	again.untilCondition("StoragePolicy", "a", "Accepted", "False Invalid 3")
+	if c, _ := again.full("StoragePolicy", "a", "Accepted"); !strings.Contains(c.Message, "spec.later: unknown field") {
+		t.Errorf("message %q", c.Message)
+	}
+	if again.quota("a") != "20Gi" {
+		t.Errorf("quota %q is in force", again.quota("a"))
+	}
 }
 
 func bootWaits(t *testing.T, server *apitest.Server) {

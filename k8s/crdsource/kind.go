@@ -198,5 +198,5 @@ func (k *kind) document(o *unstructured.Unstructured) *manifest.Document {
 	if spec, ok := o.Object["spec"]; ok {
 		raw["spec"] = spec
 	}
-	return &manifest.Document{File: k.place(), Kind: k.name, Name: o.GetName(), Raw: raw, Generation: o.GetGeneration()}
+	return &manifest.Document{File: k.place(), Kind: k.name, Name: o.GetName(), Raw: raw, Generation: o.GetGeneration(), FilledIn: filledIn(o)}
 }

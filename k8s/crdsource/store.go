@@ -57,7 +57,6 @@ func sameSpec(before, after any) bool {
 // slim drops what we never look at and what can be long.
 func slim(o any) any {
 	if u, ok := o.(*unstructured.Unstructured); ok {
-		u.SetManagedFields(nil)
 		u.SetAnnotations(nil)
 	}
 	return o

@@ -34,6 +34,9 @@ type Problem struct {
 	Message string // as the API server words it
 }
 
+// UnknownField is the message of a field that the schema doesn't have. It is not in the Content.
+const UnknownField = "unknown field"
+
 // String is what kubectl would print.
 func (p Problem) String() string {
 	if p.Field == "" {
@@ -67,7 +70,7 @@ func (a *Admitter) Admit(ctx context.Context, kind string, raw, old map[string]a
 	meta, problems := decodeMeta(v.Content)
 	v.Problems = append(v.Problems, problems...)
 	for _, path := range prune(v.Content, k.structural) {
-		v.Problems = append(v.Problems, Problem{path, "unknown field"})
+		v.Problems = append(v.Problems, Problem{path, UnknownField})
 	}
 	defaulting.Default(v.Content, k.structural)
 
@@ -91,7 +94,7 @@ func decodeMeta(content map[string]any) (*metav1.ObjectMeta, []Problem) {
 	}
 	var problems []Problem
 	for _, path := range unknown {
-		problems = append(problems, Problem{path, "unknown field"})
+		problems = append(problems, Problem{path, UnknownField})
 	}
 	if err := objectmeta.SetObjectMeta(content, meta); err != nil {
 		problems = append(problems, Problem{"metadata", err.Error()})

@@ -130,6 +130,9 @@ func (l *Ledger) judge(ctx context.Context, fresh []string, seen map[string][]*m
 			if err != nil { // our own fault: nothing we can't judge is served
 				v.Problems = append(v.Problems, admit.Problem{Message: err.Error()})
 			}
+			if d.FilledIn != nil {
+				v.Problems = slices.DeleteFunc(v.Problems, func(p admit.Problem) bool { return p.Message == admit.UnknownField && d.FilledIn(p.Field) })
+			}
 			verdicts[i] = v
 		}
 		e.decide(documents, verdicts, l.started)

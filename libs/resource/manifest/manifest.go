@@ -32,6 +32,10 @@ type Document struct {
 	// Generation is the source's own count of the object's contents, as a cluster keeps one; 0 where there is none.
 	Generation int64
 
+	// FilledIn reports whether the source itself has filled in the field at a path, as a cluster does with defaults. Such a field is
+	// left out when nobody here knows it. Nil where a source adds nothing.
+	FilledIn func(path string) bool
+
 	// Problem says why the document can't be an object at all. Kind and Name are set as far as they could be read.
 	Problem *resource.Finding
 

@@ -249,7 +249,7 @@ func (o *Options) writeEntries(p *pack, blobs []packed) error {
 			}
 			first = at
 		}
-		s := slot{state: entryLive, block: uint32(p.tail / packBlock), size: uint32(len(b.data))} //nolint:gosec // 4096 times 64 KiB at most
+		s := slot{state: entryLive, block: uint32(p.tail / packBlock), size: uint32(len(b.data))} // 4096 times 64 KiB at most
 		s.encode(run[n*entrySize:], b.id)
 		n++
 		p.tail += s.room()

@@ -455,10 +455,7 @@ func TestPack_NeverWritesThroughALink(t *testing.T) {
 // Whatever is stored and deleted in whatever order, the store holds what is left, and a second look says the same.
 func TestPack_IsAMap(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		folder, err := os.MkdirTemp(t.TempDir(), "m")
-		if err != nil {
-			r.Fatal(err)
-		}
+		folder := t.TempDir()
 		b, err := disk.New(folder, disk.Options{})
 		if err != nil {
 			r.Fatal(err)

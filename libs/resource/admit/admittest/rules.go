@@ -347,4 +347,6 @@ var Rules = []Rule{
 	{Kind: "StoragePolicy", Field: "spec.maxLinkTTL", Says: "at most 8784h", Accept: "maxLinkTTL: 8784h", Refuse: "maxLinkTTL: 8785h"},
 	{Kind: "StoragePolicy", Field: "spec.uploadExpiry", Says: "between 60s and 8784h", Accept: "uploadExpiry: 60s", Refuse: "uploadExpiry: 59s"},
 	{Kind: "StoragePolicy", Field: "spec.trashRetention", Says: "at most 8784h", Accept: "trashRetention: 8784h", Refuse: "trashRetention: 8785h"},
+	{Kind: "StoragePolicy", Field: "spec.directDownload.lifetime", Says: "between 1s and 3600s",
+		Accept: "directDownload: {lifetime: 1s}", Refuse: "directDownload: {lifetime: 0s}"},
 }
