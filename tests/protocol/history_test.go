@@ -2,8 +2,10 @@ package protocol
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,6 +70,45 @@ func TestHistory_SessionsUnderKillsAndCuts(t *testing.T) {
 	}
 }
 
+// TestHistory_OverReplicas is the same with two auth services on one PostgreSQL, behind two gateways that use both: every request
+// comes by either gateway and is answered by either service. In the middle of each round one of the two is killed, frozen or cut off
+// from the database, or the database is killed; at its end both are killed.
+//
+// A check is let in by what a gateway and a service know of revocations, which may be older than the answer to a logout, by maxStaleness
+// at most: so far back it may have been true. Everything else is held to what was there when it was asked.
+func TestHistory_OverReplicas(t *testing.T) {
+	seconds, _ := strconv.Atoi(cmp.Or(os.Getenv("HISTORY_SECONDS"), "1"))
+	seed, _ := strconv.ParseUint(os.Getenv("HISTORY_SEED"), 10, 64)
+	if seed == 0 {
+		seed = rand.Uint64N(1 << 32)
+	}
+	t.Logf("seed %d, %d s", seed, seconds)
+	p := newPair(t, historyEdits(t)...)
+	h := begin(t, p, p.Bases())
+	h.staleness = pairStaleness
+	rng := rand.New(rand.NewPCG(seed, 0))
+	rounds := 0
+	for end := time.Now().Add(time.Duration(seconds) * time.Second); rounds < pairFaults || time.Now().Before(end); rounds++ {
+		h.awaitService(t)
+		stop := h.setToWork(seed, rng)
+		time.Sleep(800*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond)
+		what := p.Disturb()
+		h.awaitService(t)
+		time.Sleep(500*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond)
+		p.Kill()
+		stop()
+		time.Sleep(200 * time.Millisecond) // for what the database was committing at that moment
+		h.settle(h.now())
+		t.Logf("round %d: %s; %d calls so far", rounds, what, len(h.ops))
+		p.Run()
+	}
+	h.awaitService(t)
+	for _, who := range h.people {
+		(&client{history: h, person: who, rng: rng}).finish(t)
+	}
+	h.check(t, rounds)
+}
+
 func runHistory(t *testing.T, name string, kept storage) {
 	seconds, _ := strconv.Atoi(cmp.Or(os.Getenv("HISTORY_SECONDS"), "12"))
 	seed, _ := strconv.ParseUint(os.Getenv("HISTORY_SEED"), 10, 64)
@@ -79,19 +120,11 @@ func runHistory(t *testing.T, name string, kept storage) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	kills := 0
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); kills++ {
-		stop := make(chan struct{})
-		var group sync.WaitGroup
-		for _, p := range h.people {
-			for range clientsEach {
-				w := &client{history: h, person: p, rng: rand.New(rand.NewPCG(seed, rng.Uint64()))}
-				group.Go(func() { w.work(stop) })
-			}
-		}
+		stop := h.setToWork(seed, rng)
 		time.Sleep(1500*time.Millisecond + time.Duration(rng.IntN(1500))*time.Millisecond)
 		h.stack.Kill()
 		killed := h.now()
-		close(stop)
-		group.Wait()
+		stop()
 		h.settle(killed)
 		kept.meanwhile()
 		h.stack.Run()
@@ -102,6 +135,37 @@ func runHistory(t *testing.T, name string, kept storage) {
 	h.check(t, kills)
 }
 
+// awaitService waits until each way in lets somebody in, again and again: what is asked before that would mostly be lost.
+func (h *history) awaitService(t *testing.T) {
+	t.Helper()
+	for _, base := range h.bases {
+		c := *h.admin
+		c.Base = base
+		good := 0
+		for end := time.Now().Add(time.Minute); good < 5; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s does not serve again within a minute", base)
+			}
+			if good++; c.Try("GET", "/v1/auth/session", nil).Status != http.StatusOK {
+				good = 0
+			}
+		}
+	}
+}
+
+// setToWork has everybody's clients work until stop, which waits for them.
+func (h *history) setToWork(seed uint64, rng *rand.Rand) (stop func()) {
+	quit := make(chan struct{})
+	var group sync.WaitGroup
+	for _, p := range h.people {
+		for range clientsEach {
+			w := &client{history: h, person: p, rng: rand.New(rand.NewPCG(seed, rng.Uint64()))}
+			group.Go(func() { w.work(quit) })
+		}
+	}
+	return func() { close(quit); group.Wait() }
+}
+
 const (
 	historyPeople = 5
 	clientsEach   = 4
@@ -109,27 +173,47 @@ const (
 
 // history is everything anybody asked and was answered.
 type history struct {
-	stack  *harness.Stack
-	admin  *harness.Client
-	people []*person
-	began  time.Time
+	stack     system
+	bases     []string // where requests go, each to any
+	staleness time.Duration
+	admin     *harness.Client
+	people    []*person
+	began     time.Time
 
 	mu   sync.Mutex
 	ops  []porcupine.Operation
 	open int // the first operation of the present process
 }
 
-func newHistory(t *testing.T, kept storage) *history {
+// system is what is tested.
+type system interface {
+	Kill() // at once: what was asked before happens by then, or never
+	Run()
+	Bootstrap() harness.Bootstrap
+}
+
+func historyEdits(t *testing.T) []func(string) string {
 	t.Helper()
-	config := harness.ConfigDir(t, append(kept.edits,
+	return []func(string) string{
 		harness.Replace(t, "  reuseWindow: 10s\n", "  reuseWindow: "+historyWindow.String()+"\n"),
 		harness.Replace(t, "  maxSessions: 50\n", "  maxSessions: 1000\n"),
 		harness.Replace(t, "    maxFailures: 10\n    maxFailuresPerAddress: 100\n", "    maxFailures: 1000\n    maxFailuresPerAddress: 100000\n"),
 		harness.Replace(t, "    limit: 3000\n", "    limit: 1000000\n"),
-	)...)
+	}
+}
+
+func newHistory(t *testing.T, kept storage) *history {
+	t.Helper()
+	config := harness.ConfigDir(t, append(kept.edits, historyEdits(t)...)...)
 	s := harness.Start(t, append(kept.env, "PORT="+port(t), "CONFIG_DIR="+config)...)
-	h := &history{stack: s, began: time.Now()}
-	anyone := harness.NewClient(t, s.Public)
+	return begin(t, s, []string{s.Public})
+}
+
+// begin signs up the people.
+func begin(t *testing.T, s system, bases []string) *history {
+	t.Helper()
+	h := &history{stack: s, bases: bases, began: time.Now()}
+	anyone := harness.NewClient(t, bases[0])
 	boot := s.Bootstrap()
 	h.admin = anyone.LogIn(boot.Admin.Username, boot.Admin.Password)
 	for i := range historyPeople {
@@ -140,6 +224,17 @@ func newHistory(t *testing.T, kept storage) *history {
 		h.people = append(h.people, p)
 	}
 	return h
+}
+
+func readJSON(t testing.TB, path string, into any) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // port is the same for every process of a stack: clients go on where the killed one was.
@@ -176,6 +271,9 @@ func (h *history) check(t *testing.T, kills int) {
 	for i, op := range h.ops {
 		h.ops[i].ClientId = i % (historyPeople * clientsEach)
 		in, out := op.Input.(call), op.Output.(result)
+		if in.action == string(opCheck) && out.ok {
+			h.ops[i].Call = max(0, op.Call-int64(h.staleness))
+		}
 		switch {
 		case out.lost:
 			counts[in.action+" lost"]++

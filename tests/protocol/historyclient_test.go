@@ -42,6 +42,7 @@ type client struct {
 	person *person
 	rng    *rand.Rand
 	noCuts bool
+	failed bool // the last call had no answer of its own
 }
 
 func (c *client) work(stop <-chan struct{}) {
@@ -49,7 +50,7 @@ func (c *client) work(stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
-		case <-time.After(time.Duration(c.rng.IntN(25)) * time.Millisecond):
+		case <-time.After(c.pause()):
 		}
 		s, newest, spent := c.pick()
 		switch k := c.rng.IntN(200); {
@@ -75,6 +76,15 @@ func (c *client) work(stop <-chan struct{}) {
 			c.slide(stop)
 		}
 	}
+}
+
+// pause is short, and long for whoever has just met nobody: what may or may not have happened is what makes a history hard to explain.
+func (c *client) pause() time.Duration {
+	most := 25
+	if c.failed {
+		most = 1000
+	}
+	return time.Duration(c.rng.IntN(most)) * time.Millisecond
 }
 
 // finish goes once through what chance may have left out, with nobody else about: block, and a change of password under
@@ -232,7 +242,9 @@ func (c *client) do(in call, access, method, path string, body any) (got answere
 		}
 	}})
 	in.began = c.now()
-	a := c.admin.Fresh().Try(method, path, body, harness.Header("Authorization", bearer(access)), func(r *http.Request) { *r = *r.WithContext(ctx) })
+	to := c.admin.Fresh()
+	to.Base = c.bases[c.rng.IntN(len(c.bases))]
+	a := to.Try(method, path, body, harness.Header("Authorization", bearer(access)), func(r *http.Request) { *r = *r.WithContext(ctx) })
 	in.ended = c.now()
 	if a.Err != nil {
 		if refusedToConnect(a.Err) && !sent {
@@ -247,8 +259,10 @@ func (c *client) do(in call, access, method, path string, body any) (got answere
 	case a.Status == http.StatusConflict || a.Status == http.StatusTooManyRequests:
 		return got, result{code: got.Code} // come back: promised to have done nothing
 	case a.Status >= 500:
+		c.failed = true
 		out = result{lost: true}
 	default:
+		c.failed = false
 		out = result{ok: a.Status < 300, session: got.Session.SessionID, token: got.Session.RefreshToken, code: got.Code}
 	}
 	c.note(in, out)
