@@ -146,7 +146,7 @@ func TestServicesAcceptTheirConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range programs {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, p), "cloakroom.dev/"+p+"/cmd/"+p) //nolint:gosec // our own programs
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, p), "cloakroom.dev/"+p+"/cmd/"+p)
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -176,7 +176,7 @@ func TestServicesAcceptTheirConfiguration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, program), "check", folder).CombinedOutput(); err != nil { //nolint:gosec // likewise
+			if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, program), "check", folder).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", o.Name(), err, out)
 			}
 		}

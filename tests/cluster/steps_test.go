@@ -116,15 +116,15 @@ func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
 func (s *site) works(ada *harness.Client) error {
 	made := ada.Try("POST", "/v1/files", strings.NewReader("again"), harness.Raw("again"))
 	if kindOf(made) != ok {
-		return fmt.Errorf("an upload: %s %v", kindOf(made), made.Err)
+		return fmt.Errorf("an upload: %s %s", kindOf(made), fmt.Sprint(made.Err))
 	}
 	read := ada.Try("GET", "/v1/files/"+made.File().ID+"/content", nil)
 	if kindOf(read) != ok || string(read.Body) != "again" {
-		return fmt.Errorf("a download: %s %v", kindOf(read), read.Err)
+		return fmt.Errorf("a download: %s %s", kindOf(read), fmt.Sprint(read.Err))
 	}
 	a := ada.Try("POST", "/v1/auth/refresh", map[string]string{"refresh_token": ada.Session.RefreshToken}, harness.Header("Authorization", ""))
 	if kindOf(a) != ok {
-		return fmt.Errorf("a refresh: %s %v", kindOf(a), a.Err)
+		return fmt.Errorf("a refresh: %s %s", kindOf(a), fmt.Sprint(a.Err))
 	}
 	var body struct{ Session harness.Session }
 	a.JSON(&body)

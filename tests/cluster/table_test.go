@@ -46,7 +46,7 @@ func writeGuide(t *testing.T, rows []row) {
 		t.Fatal("the guide has no place for the table")
 	}
 	text = before + tableBegins + table(rows) + tableEnds + after
-	must[struct{}](t, "write the guide")(struct{}{}, os.WriteFile(path, []byte(text), 0o644)) //nolint:gosec // for everyone to read
+	must[struct{}](t, "write the guide")(struct{}{}, os.WriteFile(path, []byte(text), 0o644))
 }
 
 // TestGuide_ListsTheSteps needs no cluster: the rows of the guide are the steps of the test, with their promises.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom.dev/tests/harness"
 )
@@ -59,11 +60,24 @@ func TestMake_RunServes(t *testing.T) {
 	}
 }
 
+// printed is what the stack has printed once its last line to try is there: it says so when it serves, which is a moment before.
+func printed(t *testing.T, s *harness.Stack) string {
+	t.Helper()
+	last := "curl -s " + s.Public + "/v1/files -H \"Authorization: Bearer $TOKEN\"\n"
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if out := s.Output(); strings.Contains(out, last) {
+			return out
+		}
+	}
+	t.Fatalf("the stack did not print %q:\n%s", last, s.Output())
+	return ""
+}
+
 // The block that the stack prints tells three lines to try: they must work as they stand, in that order, in one shell.
 func TestStack_PrintsLinesThatWork(t *testing.T) {
 	s := harness.Start(t)
 	var lines []string
-	for line := range strings.Lines(s.Output()) {
+	for line := range strings.Lines(printed(t, s)) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, "curl ") || strings.HasPrefix(line, "TOKEN=$(curl ") {
 			lines = append(lines, line)
 		}
@@ -86,7 +100,7 @@ func TestStack_PrintsAnotherNameThanTheReadmes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`"username":"[^"]+"`).FindString(harness.Start(t).Output())
+	m := regexp.MustCompile(`"username":"[^"]+"`).FindString(printed(t, harness.Start(t)))
 	if m == "" || strings.Contains(string(raw), m) {
 		t.Errorf("the printed lines sign up %s, and so does the README", m)
 	}

@@ -74,11 +74,9 @@ func inline(value *yaml.Node) (string, error) {
 // flowing is a copy without comments, in braces and brackets all the way down.
 func flowing(node *yaml.Node) *yaml.Node {
 	plain := &yaml.Node{Kind: node.Kind, Tag: node.Tag, Value: node.Value}
-	switch {
-	case node.Kind == yaml.ScalarNode:
+	plain.Style = yaml.FlowStyle
+	if node.Kind == yaml.ScalarNode {
 		plain.Style = node.Style
-	default:
-		plain.Style = yaml.FlowStyle
 	}
 	for _, child := range node.Content {
 		plain.Content = append(plain.Content, flowing(child))

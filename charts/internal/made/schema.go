@@ -59,7 +59,7 @@ func object(node *yaml.Node) (schema, error) {
 // field is the schema of one value: what its marks say, or else what its default looks like.
 func field(comment string, value *yaml.Node) (schema, error) {
 	words, marks := read(comment)
-	s := schema{}
+	var s schema
 	_, free := marks["free"]
 	switch value.Kind {
 	case yaml.MappingNode:
