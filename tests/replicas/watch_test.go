@@ -84,8 +84,8 @@ func (w *watch) logOut(who *harness.Client) {
 	w.add(who, time.Now())
 }
 
-// allFollow returns when all that follow the log have acknowledged all that is in it by now. A replica that was killed is waited for
-// ten seconds, for it might have followers.
+// allFollow returns when all that follow the log have acknowledged all that is in it by now. One that was killed counts for a while
+// longer, as it should: nobody there knows that it lets nobody in any more. It is not waited for here.
 func (c *cluster) allFollow(t *testing.T) {
 	t.Helper()
 	keeper := c.front.anyone(t).SignUp()
@@ -93,8 +93,8 @@ func (c *cluster) allFollow(t *testing.T) {
 		other := c.front.via(keeper).LogIn(keeper.User.Username, harness.Password)
 		var answer struct{ Acked, Of int }
 		c.front.via(keeper).Do("DELETE", "/v1/auth/sessions/"+other.Session.SessionID+"?wait=1", nil).Is(http.StatusOK).JSON(&answer)
-		if want := len(gateways) + len(filesSvc); answer.Acked != want || answer.Of != want {
-			return fmt.Errorf("%d of %d have acknowledged, want all %d", answer.Acked, answer.Of, want)
+		if want := len(gateways) + len(filesSvc); answer.Acked != want {
+			return fmt.Errorf("%d of %d have acknowledged, want %d", answer.Acked, answer.Of, want)
 		}
 		return nil
 	})
