@@ -91,10 +91,10 @@ func TestHistory_OverReplicas(t *testing.T) {
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); rounds < pairFaults || time.Now().Before(end); rounds++ {
 		h.awaitService(t)
 		stop := h.setToWork(seed, rng)
-		time.Sleep(800*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond)
+		time.Sleep(1500*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond)
 		what := p.Disturb()
 		h.awaitService(t)
-		time.Sleep(500*time.Millisecond + time.Duration(rng.IntN(500))*time.Millisecond)
+		time.Sleep(time.Second + time.Duration(rng.IntN(500))*time.Millisecond)
 		p.Kill()
 		stop()
 		time.Sleep(200 * time.Millisecond) // for what the database was committing at that moment

@@ -42,7 +42,7 @@ type client struct {
 	person *person
 	rng    *rand.Rand
 	noCuts bool
-	failed bool // the last call had no answer of its own
+	failed int // calls in a row that had no answer of their own
 }
 
 func (c *client) work(stop <-chan struct{}) {
@@ -78,11 +78,12 @@ func (c *client) work(stop <-chan struct{}) {
 	}
 }
 
-// pause is short, and long for whoever has just met nobody: what may or may not have happened is what makes a history hard to explain.
+// pause is short, and longer and longer for whoever meets nobody: what may or may not have happened is what makes a history hard to
+// explain.
 func (c *client) pause() time.Duration {
 	most := 25
-	if c.failed {
-		most = 1000
+	if c.failed > 0 {
+		most = 500 << min(c.failed, 4)
 	}
 	return time.Duration(c.rng.IntN(most)) * time.Millisecond
 }
@@ -259,10 +260,10 @@ func (c *client) do(in call, access, method, path string, body any) (got answere
 	case a.Status == http.StatusConflict || a.Status == http.StatusTooManyRequests:
 		return got, result{code: got.Code} // come back: promised to have done nothing
 	case a.Status >= 500:
-		c.failed = true
+		c.failed++
 		out = result{lost: true}
 	default:
-		c.failed = false
+		c.failed = 0
 		out = result{ok: a.Status < 300, session: got.Session.SessionID, token: got.Session.RefreshToken, code: got.Code}
 	}
 	c.note(in, out)
