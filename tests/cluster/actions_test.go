@@ -48,7 +48,9 @@ func rotateSigningKeys(s *site) {
 	person := s.anyone().SignUp()
 	before := keyOf(person)
 	s.kubectl("exec", "deploy/cloakroom-auth", "--", "/auth-svc", "keys", "rotate", "--config", "/etc/cloakroom", "--config", "crd://"+s.namespace)
-	s.wait(3*time.Minute, "another key signs", func() error {
+	// The next key signs once it has been published for the five minutes that a verifier may keep a set of keys: counted from the
+	// installation, so it is only waited for where that was quick.
+	s.wait(7*time.Minute, "another key signs", func() error {
 		if keyOf(person.LogIn(person.User.Username, harness.Password)) == before {
 			time.Sleep(time.Second)
 			return fmt.Errorf("%s still signs", before)
