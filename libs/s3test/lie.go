@@ -20,6 +20,7 @@ type Fault struct {
 	Forget  []string      // headers of the request that are lost on their way
 	Lost    bool          // pass it on, and reset the connection instead of answering
 	Delay   time.Duration // before anything else
+	Passing func()        // called behind Delay, before the request is passed on
 	Cut     int64         // reset the connection after this many bytes of the answer's body; 0: none
 	Short   int64         // leave out this many bytes at the end of the answer's body, and say so in its length
 	Answer  []byte        // in place of the answer's body
@@ -85,6 +86,9 @@ func (l *Liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-time.After(f.Delay):
 	case <-r.Context().Done():
 		return
+	}
+	if f.Passing != nil {
+		f.Passing()
 	}
 	if f.Status != 0 {
 		w.Header().Set("Content-Type", "application/xml")

@@ -39,7 +39,8 @@ func TestUpload_GoesOnAtAnotherReplica(t *testing.T) {
 	path = path[strings.Index(path, "/v1/"):]
 	requests, offset := 1, 0
 	for i, end := range []int{2 << 20, 7<<20 + 13, len(content)} {
-		mend := cut(t, c.lines.of("", filesSvc[(i+1)%2])) // only the other one is there
+		c.believedIn(t) // or nobody would be left once one of them is cut off
+		mend := cut(t, c.lines.of("", filesSvc[(i+1)%2]))
 		if got := door(i).Do("HEAD", path, nil, tus()).Is(200).Header.Get("Upload-Offset"); got != strconv.Itoa(offset) {
 			t.Errorf("at %s the upload has %s bytes, want %d", filesSvc[i%2], got, offset)
 		}
