@@ -24,6 +24,7 @@ import (
 // types are the kinds Kubernetes itself defines, of those the chart renders.
 var types = map[string]func() any{
 	"v1/ConfigMap":                             func() any { return new(corev1.ConfigMap) },
+	"v1/Pod":                                   func() any { return new(corev1.Pod) },
 	"v1/Service":                               func() any { return new(corev1.Service) },
 	"v1/ServiceAccount":                        func() any { return new(corev1.ServiceAccount) },
 	"apps/v1/Deployment":                       func() any { return new(appsv1.Deployment) },
@@ -119,6 +120,17 @@ func template(t *testing.T, o helm.Object) *corev1.PodTemplateSpec {
 			} `json:"jobTemplate"`
 		} `json:"spec"`
 	}
+	if o.Kind() == "Pod" {
+		var pod corev1.PodTemplateSpec // a pod is its own template
+		text, err := yaml.Marshal(o)
+		if err == nil {
+			err = yaml.Unmarshal(text, &pod)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &pod
+	}
 	if k := o.Kind(); k != "Deployment" && k != "StatefulSet" && k != "Job" && k != "CronJob" {
 		return nil
 	}
@@ -138,19 +150,26 @@ func template(t *testing.T, o helm.Object) *corev1.PodTemplateSpec {
 // programs reads which service's folder a ConfigMap is.
 var programs = map[string]string{"gateway": "gateway", "auth": "auth-svc", "files": "files-svc"}
 
-// What is mounted as configuration is accepted by the programs that will read it.
-func TestServicesAcceptTheirConfiguration(t *testing.T) {
-	// Where the other tests have them: then there is nothing left to compile or to link.
-	bin, err := filepath.Abs(filepath.Join(root, ".bin/tested"))
+// build builds a program where the other tests have it: then there is nothing left to compile or to link.
+func build(t *testing.T, program string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(root, ".bin/tested", program))
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "cloakroom.dev/"+program+"/cmd/"+program)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// What is mounted as configuration is accepted by the programs that will read it.
+func TestServicesAcceptTheirConfiguration(t *testing.T) {
+	binaries := map[string]string{}
 	for _, p := range programs {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, p), "cloakroom.dev/"+p+"/cmd/"+p)
-		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		binaries[p] = build(t, p)
 	}
 	each(t, func(t *testing.T, values string, objects []helm.Object) {
 		if strings.Contains(values, "everything") { // only boot objects: what they refer to is in the cluster
@@ -176,7 +195,7 @@ func TestServicesAcceptTheirConfiguration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, program), "check", folder).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(t.Context(), binaries[program], "check", folder).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", o.Name(), err, out)
 			}
 		}

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"net/http"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -10,7 +12,18 @@ import (
 )
 
 func TestMainJob_ThreeProcesses(t *testing.T) {
-	mainJob(t, harness.NewClient(t, harness.StartThree(t).Public))
+	s := harness.StartThree(t)
+	mainJob(t, harness.NewClient(t, s.Public))
+	probe(t, s)
+}
+
+// probe is what `helm test` does, with the program that it does it with.
+func probe(t *testing.T, s *harness.Three) {
+	t.Helper()
+	out, err := exec.Command(harness.Build(t, "cloakroom.dev/gateway/cmd/gateway"), "probe", "--ready", s.GatewayOps, s.Public).CombinedOutput()
+	if err != nil || strings.Count(string(out), "ok  ") != 4 {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // A gateway that can't prove that its view of revocations is fresh refuses whoever shows a credential, and lets them in

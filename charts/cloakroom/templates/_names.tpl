@@ -25,7 +25,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* The metadata of an object. Takes root, component, name, and perhaps hook (a weight), hookDelete, labels, annotations. */}}
+{{/* The metadata of an object. Takes root, component, name, and perhaps hook (a weight), hookOn, hookDelete, labels, annotations. */}}
 {{- define "cloakroom.metadata" -}}
 {{- $root := .root -}}
 name: {{ .name }}
@@ -51,7 +51,7 @@ labels:
 {{- if hasKey . "hook" -}}
 {{- $annotations = merge $annotations $root.Values.hooks.annotations -}}
 {{- if $root.Values.hooks.enabled -}}
-{{- $_ := set $annotations "helm.sh/hook" "pre-install,pre-upgrade" -}}
+{{- $_ := set $annotations "helm.sh/hook" (default "pre-install,pre-upgrade" .hookOn) -}}
 {{- $_ := set $annotations "helm.sh/hook-weight" (.hook | toString) -}}
 {{- $_ := set $annotations "helm.sh/hook-delete-policy" (default "before-hook-creation" .hookDelete) -}}
 {{- end -}}

@@ -1,10 +1,11 @@
-// Package cli is the part of the gateway's command line that starts nothing: what a configuration means.
+// Package cli is the part of the gateway's command line that starts nothing: what a configuration means, and whether one is in force.
 //
 //	check    judge configuration: schemas, references, conflicts (package resource/check with the gateway's rules)
 //	explain  what the gateway would do with one request, and why
 //	diff     what replacing the configuration would change
+//	probe    whether an installation answers as it must (the one that reads no configuration)
 //
-// All of them read folders the way a running gateway does, by the same ledger and the same routing.Compile, so what they
+// The others read folders the way a running gateway does, by the same ledger and the same routing.Compile, so what they
 // say is what would happen. Each prints for people, or JSON with --output json, and answers scripts by its exit code.
 package cli
 
@@ -28,12 +29,13 @@ import (
 	"cloakroom.dev/libs/run"
 )
 
-// Commands returns check, explain and diff. ownPaths are those the gateway answers itself on its public listener.
+// Commands returns check, explain, diff and probe. ownPaths are those the gateway answers itself on its public listener.
 func Commands(ownPaths []string) []run.Command {
 	return []run.Command{
 		check.Command(routing.Review, oneConfig),
 		{Name: "explain", Summary: "what would happen to a request: explain --config DIR [-H 'Name: value'] METHOD URL", Run: explainCommand(ownPaths)},
 		{Name: "diff", Summary: "what a changed configuration would do: diff --config DIR CHANGED_DIR", Run: diffCommand},
+		{Name: "probe", Summary: "ask an installation whether it is well: probe [--ready URL] BASE", Run: probeCommand},
 	}
 }
 
