@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/adapter/s3"
 	"cloakroom.dev/files-svc/internal/files"
@@ -32,6 +35,9 @@ func openBlobs(cfg Config, deps Deps, why opening) (blobStore, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the folder of blobs: %w", err)
 		}
+		promauto.With(deps.Registerer).NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_files_packed_read_bytes", Help: "Bytes of small blobs held for their readers; at most 16 MiB, beyond it they are read in pieces.",
+		}, func() float64 { return float64(bytes.Held()) })
 		return bytes, nil
 	case spec.Blobs.S3 != nil:
 		return openS3(cfg, *spec.Blobs.S3, deps)

@@ -37,11 +37,14 @@ const (
 	KeyReused                   // an Idempotency-Key that stands for another request
 	RangeNotSatisfiable         // no byte of the asked range exists
 	TooLarge                    // a body or a field over its limit
+	HeaderTooLarge              // the header of a request over its limit
+	TargetTooLong               // what a request is for, over its limit
 	UnsupportedMediaType        // a content type this route does not take
 	QuotaExceeded               // the owner's space is used up
 	DigestMismatch              // the bytes are not the ones announced
 	ChecksumMismatch            // a chunk of an upload is not the one announced; the upload goes on
 	StorageFull                 // the store has no room left
+	NotImplemented              // a part of HTTP that is not spoken here
 	Timeout                     // the client took too long to send
 	RateLimited                 // too many requests; carries RetryAfter
 	Overloaded                  // this process is at its bound; carries RetryAfter

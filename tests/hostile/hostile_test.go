@@ -49,7 +49,7 @@ func exchange(t *testing.T, c *harness.Client, request string) (answers []*http.
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // a first answer is owed
 	if _, err := io.WriteString(conn, strings.ReplaceAll(request, "HOST", u.Host)); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +62,22 @@ func exchange(t *testing.T, c *harness.Client, request string) (answers []*http.
 		body, _ := io.ReadAll(res.Body)
 		res.Body = io.NopCloser(strings.NewReader(string(body)))
 		answers = append(answers, res)
+		_ = conn.SetDeadline(time.Now().Add(2 * time.Second)) // a second one would follow at once
+	}
+}
+
+// problemWithID wants a refusal that every client can read, and that can be found in the log.
+func problemWithID(t *testing.T, a *http.Response) {
+	t.Helper()
+	var doc struct {
+		Status         int
+		Code, Instance string
+	}
+	raw, _ := io.ReadAll(a.Body)
+	err := json.Unmarshal(raw, &doc)
+	if err != nil || a.Header.Get("Content-Type") != "application/problem+json" || doc.Status != a.StatusCode || doc.Code == "" ||
+		doc.Instance == "" || doc.Instance != a.Header.Get("X-Request-Id") {
+		t.Errorf("answered %q with %v, want a problem document with the request's id", raw, a.Header)
 	}
 }
 
@@ -84,6 +100,12 @@ func TestFraming(t *testing.T) {
 		"encoded dot segments":                      "GET /v1/files/%2e%2e/users/me HTTP/1.1\r\nHost: HOST" + tail,
 		"an encoded slash":                          "GET /v1/files%2Fusage HTTP/1.1\r\nHost: HOST" + tail,
 		"a backslash":                               "GET /v1\\files HTTP/1.1\r\nHost: HOST" + tail,
+		"a line that is no request":                 "hello" + tail,
+		"a method that is none":                     "G{T /livez HTTP/1.1\r\nHost: HOST" + tail,
+		"a version to come":                         "GET /livez HTTP/3.0\r\nHost: HOST" + tail,
+		"a host that is none":                       "GET /livez HTTP/1.1\r\nHost: a b" + tail,
+		"an encoding that is not chunked":           "POST /livez HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: gzip, chunked" + tail,
+		"an expectation":                            "GET /livez HTTP/1.1\r\nHost: HOST\r\nExpect: 200-ok" + tail,
 		"a broken escape":                           "GET /v1/files/%zz HTTP/1.1\r\nHost: HOST" + tail,
 		"an encoded NUL":                            "GET /v1/files/%00 HTTP/1.1\r\nHost: HOST" + tail,
 		"an access token in the query":              "GET /v1/users/me?access_token=abc HTTP/1.1\r\nHost: HOST" + tail,
@@ -96,6 +118,7 @@ func TestFraming(t *testing.T) {
 			if s := answers[0].StatusCode; s != http.StatusBadRequest && s != http.StatusNotImplemented {
 				t.Errorf("answered %d, want 400", s)
 			}
+			problemWithID(t, answers[0])
 			if !answers[0].Close && answers[0].Header.Get("Connection") != "close" && strings.Contains(name, "Content-Length and") {
 				t.Error("the connection stayed open after ambiguous framing")
 			}
@@ -103,9 +126,17 @@ func TestFraming(t *testing.T) {
 	}
 	t.Run("a header past the limit", func(t *testing.T) {
 		a := exchange(t, c, "GET /livez HTTP/1.1\r\nHost: HOST\r\nX-A: "+strings.Repeat("a", 2<<20)+tail)
-		if len(a) == 1 && a[0].StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("answered %d, want 431", a[0].StatusCode)
+		if len(a) != 1 || a[0].StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Fatalf("answers %+v, want one 431", a)
 		}
+		problemWithID(t, a[0])
+	})
+	t.Run("a target past the limit", func(t *testing.T) {
+		a := exchange(t, c, "GET /livez?"+strings.Repeat("a", 2<<20)+" HTTP/1.1\r\nHost: HOST"+tail)
+		if len(a) != 1 || a[0].StatusCode != http.StatusRequestURITooLong {
+			t.Fatalf("answers %+v, want one 414", a)
+		}
+		problemWithID(t, a[0])
 	})
 	t.Run("a header that trickles in", func(t *testing.T) {
 		u, _ := url.Parse(c.Base)

@@ -41,6 +41,8 @@ func gatewayBounds() row {
 	return row{"Gateway", []*panel{
 		graph("Limits", "reqps", "What each rule said.", rate("cloakroom_gateway_limit_decisions_total", "{NS}", "rule", "result")),
 		graph("Limiter", "short", "", query{`max(cloakroom_gateway_limiter_keys{NS})`, "keys"}, query{`sum(rate(cloakroom_gateway_limiter_evictions_total{NS}[$__rate_interval]))`, "evicted a second"}),
+		graph("Connections of clients", "short", "Parked ones wait for their next request at next to no cost.", query{`sum(cloakroom_gateway_connections{NS})`, "open"},
+			query{`sum(cloakroom_gateway_connections_parked{NS})`, "parked"}),
 		graph("Connections to services", "short", "", gauge("cloakroom_gateway_upstream_connections", "upstream"),
 			query{`max by (upstream) (cloakroom_gateway_upstream_connections_idle{NS})`, "{{upstream}} idle"}, query{`max by (upstream) (cloakroom_gateway_upstream_waiting{NS})`, "{{upstream}} waiting"}),
 		graph("Waits for a connection to a service", "reqps", "", rate("cloakroom_gateway_upstream_waits_total", "{NS}", "upstream"),
@@ -74,6 +76,7 @@ func trustBounds() row {
 func filesBounds() row {
 	return row{"Files", []*panel{
 		graph("Transfers", "short", "", query{`sum by (direction) (cloakroom_files_transfers_in_flight{NS})`, "{{direction}}"}, query{`sum(cloakroom_files_archives_in_flight{NS})`, "archives, at most 16"}),
+		graph("Small files held for their readers", "bytes", "At most 16 MiB; beyond it they are read in pieces.", query{`max(cloakroom_files_packed_read_bytes{NS})`, "bytes"}),
 		graph("Requests at work", "short", "", query{`sum(cloakroom_files_keyed_requests_in_flight{NS})`, "with an idempotency key"}, query{`sum(cloakroom_files_resumable_requests_in_flight{NS})`, "on resumable uploads"},
 			query{`sum(cloakroom_files_link_downloads_in_flight{NS})`, "downloads by link"}, query{`sum(cloakroom_files_link_passwords_hashing{NS})`, "passwords of links, at most 2"}),
 		graph("Thumbnails: memory", "bytes", "", query{`max(cloakroom_files_thumbnail_running_bytes{NS})`, "set aside"}),

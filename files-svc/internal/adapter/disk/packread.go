@@ -16,6 +16,9 @@ import (
 // each piece.
 const maxPackedReads = 16 << 20
 
+// Held is how many bytes of packed blobs are held for their readers, at most 16 MiB.
+func (b *Blobs) Held() int64 { return b.held.Load() }
+
 func errNoBlob() error { return fault.New(fault.NotFound, "no such blob") }
 
 // openPacked opens a blob in a pack. Its bytes are taken out at once, since a deletion punches them out of a file that

@@ -110,7 +110,7 @@ func (b *Blobs) faultOf(ctx context.Context, operation string, err error) error 
 		if statusOf(err) == http.StatusInsufficientStorage {
 			return fault.Wrap(fault.StorageFull, "no room left in the storage", err)
 		}
-		b.opts.Log.WarnContext(ctx, adviceFor(code), "operation", operation, "code", code, "error", err.Error())
+		b.opts.Log.WarnContext(ctx, adviceFor(code), "operation", operation, "bucket", b.opts.Bucket, "endpoint", b.opts.Endpoint, "code", code, "error", err.Error())
 		return errors.Join(fault.Retry(fault.Unavailable, "the storage is not available", comeAgain), err)
 	}
 }

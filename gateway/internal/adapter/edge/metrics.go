@@ -12,6 +12,8 @@ import (
 type metrics struct {
 	refusals *prometheus.CounterVec
 	crowded  prometheus.Counter
+	open     prometheus.Gauge
+	parked   prometheus.Gauge
 	tunnels  prometheus.Gauge
 	errors   *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -27,6 +29,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		crowded: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_gateway_connections_refused_total",
 			Help: "Connections closed at once because their address had as many as it may.",
+		}),
+		open: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_gateway_connections", Help: "Connections of clients that are open; at most limits.maxConnections.",
+		}),
+		parked: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_gateway_connections_parked", Help: "Of the open connections, those that wait for their next request at next to no cost.",
 		}),
 		tunnels: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_gateway_tunnels", Help: "Upgraded connections that are open.",
@@ -46,6 +54,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 // Crowded counts a connection that was one too many of its address.
 func (e *Edge) Crowded() { e.metrics.crowded.Inc() }
+
+// Connections are how many clients' connections are open, and how many of them are parked.
+func (e *Edge) Connections() (open, parked prometheus.Gauge) { return e.metrics.open, e.metrics.parked }
 
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
 

@@ -15,7 +15,8 @@ import (
 func (x *exchange) parse() error {
 	if why, refused := wire.Refusal(x.r); refused {
 		x.edge.metrics.refused(why.String())
-		return x.malformed(fault.Field{Field: "request", Code: "MALFORMED", Detail: why.Detail()})
+		x.w.Header().Set("Connection", "close")
+		return unread(why)
 	}
 	if field, bad := badTarget(x.r); bad {
 		x.edge.metrics.refused("target")
@@ -25,9 +26,9 @@ func (x *exchange) parse() error {
 		x.edge.metrics.refused("credentials")
 		return x.malformed(fault.Field{Field: "Authorization", Code: "REPEATED", Detail: "the header is there more than once"})
 	}
-	if expect := x.r.Header["Expect"]; len(expect) > 1 || (len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue")) {
+	if len(x.r.Header["Expect"]) > 1 {
 		x.edge.metrics.refused("expect")
-		return x.malformed(fault.Field{Field: "Expect", Code: "NOT_ALLOWED", Detail: "nothing but 100-continue may be expected"})
+		return x.malformed(fault.Field{Field: "Expect", Code: "REPEATED", Detail: "the header is there more than once"})
 	}
 	if namesToken(x.r.URL.RawQuery) {
 		x.edge.metrics.refused("token_in_query")
@@ -45,6 +46,20 @@ func (x *exchange) parse() error {
 	}
 	x.path = path
 	return nil
+}
+
+// unread is why a head was refused before net/http read it.
+func unread(why wire.Reason) error {
+	switch why {
+	case wire.HeadTooLarge:
+		return fault.New(fault.HeaderTooLarge, why.Detail())
+	case wire.TargetTooLong:
+		return fault.New(fault.TargetTooLong, why.Detail())
+	case wire.ForeignEncoding:
+		return fault.New(fault.NotImplemented, why.Detail())
+	default:
+		return fault.Validation(fault.Field{Field: "request", Code: "MALFORMED", Detail: why.Detail()})
+	}
 }
 
 func (x *exchange) malformed(field fault.Field) error {

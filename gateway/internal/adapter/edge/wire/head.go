@@ -1,17 +1,20 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+
+	"golang.org/x/net/http/httpguts"
+)
 
 // head is what the header lines of one request say about its framing.
 type head struct {
-	http10          bool
-	upgrade         bool
-	chunked         bool
-	foreignEncoding bool // a Transfer-Encoding other than one plain "chunked"
-	encodings       int
-	lengths         int
-	hosts           int
-	length          uint64
+	http10    bool
+	upgrade   bool
+	chunked   bool
+	encodings int
+	lengths   int
+	hosts     int
+	length    uint64
 }
 
 // add takes one header line without its end.
@@ -24,10 +27,8 @@ func (h *head) add(line []byte) (Reason, bool) {
 		return BadHeaderName, false
 	}
 	name, value := line[:colon], line[colon+1:]
-	for _, c := range name {
-		if !tokenByte[c] {
-			return BadHeaderName, false
-		}
+	if !isToken(name) {
+		return BadHeaderName, false
 	}
 	for _, c := range value {
 		if (c < ' ' && c != '\t') || c == 0x7f {
@@ -41,7 +42,13 @@ func (h *head) add(line []byte) (Reason, bool) {
 func (h *head) framing(name, value []byte) (Reason, bool) {
 	switch {
 	case len(name) == 4 && equalFold(name, "host"):
-		h.hosts++
+		if h.hosts++; !httpguts.ValidHostHeader(string(bytes.Trim(value, " \t"))) {
+			return BadHost, false
+		}
+	case len(name) == 6 && equalFold(name, "expect"):
+		if !equalFold(bytes.Trim(value, " \t"), "100-continue") {
+			return ForeignExpectation, false
+		}
 	case len(name) == 7 && equalFold(name, "upgrade"):
 		h.upgrade = true
 	case len(name) == 14 && equalFold(name, "content-length"):
@@ -53,9 +60,7 @@ func (h *head) framing(name, value []byte) (Reason, bool) {
 		h.length = n
 	case len(name) == 17 && equalFold(name, "transfer-encoding"):
 		h.encodings++
-		if h.chunked = equalFold(bytes.Trim(value, " \t"), "chunked") && h.encodings == 1; !h.chunked {
-			h.foreignEncoding = true
-		}
+		h.chunked = equalFold(bytes.Trim(value, " \t"), "chunked") && h.encodings == 1
 	}
 	return 0, true
 }
@@ -69,6 +74,8 @@ func (h *head) judge() (Reason, bool) {
 		return RepeatedLength, false
 	case h.encodings > 0 && h.http10:
 		return EncodingBeforeHTTP11, false
+	case h.encodings > 0 && !h.chunked:
+		return ForeignEncoding, false
 	case h.hosts > 1 || (h.hosts == 0 && !h.http10):
 		return HostCount, false
 	}

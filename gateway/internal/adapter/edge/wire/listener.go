@@ -17,37 +17,47 @@ type Limits struct {
 	PerAddress int
 	Proxy      func(netip.Addr) bool // tells addresses that speak for many clients and are not counted; may be nil
 	Refused    func()                // told of each connection that was one too many; may be nil
-	// HeaderBytes is the server's MaxHeaderBytes: heads beyond it are let through for net/http to answer 431. 0 means
-	// 64 KiB.
+	Open       Gauge                 // connections that are open; may be nil
+	Parked     Gauge                 // of them, those that are parked; may be nil
+	// HeaderBytes is the server's MaxHeaderBytes: longer heads are refused. 0 means 64 KiB.
 	HeaderBytes int
 	// Park is how long a connection waits for its client's next request before it is taken away from net/http, with the memory that
 	// it holds there; 0 is for ever. The server's ConnState must be this package's.
 	Park time.Duration
 }
 
+// Gauge is told when there is one more, and one fewer.
+type Gauge interface {
+	Inc()
+	Dec()
+}
+
+type noGauge struct{}
+
+func (noGauge) Inc() {}
+func (noGauge) Dec() {}
+
 // Listen wraps l, so that the connections it accepts are watched.
 func Listen(l net.Listener, limits Limits) net.Listener {
 	w := &listener{
-		Listener: l, done: make(chan struct{}), maxHead: cmp.Or(limits.HeaderBytes, 64<<10) + headSlack,
-		crowd: crowd{most: limits.PerAddress, proxy: limits.Proxy}, refused: limits.Refused,
+		Listener: l, done: make(chan struct{}), maxHead: cmp.Or(limits.HeaderBytes, 64<<10),
+		crowd: crowd{most: limits.PerAddress, proxy: limits.Proxy}, refused: limits.Refused, open: cmp.Or[Gauge](limits.Open, noGauge{}),
 	}
 	if limits.Connections > 0 {
 		w.slots = make(chan struct{}, limits.Connections)
 	}
 	if limits.Park > 0 && canPark {
-		w.lot = newLot(limits.Park)
+		w.lot = newLot(limits.Park, cmp.Or[Gauge](limits.Parked, noGauge{}))
 	}
 	return w
 }
-
-// headSlack is more than net/http itself adds to its limit.
-const headSlack = 8 << 10
 
 type listener struct {
 	net.Listener
 	maxHead int
 	crowd   crowd
 	refused func()
+	open    Gauge
 	slots   chan struct{} // nil: no bound
 	once    sync.Once
 	done    chan struct{}
@@ -116,7 +126,8 @@ func (l *listener) accept() (net.Conn, error) {
 		}
 		leave, ok := l.crowd.enter(c)
 		if ok {
-			return &Conn{Conn: c, release: sync.OnceFunc(func() { leave(); l.release() }), maxHead: l.maxHead, lot: l.lot}, nil
+			l.open.Inc()
+			return &Conn{Conn: c, release: sync.OnceFunc(func() { l.open.Dec(); leave(); l.release() }), scan: scanner{most: l.maxHead}, lot: l.lot}, nil
 		}
 		_ = c.Close() // nothing was read or written
 		if l.refused != nil {

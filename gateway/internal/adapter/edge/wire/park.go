@@ -36,7 +36,7 @@ func ConnState(c net.Conn, state http.ConnState) {
 
 // clean reports whether nothing of a next request has been seen. The caller is who reads.
 func (c *Conn) clean() bool {
-	return c.lot != nil && !c.raw && !c.cut && c.err == nil && len(c.ready) == 0 && len(c.held) == 0 &&
+	return c.lot != nil && !c.raw && !c.cut && len(c.ready) == 0 && len(c.held) == 0 &&
 		c.scan.state == inRequestLine && c.scan.lineBytes == 0
 }
 
@@ -88,6 +88,7 @@ func (c *Conn) end() {
 // lot is where connections wait that net/http knows nothing of.
 type lot struct {
 	after time.Duration // a wait of this length brings a connection here
+	count Gauge         // of those that are here
 	back  chan net.Conn // those whose client has spoken again
 	done  chan struct{}
 
@@ -96,8 +97,8 @@ type lot struct {
 	here   map[*Conn]struct{}
 }
 
-func newLot(after time.Duration) *lot {
-	return &lot{after: after, back: make(chan net.Conn), done: make(chan struct{}), here: map[*Conn]struct{}{}}
+func newLot(after time.Duration, count Gauge) *lot {
+	return &lot{after: after, count: count, back: make(chan net.Conn), done: make(chan struct{}), here: map[*Conn]struct{}{}}
 }
 
 // take has c wait here for as long as net/http would have. What needs a deeper stack is done on the one that is about to go.
@@ -116,6 +117,7 @@ func (l *lot) take(c *Conn) {
 		return
 	}
 	l.here[c] = struct{}{}
+	l.count.Inc()
 	go l.await(c, raw) // ends with the connection, its idle timeout or the listener
 }
 
@@ -133,6 +135,7 @@ func (l *lot) forget(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.here, c)
+	l.count.Dec()
 }
 
 // giveBack has net/http take c for a new connection.
@@ -140,7 +143,7 @@ func (l *lot) giveBack(c *Conn) {
 	l.forget(c)
 	_ = c.Conn.SetReadDeadline(time.Time{})
 	select {
-	case l.back <- &Conn{Conn: c.Conn, release: c.release, maxHead: c.maxHead, lot: l}:
+	case l.back <- &Conn{Conn: c.Conn, release: c.release, scan: scanner{most: c.scan.most}, lot: l}:
 	case <-l.done:
 		c.end()
 	}

@@ -98,6 +98,11 @@ func (g *guest) hear(want string) {
 	}
 }
 
+type gauge struct{ atomic.Int64 }
+
+func (g *gauge) Inc() { g.Add(1) }
+func (g *gauge) Dec() { g.Add(-1) }
+
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
@@ -109,11 +114,13 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 // TestPark_NetHTTPLetsGoAndTheClientDoesNotNotice: the connection keeps its one place all the time.
 func TestPark_NetHTTPLetsGoAndTheClientDoesNotNotice(t *testing.T) {
-	s := park(t, wire.Limits{Connections: 1}, nil)
+	var open, parked gauge
+	s := park(t, wire.Limits{Connections: 1, Open: &open, Parked: &parked}, nil)
 	first := s.dial(t)
 	for n := range int64(3) {
 		first.ask("hello")
 		eventually(t, "net/http lets go of it", func() bool { return s.gone.Load() == n+1 })
+		eventually(t, "it counts as parked", func() bool { return parked.Load() == 1 && open.Load() == 1 })
 	}
 	second := s.dial(t)
 	second.say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
@@ -123,6 +130,8 @@ func TestPark_NetHTTPLetsGoAndTheClientDoesNotNotice(t *testing.T) {
 	}
 	_ = first.Close() // while it is parked
 	second.hear("")
+	_ = second.Close()
+	eventually(t, "nothing is counted any more", func() bool { return parked.Load() == 0 && open.Load() == 0 })
 }
 
 // TestPark_WhatHasBegunStays: half a request is never lost, nor is one that came with the one before.

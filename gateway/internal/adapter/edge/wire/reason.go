@@ -16,6 +16,11 @@ const (
 	BadHeaderName
 	BadHeaderValue
 	BadVersion
+	BadHost
+	ForeignEncoding
+	ForeignExpectation
+	HeadTooLarge
+	TargetTooLong
 	reasonCount
 )
 
@@ -31,6 +36,11 @@ var reasons = [reasonCount]struct{ label, detail string }{
 	BadHeaderName:        {"bad_header_name", "a header has an invalid name"},
 	BadHeaderValue:       {"bad_header_value", "a header has an invalid value"},
 	BadVersion:           {"bad_version", "only HTTP/1.0 and HTTP/1.1 are spoken here"},
+	BadHost:              {"bad_host", "the Host header names no host"},
+	ForeignEncoding:      {"foreign_encoding", "no Transfer-Encoding but chunked, once, is spoken here"},
+	ForeignExpectation:   {"foreign_expectation", "nothing but 100-continue may be expected"},
+	HeadTooLarge:         {"head_too_large", "the request's headers are too large"},
+	TargetTooLong:        {"target_too_long", "the request's target is too long"},
 }
 
 // String is a short stable word: a closed set, fit for a metric label.

@@ -8,13 +8,15 @@ import (
 // scanner follows the requests on one connection: request line, header lines, body, and again. It keeps no bytes.
 type scanner struct {
 	state     state
+	most      int // bytes of a head, its request line included
 	head      head
+	first     byte   // of the request line, once it has gone on without the rest; else 0
 	line      int    // offset in the caller's buffer of the first header line not yet judged, while a head is arriving
 	remaining uint64 // bytes left of a body or a chunk
 	digits    int    // of a chunk's size seen so far
 	last      byte   // the byte before, where an end of line may be split between two reads
-	tail      [9]byte
-	lineBytes int // of the current request line, chunk line or trailer line
+	lineBytes int    // of the head's request line, or of the current chunk line or trailer line
+	instead   string // with verdictRefuse: what takes the place of the rest of the request line
 	reason    Reason
 }
 
@@ -47,7 +49,11 @@ func (s *scanner) run(b []byte) (pass int, v verdict) {
 	for at < len(b) && v == verdictMore {
 		switch s.state {
 		case inRequestLine:
-			at, v = s.requestLine(b, at)
+			var done bool
+			if at, done, v = s.requestLine(b, at); !done {
+				return at, v
+			}
+			s.line = at
 		case inHeaders:
 			var done bool
 			if at, done, v = s.headers(b, at); !done {
@@ -68,56 +74,17 @@ func (s *scanner) run(b []byte) (pass int, v verdict) {
 	return at, v
 }
 
-// requestLine passes bytes as they come: net/http needs the first ones to start its header timeout. Only the end is
-// judged; what is between is net/http's to parse, and its errors close the connection.
-func (s *scanner) requestLine(b []byte, at int) (int, verdict) {
-	end := bytes.IndexByte(b[at:], '\n')
-	if end < 0 {
-		s.remember(b[at:])
-		return len(b), verdictMore
-	}
-	s.remember(b[at : at+end])
-	next := at + end + 1
-	if s.lineBytes == 0 || (s.lineBytes == 1 && s.last == '\r') {
-		s.lineBytes = 0 // an empty line before the request, which net/http skips or refuses
-		return next, verdictMore
-	}
-	version := s.tail[:8]
-	bare := s.last != '\r'
-	if bare {
-		version = s.tail[1:]
-	}
-	known := string(version) == "HTTP/1.1"
-	s.head = head{http10: string(version) == "HTTP/1.0"}
-	s.state, s.line, s.lineBytes, s.tail = inHeaders, next, 0, [9]byte{}
-	switch {
-	case bare:
-		return next, s.refuse(BareLineFeed)
-	case !known && !s.head.http10:
-		return next, s.refuse(BadVersion)
-	}
-	return next, verdictMore
-}
-
-// remember keeps the last bytes of a request line that may arrive in pieces.
-func (s *scanner) remember(part []byte) {
-	s.lineBytes += len(part)
-	if len(part) == 0 {
-		return
-	}
-	s.last = part[len(part)-1]
-	if len(part) >= len(s.tail) {
-		copy(s.tail[:], part[len(part)-len(s.tail):])
-		return
-	}
-	copy(s.tail[:], s.tail[len(part):])
-	copy(s.tail[len(s.tail)-len(part):], part)
-}
-
 // headers judges the lines that have arrived whole. It returns the end of the head once the head is done, else its start.
 func (s *scanner) headers(b []byte, start int) (at int, done bool, v verdict) {
 	for {
 		n := bytes.IndexByte(b[s.line:], '\n')
+		size := len(b) - start // of all header lines so far
+		if n >= 0 {
+			size = s.line + n + 1 - start
+		}
+		if s.lineBytes+size > s.most {
+			return start, false, s.refuse(HeadTooLarge)
+		}
 		if n < 0 {
 			return start, false, verdictMore
 		}
@@ -142,9 +109,10 @@ func (s *scanner) headers(b []byte, start int) (at int, done bool, v verdict) {
 // begin sets the state for what follows a good head.
 func (s *scanner) begin() verdict {
 	h := &s.head
+	s.lineBytes = 0
 	switch {
-	case h.upgrade, h.foreignEncoding:
-		return verdictRaw // taken over or closed by the handler; answered 501 and closed by net/http
+	case h.upgrade:
+		return verdictRaw // taken over or closed by the handler
 	case h.chunked:
 		s.state, s.remaining, s.digits, s.last = inChunkSize, 0, 0, 0
 	case h.length > 0:

@@ -3,15 +3,16 @@
 // net/http is lenient where two parsers can disagree about where one request ends and the next begins: it drops
 // Content-Length beside Transfer-Encoding without a word, unfolds folded headers, takes bare line feeds. A request that
 // could be read in two ways is an attack or a broken client, so it has to be refused, and net/http no longer shows it.
+// What net/http does refuse it refuses in plain text, without a word in the log: that is noticed here before, too.
 //
 // Listen wraps a listener. Each connection follows the framing of its requests with a small scanner of its own. A head
 // that is fine passes untouched, usually without a copy. A head that is not fine never reaches net/http: its request
-// line is followed by one header that names the reason, so that the refusal travels the ordinary path with its request
-// id, log line, metric and problem document; the handler asks Refusal and closes. What follows on the connection is
+// line, or one in its place, is followed by one header that names the reason, so that the refusal travels the ordinary path with its
+// request id, log line, metric and problem document; the handler asks Refusal and closes. What follows on the connection is
 // thrown away. And a connection that waits long for its next request is parked: see park.go.
 //
-// Promises: nothing is held back but the header lines of a head that has not fully arrived (bounded by the server's own
-// limit, and by its read timeouts, since the request line passes at once); bodies are never copied; a request seen
+// Promises: nothing is held back but a head that has not fully arrived (bounded by Limits.HeaderBytes, and by the server's read
+// timeouts, since the first byte passes at once); bodies are never copied; a request seen
 // by net/http after a refused one on the same connection is impossible.
 package wire
 
@@ -50,7 +51,6 @@ func MustClose(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
 // Conn is a watched connection. Reads come from one goroutine at a time, as net/http does it.
 type Conn struct {
 	net.Conn
-	maxHead int         // bound of held
 	release func()      // gives the listener's slot back; may be called again
 	closing atomic.Bool // a lingering close is under way
 	write   deadlines
@@ -59,10 +59,9 @@ type Conn struct {
 
 	scan  scanner
 	ready []byte // scanned, to be handed out before anything else is read
-	held  []byte // header lines of an incomplete head
+	held  []byte // of an incomplete head
 	cut   bool   // refused: what still arrives is thrown away
 	raw   bool   // no longer HTTP/1 requests
-	err   error  // nothing more may be read: reported once ready is empty
 }
 
 // Read hands out watched bytes.
@@ -71,15 +70,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	for {
-		switch {
-		case len(c.ready) > 0:
+		if len(c.ready) > 0 {
 			n := copy(p, c.ready)
 			if c.ready = c.ready[n:]; len(c.ready) == 0 {
 				c.ready = nil
 			}
 			return n, nil
-		case c.err != nil:
-			return 0, c.err
 		}
 		n, err := c.Conn.Read(p)
 		if n == 0 && c.leaves(err) {
@@ -119,7 +115,7 @@ func (c *Conn) pass(b []byte) int {
 	n, verdict := c.scan.run(b)
 	switch verdict {
 	case verdictRefuse:
-		c.ready = refusedHead(c.scan.reason)
+		c.ready = refusedHead(c.scan.instead, c.scan.reason)
 		c.cut = true
 	case verdictBroken:
 		// net/http must fail as well, by its own judgement: an error of the connection would pass for a client that left.
@@ -135,27 +131,24 @@ func (c *Conn) pass(b []byte) int {
 
 // hold keeps the rest of a head that is still arriving.
 func (c *Conn) hold(rest []byte) {
-	switch {
-	case len(rest) == 0 || c.cut || c.err != nil:
-		c.held = nil
-	case len(rest) > c.maxHead:
-		c.ready, c.held, c.err = append(c.ready, rest...), nil, io.ErrUnexpectedEOF
-	default:
-		c.held = rest
+	if len(rest) == 0 || c.cut {
+		rest = nil
 	}
+	c.held = rest
 }
 
-// refusedHead is what net/http reads instead of the header lines it must not see.
-func refusedHead(why Reason) []byte {
-	return []byte("Host: refused.invalid\r\n" + refusalHeader + ": " + why.String() + "\r\nConnection: close\r\n\r\n")
+// refusedHead is what net/http reads instead of the header lines it must not see, and of the request line when that is bad.
+func refusedHead(line string, why Reason) []byte {
+	return []byte(line + "Host: refused.invalid\r\n" + refusalHeader + ": " + why.String() + "\r\nConnection: close\r\n\r\n")
 }
 
 // midRequest reports whether bytes of a request may still be on their way: it was refused, or its body was not read.
 func (c *Conn) midRequest() bool {
-	return !c.raw && (c.cut || c.err != nil || c.scan.state != inRequestLine)
+	return !c.raw && (c.cut || c.scan.state != inRequestLine)
 }
 
-// Close closes the connection, or parks it when net/http was made to let go of it. In the middle of a request that happens a moment later, behind the answer.
+// Close closes the connection, or parks it when net/http was made to let go of it. In the middle of a request that happens
+// a moment later, behind the answer.
 func (c *Conn) Close() error {
 	if c.parked() {
 		return nil

@@ -26,7 +26,7 @@ func serve(t testing.TB) (addr string, requests chan seen) {
 		t.Fatal(err)
 	}
 	requests = make(chan seen, 64)
-	srv := &http.Server{ReadHeaderTimeout: 2 * time.Second, MaxHeaderBytes: 64 << 10, Handler: http.HandlerFunc(
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10, Handler: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			if why, refused := wire.Refusal(r); refused {
 				requests <- seen{line: r.Method + " " + r.RequestURI, refusal: why.String()}
@@ -68,7 +68,7 @@ func send(t interface{ Fatal(...any) }, addr string, pieces ...string) (statuses
 		}
 		_ = c.(*net.TCPConn).CloseWrite()
 	}()
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute)) // far beyond what any machine needs
 	for br := bufio.NewReader(c); ; {
 		res, err := http.ReadResponse(br, nil)
 		if err != nil {
@@ -122,6 +122,27 @@ func TestListen_RefusesWhatTwoParsersReadDifferently(t *testing.T) {
 		{"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "host_count"},
 		{"the same host twice", "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", "host_count"},
 		{"no host", "GET / HTTP/1.1\r\nX: y\r\n\r\n", "host_count"},
+		{"no target", "GET\r\nHost: a\r\n\r\n", "malformed"},
+		{"no version", "GET /\r\nHost: a\r\n\r\n", "malformed"},
+		{"a target of two", "GET / / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"no method", " / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"a method that is none", "G{T / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"a broken escape", "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"half an escape", "GET /% HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"a control character in the target", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"a target without a slash", "GET foo HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"no request at all", "hello\r\n\r\n", "malformed"},
+		{"a version that is none", "GET / HTTP/one\r\nHost: a\r\n\r\n", "bad_version"},
+		{"a target without an end", "GET /" + strings.Repeat("y", 80<<10), "target_too_long"},
+		{"a target that is too long", "GET /" + strings.Repeat("y", 80<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", "target_too_long"},
+		{"a header without an end", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 80<<10), "head_too_large"},
+		{"too many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: yyyyyyyyyyyyyyy\r\n", 5000) + "\r\n", "head_too_large"},
+		{"a long target and long headers", "GET /" + strings.Repeat("y", 40<<10) + " HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 40<<10) + "\r\n\r\n", "head_too_large"},
+		{"another encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "foreign_encoding"},
+		{"two encodings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "foreign_encoding"},
+		{"an encoding in quotes", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", "foreign_encoding"},
+		{"a host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad_host"},
+		{"an expectation", "GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", "foreign_expectation"},
 		{"a version to come", "GET / HTTP/1.2\r\nHost: a\r\n\r\n" + smuggled, "bad_version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,31 +153,6 @@ func TestListen_RefusesWhatTwoParsersReadDifferently(t *testing.T) {
 				if len(got) != 1 || got[0].refusal != c.reason || len(statuses) != 1 || statuses[0] != 400 {
 					t.Errorf("cut at %d: statuses %v, handler saw %+v", cut, statuses, got)
 				}
-			}
-		})
-	}
-}
-
-func TestListen_LeavesToNetHTTPWhatItRefusesAndCloses(t *testing.T) {
-	for _, c := range []struct {
-		name, request string
-		status        int
-	}{
-		{"another encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-		{"two encodings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501},
-		{"an encoding with a control character", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 501},
-		{"a header without an end", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 80<<10), 431},
-		{"too many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: yyyyyyyyyyyyyyy\r\n", 5000) + "\r\n", 431},
-		{"no request at all", "hello\r\n\r\n", 400},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			addr, requests := serve(t)
-			statuses := send(t, addr, c.request, smuggled)
-			if got := drain(requests); len(got) != 0 && got[0].refusal == "" {
-				t.Errorf("handler saw %+v", got)
-			}
-			if len(statuses) != 1 || statuses[0] != c.status {
-				t.Errorf("statuses %v, want %d", statuses, c.status)
 			}
 		})
 	}
