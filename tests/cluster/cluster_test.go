@@ -1,14 +1,16 @@
 // Package cluster installs, upgrades and breaks Cloakroom in a real Kubernetes: images as they are shipped, the chart through helm,
-// kubectl as people use it, and clients that work through the Service's node port without a pause.
+// kubectl as people use it, an ingress controller in front, and clients that work through it without a pause.
 //
-//	find a cluster -> make and load images of a release and of the next -> helm install -> the main job -> steps under load -> a table
+//	find a cluster -> make and load images of a release and of the next -> the front -> helm install -> the main job and the e2e suite
+//	-> steps under load -> a table
 //
 // It promises that a request which fails is counted: no client here tries anything twice. It runs under TEST_CLUSTER=1, which `make
 // test-cluster` sets, and takes the cluster of $KUBECONFIG, else one that kind makes, else one that a command brings up
 // (CLOAKROOM_TEST_CLUSTER_UP, or ../shared/cluster/up beside the checkout). Without any it says so in a loud line, and fails on CI.
 // CLUSTER_WRITE=1 writes what was seen to docs/guides/kubernetes.md.
 //
-// No ingress controller stands in front: what is shown is that the gateways behind a Service fail nobody, not what a proxy adds.
+// In front stands HAProxy, told by a controller of the test's own (./front): TLS ends there, and the way round it is closed. It asks another
+// pod only where it could not connect to the first, so that what a gateway fails is seen and not mended.
 package cluster
 
 import (

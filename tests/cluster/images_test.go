@@ -23,6 +23,11 @@ var storeImages = map[string]string{
 	"bucket":   named("CLOAKROOM_TEST_S3_IMAGE", "cloakroom-test/versitygw:1"),
 }
 
+// The image of what stands in front: named by the environment, or made by tests/cluster/front/image.
+var frontImage = named("CLOAKROOM_TEST_FRONT_IMAGE", frontsOwn)
+
+const frontsOwn = "cloakroom-test/front:1"
+
 func named(variable, otherwise string) string {
 	if name := os.Getenv(variable); name != "" {
 		return name
@@ -48,7 +53,10 @@ func (c *cluster) images(t *testing.T) {
 		for _, image := range storeImages {
 			names = append(names, image)
 		}
-		c.hand(t, names...)
+		if frontImage == frontsOwn && len(c.load) > 0 {
+			must[string](t, "make the image of the front")(c.run("", nil, "tests/cluster/front/image", frontImage))
+		}
+		c.hand(t, append(names, frontImage)...)
 	})
 }
 

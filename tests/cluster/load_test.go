@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	mrand "math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,8 @@ import (
 	"cloakroom.dev/tests/harness"
 )
 
-// load are people who work without a pause, each over connections of their own. Nothing is tried twice: a request that fails counts.
+// load are people who work without a pause, each over connections of their own. Nothing is tried twice: a request that fails counts. They
+// speak HTTP/1.1, for a proxy may refuse a stream of HTTP/2 whose connection to a pod broke, and clients send those again by themselves.
 type load struct {
 	s      *site
 	t      testing.TB
@@ -48,7 +50,9 @@ func (s *site) load(people int) *load {
 	s.t.Helper()
 	l := &load{s: s, t: s.t, quit: make(chan struct{}), asked: map[string]int{}}
 	for range people {
-		l.people = append(l.people, &worker{client: s.anyone().SignUp()})
+		client := s.anyone()
+		client.HTTP().Transport.(*http.Transport).Protocols = onlyHTTP1()
+		l.people = append(l.people, &worker{client: client.SignUp()})
 	}
 	for _, w := range l.people {
 		l.group.Go(func() {
@@ -63,6 +67,12 @@ func (s *site) load(people int) *load {
 		})
 	}
 	return l
+}
+
+func onlyHTTP1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
 }
 
 // step asks for the next thing. A log-in is a tenth of it: it costs what ten of the others do.

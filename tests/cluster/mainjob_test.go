@@ -10,7 +10,7 @@ import (
 	"cloakroom.dev/tests/harness"
 )
 
-// mainJob is the story of the product, through the node port: sign up, log in, upload, download, share, refresh, log out, be refused.
+// mainJob is the story of the product, through the front: sign up, log in, upload, download, share, refresh, log out, be refused.
 func (s *site) mainJob(t *testing.T) {
 	anyone := harness.NewClient(t, s.base)
 	username := harness.NewUsername()

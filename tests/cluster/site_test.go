@@ -19,6 +19,8 @@ type site struct {
 	t         *testing.T
 	namespace string
 	base      string // where clients reach the gateways
+	address   string // of the front there
+	authority []byte // what its certificate is signed by
 	values    []string
 }
 
@@ -58,17 +60,20 @@ func secret(name string, pairs ...string) string {
 	return string(text)
 }
 
-// install installs the first release and finds the way to it.
+// install installs the first release behind the front, which people reach it by.
 func (s *site) install() {
 	s.t.Helper()
-	s.values = []string{"--values", filepath.Join(s.root, "tests/cluster/testdata/values.yaml")}
+	s.putFront()
+	s.values = []string{
+		"--values", filepath.Join(s.root, "tests/cluster/testdata/values.yaml"), "--set", "config.publicBaseURL=" + s.base,
+		"--set-json", fmt.Sprintf(`config.trustedProxies={"none": null, "cidrs": [%q]}`, s.frontsAddress()+"/32"),
+		"--set-json", fmt.Sprintf(`networkPolicy.gatewayFrom=[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": %q}}}]`, s.front()),
+	}
 	if os.Getenv("CLUSTER_SITE") == "" {
 		s.run0("kubectl", "apply", "--server-side", "-f", "k8s/crds")
 		s.helmRun(append([]string{"install", "cloakroom", "charts/cloakroom", "--set", "image.tag=" + release, "--wait", "--timeout", patience}, s.values...)...)
 	}
-	node := s.kubectl("get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
-	port := s.kubectl("get", "service", "cloakroom-gateway", "-o", "jsonpath={.spec.ports[0].nodePort}")
-	s.base = "http://" + node + ":" + port
+	s.frontServes()
 }
 
 // kubectl runs in the namespace, and must succeed.
@@ -140,6 +145,7 @@ func (s *site) explain() {
 		{"get", "events", "--sort-by=.lastTimestamp", "-o", "custom-columns=AT:.lastTimestamp,OBJECT:.involvedObject.name,REASON:.reason,MESSAGE:.message"},
 		{"logs", "-l", "app.kubernetes.io/part-of=cloakroom", "--all-containers", "--prefix", "--tail=8"},
 		{"logs", "-l", "store", "--prefix", "--tail=5"},
+		{"logs", "-n", s.front(), "-l", "app=front", "--tail=20"},
 	} {
 		out, err := s.try(ask...)
 		s.t.Logf("kubectl %s: %v\n%s", strings.Join(ask[:2], " "), err, out[max(0, len(out)-6000):])
@@ -156,7 +162,7 @@ func (s *site) remove() {
 		return
 	}
 	_, _ = s.run("", nil, s.helm, "-n", s.namespace, "uninstall", "cloakroom", "--ignore-not-found")
-	_, _ = s.run("", nil, "kubectl", "delete", "namespace", s.namespace, "--ignore-not-found", "--wait=false")
+	_, _ = s.run("", nil, "kubectl", "delete", "namespace", s.namespace, s.front(), "--ignore-not-found", "--wait=false")
 }
 
 // anyone is a client without a session.

@@ -42,7 +42,7 @@ func steps() []step {
 			promise: "the other one serves; what was with this one may be 502 or 503"},
 		{name: "files-svc: each process killed", do: killEach("files"), may: []string{"502", "503", "no answer"}, serves: []string{"session", "refresh", "login", "logout"},
 			promise: "the other one serves; what was with this one may be 502, 503 or cut"},
-		{name: "gateway: each process killed", do: killEach("gateway"), may: []string{"no answer"}, promise: "requests on their way through it end; the other one serves"},
+		{name: "gateway: each process killed", do: killEach("gateway"), may: []string{"no answer", "502 without"}, promise: "requests on their way through it end, as the ingress says; the other one serves"},
 		{name: "Redis lost for 10 s", promise: nobody + "; each gateway keeps its share of the limits", do: lose("redis")},
 		{name: "PostgreSQL lost for 10 s", do: lose("postgres"), may: []string{"503", "504"}, promise: "503 until it is back; no session and no file is lost"},
 	}
@@ -52,6 +52,7 @@ func steps() []step {
 type row struct {
 	step      step
 	seen      map[string]int // by kind of answer
+	again     int            // how often the front could not connect to a pod and tried again
 	took      time.Duration
 	recovered time.Duration
 }
@@ -63,6 +64,7 @@ func TestSteps(t *testing.T) {
 	s := newSite(t, c)
 	s.install()
 	t.Run("the main job", s.mainJob)
+	t.Run("through the front", s.throughTheFront)
 	if t.Failed() {
 		return
 	}
@@ -90,6 +92,7 @@ func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
 	s.t = t
 	defer func() { s.t = outer }()
 	l.take()
+	before := s.again()
 	began := time.Now()
 	one.do(s)
 	done := time.Now()
@@ -97,6 +100,7 @@ func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
 	r := row{step: one, seen: map[string]int{}, took: done.Sub(began), recovered: time.Since(done)}
 	s.settled()
 	asked, failures := l.take()
+	r.again = s.again() - before
 	for what, n := range asked {
 		asking, kind, _ := strings.Cut(what, ": ")
 		r.seen[kind] += n
@@ -108,7 +112,7 @@ func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
 	if r.seen[ok] == 0 {
 		t.Error("nothing was served at all")
 	}
-	t.Logf("%s: %v in %v, whole again after %v", one.name, asked, r.took.Round(time.Millisecond), r.recovered.Round(time.Millisecond))
+	t.Logf("%s: %v in %v, whole again after %v; the front tried again %d times", one.name, asked, r.took.Round(time.Millisecond), r.recovered.Round(time.Millisecond), r.again)
 	return r
 }
 

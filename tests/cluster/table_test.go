@@ -23,6 +23,9 @@ func table(rows []row) string {
 				saw += fmt.Sprintf(", %d × %s", r.seen[kind], kind)
 			}
 		}
+		if r.again > 0 {
+			saw += fmt.Sprintf("; the ingress connected %d times more", r.again)
+		}
 		text += fmt.Sprintf("%s %s | %d | %.0f s |\n", r.step.cells(), saw, failed, (r.took + r.recovered).Seconds())
 	}
 	return text

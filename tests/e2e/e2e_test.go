@@ -1,5 +1,5 @@
 // Package e2e does the main job through the real gateway, as a person would: one process (the stack) and three (each
-// service alone).
+// service alone). What needs no more than a gateway's URL is run against one in a cluster as well, through what stands in front of it there.
 package e2e
 
 import (
@@ -21,9 +21,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-func TestMainJob_OneProcess(t *testing.T) {
-	s := harness.Start(t)
-	mainJob(t, harness.NewClient(t, s.Public))
+func TestMainJob(t *testing.T) {
+	mainJob(t, harness.Shared(t))
 }
 
 // mainJob is the story of issue 2: sign up, log in, upload, list, download, see the device, log out, be refused.

@@ -50,8 +50,7 @@ func isFile(t *testing.T, c *harness.Client, location string, content []byte) {
 }
 
 func TestUploads_TusThroughTheGateway(t *testing.T) {
-	s := harness.Start(t)
-	ada := harness.NewClient(t, s.Public).SignUp()
+	ada := harness.Shared(t).SignUp()
 	options := ada.Fresh().Do("OPTIONS", "/v1/uploads", nil).Is(204)
 	if ext := options.Header.Get("Tus-Extension"); !strings.Contains(ext, "concatenation") || options.Header.Get("Tus-Max-Size") == "" {
 		t.Errorf("discovery says %v", options.Header)
@@ -71,8 +70,7 @@ func TestUploads_TusThroughTheGateway(t *testing.T) {
 }
 
 func TestUploads_PagesOfOtherOrigins(t *testing.T) {
-	s := harness.Start(t)
-	ada := harness.NewClient(t, s.Public).SignUp()
+	ada := harness.Shared(t).SignUp()
 	origin := harness.Header("Origin", "https://app.example.org")
 	preflight := ada.Fresh().Do("OPTIONS", "/v1/uploads", nil, origin, harness.Header("Access-Control-Request-Method", "PATCH"),
 		harness.Header("Access-Control-Request-Headers", "authorization,tus-resumable,upload-offset")).Is(204)
@@ -93,8 +91,7 @@ func TestUploads_PagesOfOtherOrigins(t *testing.T) {
 }
 
 func TestUploads_InteropThroughTheGateway(t *testing.T) {
-	s := harness.Start(t)
-	ada := harness.NewClient(t, s.Public).SignUp()
+	ada := harness.Shared(t).SignUp()
 	content := randomBytes(1 << 20)
 	req, err := ada.Request("POST", "/v1/uploads", bytes.NewReader(content), harness.Header("Upload-Complete", "?1"),
 		harness.Header("Upload-Draft-Interop-Version", "8"), harness.Raw("a.bin"))

@@ -70,9 +70,7 @@ type Problem struct {
 // NewClient makes a client without a session.
 func NewClient(t testing.TB, base string) *Client {
 	t.Helper()
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	transport.DisableCompression = true
+	transport := transportTo(base)
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Client{
 		Base: base, t: t, contract: contractOf(t, base),

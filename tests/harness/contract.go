@@ -27,7 +27,9 @@ func contractOf(t testing.TB, base string) *Contract {
 	if c, ok := contracts.Load(base); ok {
 		return c.(*Contract)
 	}
-	res, err := http.Get(base + "/openapi.yaml")
+	transport := transportTo(base)
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Get(base + "/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

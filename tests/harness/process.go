@@ -26,6 +26,7 @@ type Process struct {
 // process is ready: services start in any order.
 func StartProcess(t testing.TB, pkg, dir, config string) *Process {
 	t.Helper()
+	local(t)
 	p := &Process{Name: filepath.Base(pkg), t: t, output: &output{}, exited: make(chan error, 1)}
 	p.cmd = exec.Command(Build(t, pkg), "serve", "--config", config)
 	p.cmd.Dir = dir

@@ -116,6 +116,7 @@ func StartIn(t testing.TB, dir string, env ...string) *Stack {
 // Run starts the process (again) on the same folder and waits until it is ready.
 func (s *Stack) Run() {
 	s.t.Helper()
+	local(s.t)
 	s.cmd = exec.Command(Build(s.t, "cloakroom.dev/stack"), "serve")
 	s.cmd.Env = append(os.Environ(), "DATA_DIR="+s.Dir, "PORT=0", "CONFIG_DIR=")
 	s.cmd.Env = append(s.cmd.Env, s.env...)
