@@ -42,7 +42,7 @@ func steps() []step {
 			promise: "the other one serves; what was with this one may be 502 or 503"},
 		{name: "files-svc: each process killed", do: killEach("files"), may: []string{"502", "503", "no answer"}, serves: []string{"session", "refresh", "login", "logout"},
 			promise: "the other one serves; what was with this one may be 502, 503 or cut"},
-		{name: "gateway: each process killed", do: killEach("gateway"), may: []string{"no answer", "502 without"}, promise: "requests on their way through it end, as the ingress says; the other one serves"},
+		{name: "gateway: each process killed", do: killEach("gateway"), may: []string{"no answer", "502 without"}, promise: "requests on their way through it end; the other one serves"},
 		{name: "Redis lost for 10 s", promise: nobody + "; each gateway keeps its share of the limits", do: lose("redis")},
 		{name: "PostgreSQL lost for 10 s", do: lose("postgres"), may: []string{"503", "504"}, promise: "503 until it is back; no session and no file is lost"},
 	}
