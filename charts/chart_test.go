@@ -90,6 +90,35 @@ func TestSuites(t *testing.T) {
 	}
 }
 
+// With the chart's own thresholds its rules are those that promtool has tried.
+func TestRulesAreThoseThatAreTried(t *testing.T) {
+	text, err := helm.Template(root, "--values", "cloakroom/ci/production-values.yaml", "--set", "monitoring.rules.enabled=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := helm.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried, err := os.ReadFile(filepath.Join(root, "k8s/alerts/prometheusrule.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := helm.Parse(tried)
+	if err != nil || len(want) != 1 {
+		t.Fatal(want, err)
+	}
+	for _, o := range objects {
+		if o.Kind() == "PrometheusRule" {
+			if !reflect.DeepEqual(o["spec"], want[0]["spec"]) {
+				t.Error("the thresholds of values.yaml and of k8s/observe/alerts/thresholds.yaml differ")
+			}
+			return
+		}
+	}
+	t.Error("there are no rules")
+}
+
 // The overlays are what the chart renders, object for object, by the way kustomize reads them.
 func TestOverlaysAreTheChart(t *testing.T) {
 	for _, overlay := range made.Overlays {

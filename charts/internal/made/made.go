@@ -41,7 +41,7 @@ func taken(root string) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{"alerts/prometheusrule.yaml", "dashboards/cloakroom-files.json", "dashboards/cloakroom-requests.json",
+	for _, name := range []string{"alerts/open.rules.yaml", "dashboards/cloakroom-files.json", "dashboards/cloakroom-requests.json",
 		"dashboards/cloakroom-rollout.json", "dashboards/cloakroom-saturation.json", "dashboards/cloakroom-trust.json"} {
 		if files["charts/cloakroom/files/"+name], err = os.ReadFile(filepath.Join(root, "k8s", name)); err != nil {
 			return nil, err

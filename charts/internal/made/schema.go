@@ -79,10 +79,10 @@ func field(comment string, value *yaml.Node) (schema, error) {
 			return nil, fmt.Errorf("a list wants a mark: @items TYPE or @free")
 		}
 	case yaml.ScalarNode:
-		types := map[string]string{"!!str": "string", "!!int": "integer", "!!bool": "boolean"}
+		types := map[string]string{"!!str": "string", "!!int": "integer", "!!float": "number", "!!bool": "boolean"}
 		s = schema{"type": types[value.Tag]}
 		switch {
-		case value.Tag == "!!int":
+		case value.Tag == "!!int", value.Tag == "!!float":
 			s["minimum"] = 0
 		case s["type"] == "":
 			return nil, fmt.Errorf("a default of %s says nothing about the type", value.Tag)
@@ -91,15 +91,35 @@ func field(comment string, value *yaml.Node) (schema, error) {
 		return nil, fmt.Errorf("a value of a kind that isn't known")
 	}
 	if list, ok := marks["enum"]; ok {
-		s["enum"] = strings.Fields(list)
+		s["enum"] = choices(list, s["type"] == "string")
+	}
+	if text, ok := marks["pattern"]; ok {
+		s["pattern"] = text
+	}
+	if text, ok := marks["below"]; ok {
+		s["exclusiveMinimum"], s["exclusiveMaximum"] = 0, json.Number(text)
 	}
 	if list, ok := marks["type"]; ok {
-		s["type"] = strings.Split(list, ",")
+		if s["type"] = list; strings.Contains(list, ",") {
+			s["type"] = strings.Split(list, ",")
+		}
 	}
 	if words != "" {
 		s["description"] = words
 	}
 	return s, nil
+}
+
+// choices are words, or numbers where the default is one.
+func choices(list string, words bool) (all []any) {
+	for _, one := range strings.Fields(list) {
+		if words {
+			all = append(all, one)
+		} else {
+			all = append(all, json.Number(one))
+		}
+	}
+	return all
 }
 
 // read parts a comment into its words and its marks.

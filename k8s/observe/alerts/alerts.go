@@ -51,8 +51,11 @@ func alert(name, severity, wait, expr, summary string) Rule {
 
 // Groups returns all rules with the thresholds filled in. A threshold that no rule uses is an error.
 func Groups(t Thresholds) ([]Group, error) {
-	groups := slices.Concat(objectives(t), []Group{trust(), integrity(), capacity(), rollout()})
-	used := map[string]bool{"availabilityObjective": true, "latencyObjective": true}
+	t, used, err := t.withBudgets()
+	if err != nil {
+		return nil, err
+	}
+	groups := slices.Concat(objectives(), []Group{trust(), integrity(), capacity(), rollout()})
 	for _, g := range groups {
 		for i := range g.Rules {
 			for _, text := range []*string{&g.Rules[i].Expr, &g.Rules[i].For} {
@@ -72,10 +75,13 @@ func Groups(t Thresholds) ([]Group, error) {
 	return groups, nil
 }
 
-const header = "# Made by k8s/observe. `make generate` writes this file.\n"
+const (
+	header     = "# Made by k8s/observe. `make generate` writes this file.\n"
+	openHeader = header + "# It is for the chart, which puts its values in the place of each <name>, and not for Prometheus.\n"
+)
 
 // Files returns the rules as a rule file of Prometheus and as the operator's object, by file name. Where runbooks stand is Runbooks
-// unless base says otherwise.
+// unless base says otherwise. A third file has every threshold open, for the chart to fill in.
 func Files(t Thresholds, base string) (map[string][]byte, error) {
 	groups, err := Groups(t)
 	if err != nil {
@@ -105,5 +111,11 @@ func Files(t Thresholds, base string) (map[string][]byte, error) {
 		}
 		files[name] = append([]byte(header), raw...)
 	}
-	return files, nil
+	open, err := Groups(t.open())
+	if err != nil {
+		return nil, err
+	}
+	raw, err := yaml.Marshal(map[string]any{"groups": open})
+	files["open.rules.yaml"] = append([]byte(openHeader), raw...)
+	return files, err
 }

@@ -28,7 +28,7 @@ var windows = []string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"}
 const transfers = `files\\.(upload|archive|thumbnail|content\\.(get|replace))|files\\.versions\\.get|uploads\\.(create|append)|links?\\.(content|open).*|revocations\\.follow|unmatched`
 
 // objectives records how much of each budget is being used, over each window, and alerts when that is too fast.
-func objectives(t Thresholds) []Group {
+func objectives() []Group {
 	records := Group{Name: "cloakroom-objectives", Interval: "30s"}
 	for _, w := range windows {
 		records.Rules = append(records.Rules, Rule{
@@ -52,9 +52,9 @@ sum by (namespace, service) (rate(cloakroom_http_request_duration_seconds_bucket
 	burning := Group{Name: "cloakroom-budgets"}
 	for _, b := range burns {
 		burning.Rules = append(burning.Rules,
-			b.alert("CloakroomAvailabilityBurn", "cloakroom:errors:ratio_rate", t.budget("availabilityObjective"),
+			b.alert("CloakroomAvailabilityBurn", "cloakroom:errors:ratio_rate", "<availabilityBudget>",
 				"Cloakroom answers {{ $value | humanizePercentage }} of its requests with 5xx."),
-			b.alert("CloakroomLatencyBurn", "cloakroom:slow:ratio_rate", t.budget("latencyObjective"),
+			b.alert("CloakroomLatencyBurn", "cloakroom:slow:ratio_rate", "<latencyBudget>",
 				"{{ $labels.service }} answers {{ $value | humanizePercentage }} of its requests late."))
 	}
 	return []Group{records, burning}
@@ -66,13 +66,4 @@ func (b burn) alert(name, record, budget, summary string) Rule {
 		record, b.long, b.short, factor, budget), summary)
 	r.Labels["window"] = b.long
 	return r
-}
-
-// budget is what an objective leaves, without the noise of binary fractions.
-func (t Thresholds) budget(objective string) string {
-	share, ok := t[objective].(float64)
-	if !ok {
-		return "0"
-	}
-	return strconv.FormatFloat(1-share, 'g', 6, 64)
 }

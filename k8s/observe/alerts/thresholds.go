@@ -3,7 +3,9 @@ package alerts
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,6 +49,49 @@ func (t Thresholds) With(raw []byte) (Thresholds, error) {
 		merged[name] = value
 	}
 	return merged, nil
+}
+
+// budgets are what objectives leave, by the name that rules have for it.
+var budgets = map[string]string{"availabilityBudget": "availabilityObjective", "latencyBudget": "latencyObjective"}
+
+// withBudgets adds the budgets, and says which thresholds have been used for them.
+func (t Thresholds) withBudgets() (more Thresholds, used map[string]bool, err error) {
+	more, used = maps.Clone(t), map[string]bool{}
+	for budget, objective := range budgets {
+		used[objective] = true
+		switch share := t[objective].(type) {
+		case openName:
+			more[budget] = openName(budget)
+		case float64:
+			if share <= 0 || share >= 1 {
+				return nil, nil, fmt.Errorf("%s is %v: it is a share, above 0 and below 1", objective, share)
+			}
+			more[budget] = strconv.FormatFloat(1-share, 'g', 6, 64) // without the noise of binary fractions
+		default:
+			return nil, nil, fmt.Errorf("there is no threshold %q", objective)
+		}
+	}
+	if seconds, ok := t["latencySeconds"].(float64); ok && !slices.Contains(buckets, seconds) {
+		return nil, nil, fmt.Errorf("latencySeconds is %v: the alert would never fire, for the buckets of the histogram are %v", seconds, buckets)
+	}
+	return more, used, nil
+}
+
+// buckets are those of cloakroom_http_request_duration_seconds.
+var buckets = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+
+// openName is the value of a threshold that somebody else fills in.
+type openName string
+
+func (n openName) String() string { return "<" + string(n) + ">" }
+
+// open has every threshold stand for itself.
+func (t Thresholds) open() Thresholds {
+	open := Thresholds{}
+	for name := range t {
+		open[name] = openName(name)
+	}
+	return open
 }
 
 var placeholder = regexp.MustCompile(`<[a-zA-Z]+>`)
