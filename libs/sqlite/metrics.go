@@ -10,9 +10,10 @@ import (
 )
 
 type metrics struct {
-	factory promauto.Factory
-	group   prometheus.Histogram
-	seconds prometheus.Histogram
+	factory  promauto.Factory
+	group    prometheus.Histogram
+	seconds  prometheus.Histogram
+	repeated prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, name string) *metrics {
@@ -30,6 +31,9 @@ func newMetrics(reg prometheus.Registerer, name string) *metrics {
 			Name: "cloakroom_sqlite_commit_seconds", Help: "Time from begin to durable commit.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}, // an fsync is 0.5 to 25 ms
 		})),
+		repeated: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_sqlite_repeated_commits_total", Help: "Groups of writes run again, each write apart, because one of them had failed.",
+		}),
 	}
 }
 

@@ -2,8 +2,8 @@
 // many small writers are as quick as one large one.
 //
 // Each database has one writer and a few readers. Writes queue for the writer, which runs all that wait inside one
-// transaction, each in its own savepoint, and commits them together: one fsync for the whole group (group commit). A
-// write that fails rolls back alone. InTx returns after the commit is on disk (WAL, synchronous=FULL), never before.
+// transaction and commits them together: one fsync for the whole group (group commit). When a write fails the group is
+// undone and runs again, each write in its own savepoint, so that one rolls back alone. InTx returns after the commit is on disk (WAL, synchronous=FULL), never before.
 // Readers see a snapshot and never wait for the writer.
 //
 // The package knows no table. Driver errors become faults: a full disk is StorageFull, a database that can't be read
@@ -151,8 +151,8 @@ func (db *DB) Migrate(ctx context.Context, fsys fs.FS) error {
 }
 
 // InTx runs fn in a write transaction and returns once its commit is durable. When fn returns an error nothing of it is
-// kept, and that error is returned. Other writers may share the commit; fn must be short and must not call InTx or
-// wait for anything but its own statements. Once fn has run, the outcome is told even when ctx ends.
+// kept, and that error is returned. Other writers may share the commit; fn may run more than once, must be short and must
+// not call InTx or wait for anything but its own statements. Once fn has run, the outcome is told even when ctx ends.
 func (db *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.write(ctx, fn, false)
 }

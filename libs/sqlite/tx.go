@@ -16,6 +16,7 @@ const maxStatements = 256
 type conn struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
+	raw     rawStatements // of what returns no rows
 	tracing dbtrace.Tracing
 }
 
@@ -34,17 +35,9 @@ func (tx *Tx) Memo() map[any]any { return tx.memo }
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
-	stmt, err := tx.conn.prepare(ctx, query)
-	if err != nil {
-		end(err)
-		return 0, err
-	}
-	res, err := stmt.ExecContext(ctx, args...)
+	n, err := tx.conn.run(ctx, query, args)
 	end(err)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return n, err
 }
 
 // Query runs a statement that returns rows. Close them before the next statement.
@@ -104,11 +97,7 @@ func (c *conn) view(fn func(*Tx) error) error {
 
 // exec runs a transaction statement. It can't be cancelled: half a COMMIT helps nobody.
 func (c *conn) exec(query string) error {
-	stmt, err := c.prepare(context.Background(), query)
-	if err != nil {
-		return err
-	}
-	_, err = stmt.ExecContext(context.Background())
+	_, err := c.run(context.Background(), query, nil)
 	return err
 }
 
@@ -117,6 +106,7 @@ func (c *conn) close() error {
 	for _, s := range c.stmts {
 		_ = s.Close()
 	}
+	_ = c.conn.Raw(func(any) error { c.raw.close(); return nil })
 	return c.conn.Close()
 }
 

@@ -30,12 +30,14 @@ type writer struct {
 	once    sync.Once
 	done    chan struct{}
 	memo    map[any]any // of the commit under way: Tx.Memo
+	wary    int         // how many groups still run apart
 }
 
 type job struct {
 	ctx     context.Context
 	fn      func(*Tx) error
 	relaxed bool // its commit need not be flushed
+	ran     bool // from here on its outcome is told, whatever becomes of ctx
 	err     error
 	panic   any
 	done    chan struct{}
@@ -128,36 +130,6 @@ func (w *writer) take(group []*job) []*job {
 	return group
 }
 
-// commit runs the group in one transaction and leaves each job's outcome in it.
-func (w *writer) commit(group []*job) {
-	start := time.Now()
-	clear(w.memo)
-	err := w.flush(!allRelaxed(group))
-	if err == nil {
-		err = w.begin()
-	}
-	if err != nil {
-		failAll(group, fmt.Errorf("begin: %w", err))
-		return
-	}
-	for i, j := range group {
-		if err := w.runOne(j); err != nil {
-			// SQLite rolled the whole transaction back (a full disk, an i/o error): the jobs before this one are lost with it.
-			_ = w.conn.exec("ROLLBACK")
-			failAll(group[:i+1], err)
-			w.commit(group[i+1:])
-			return
-		}
-	}
-	if err := w.conn.exec("COMMIT"); err != nil {
-		_ = w.conn.exec("ROLLBACK")
-		w.log.Error("commit failed", "error", err.Error(), "writes", len(group))
-		failAll(group, fmt.Errorf("commit: %w", err))
-		return
-	}
-	w.metrics.committed(len(group), time.Since(start))
-}
-
 // flush sets whether the next commit waits for the disk. SQLite takes it between transactions only.
 func (w *writer) flush(wanted bool) error {
 	if wanted == w.flushes {
@@ -191,45 +163,6 @@ func (w *writer) begin() error {
 		err := w.conn.exec("BEGIN IMMEDIATE")
 		if !isBusy(err) || time.Since(began) > turnWait {
 			return err
-		}
-	}
-}
-
-// runOne runs a job in its savepoint. The returned error means that the surrounding transaction is gone.
-func (w *writer) runOne(j *job) error {
-	if j.err = j.ctx.Err(); j.err != nil {
-		return nil
-	}
-	if err := w.conn.exec("SAVEPOINT job"); err != nil {
-		return fmt.Errorf("savepoint: %w", err)
-	}
-	w.call(j)
-	if j.err != nil || j.panic != nil {
-		clear(w.memo) // it may know of rows that are undone
-		if err := w.conn.exec("ROLLBACK TO job"); err != nil {
-			return errors.Join(j.err, err)
-		}
-	}
-	if err := w.conn.exec("RELEASE job"); err != nil {
-		return fmt.Errorf("release: %w", err)
-	}
-	return nil
-}
-
-func (w *writer) call(j *job) {
-	defer func() {
-		if p := recover(); p != nil {
-			j.panic = p
-		}
-	}()
-	// Without cancel: an interrupted statement would roll back the whole group, not only this job.
-	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true, memo: w.memo})
-}
-
-func failAll(group []*job, err error) {
-	for _, j := range group {
-		if j.err == nil {
-			j.err = err
 		}
 	}
 }
