@@ -189,7 +189,7 @@ func TestFailure_AServiceThatRefusesEarlyIsHeard(t *testing.T) {
 			}
 		}
 	}()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || res.StatusCode != http.StatusInsufficientStorage {
 		t.Fatalf("%v %v", res, err)
@@ -253,7 +253,7 @@ func TestFailure_AnAnswerBeforeTheWholeBodyEndsTheConnection(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(patience))
 			length, read := 900_000, "" // more than a service would wait for before it answers
 			if !tc.closed {
 				length, read = len(tc.body), "X-Read: 1\r\n"

@@ -245,7 +245,7 @@ func (w *world) run(config *v1alpha1.GatewayConfig, log *slog.Logger) {
 			w.t.Errorf("close: %v", err)
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Second); w.service.Ready(ctx) != nil; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); w.service.Ready(ctx) != nil; time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not ready: %v", w.service.Ready(ctx))
 		}
@@ -342,11 +342,19 @@ func (w *world) get(path string, headers ...string) answer {
 	return w.do(http.MethodGet, path, "", headers...)
 }
 
+const (
+	// patience is how long a test waits for what is certain to come, on a machine that has other things to do.
+	patience = time.Minute
+	// soon is when something has come that nothing holds up. Less would measure the machine; what holds things up here,
+	// the header timeout and the window of a slow body, takes longer.
+	soon = 8 * time.Second
+)
+
 // client never follows redirects and never reuses another test's connections.
 var client = &http.Client{
 	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       20 * time.Second,
+	Timeout:       patience,
 }
 
 func bearer(raw string) string { return "Authorization: Bearer " + raw }
@@ -396,7 +404,7 @@ func (w *world) metric(name string, labels ...string) float64 {
 // eventually waits for something that another goroutine brings about.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,7 +17,8 @@ import (
 )
 
 func TestDrain_ServesOnWhileNotReadyAndFinishesWhatRuns(t *testing.T) {
-	w := start(t, setup{boot: "  trustedProxies: {none: {}}\n  drain: {delay: 500ms, timeout: 5s}\n"})
+	t.Parallel() // the delay is long enough for a busy machine
+	w := start(t, setup{boot: "  trustedProxies: {none: {}}\n  drain: {delay: 6s, timeout: 20s}\n"})
 	release, running := make(chan struct{}), make(chan struct{})
 	w.files.serve(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/open/slow" {
@@ -33,16 +35,29 @@ func TestDrain_ServesOnWhileNotReadyAndFinishesWhatRuns(t *testing.T) {
 	go func() { ended <- w.end() }()
 	eventually(t, "readiness goes down", func() bool { return w.get("/readyz").status == 503 })
 	w.want(w.get("/open/quick"), 200, "") // those who have not heard yet are served
-	if time.Since(began) > 450*time.Millisecond {
-		t.Error("this machine is too slow for the test to mean anything")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("after %v this machine is too slow for the test to mean anything", took)
 	}
-	time.AfterFunc(900*time.Millisecond, func() { close(release) })
+	w.untilNobodyIsLetIn()
+	close(release)
 	if a := <-slow; a.status != 200 || a.body != "whole" {
 		t.Errorf("the running request got %d %q", a.status, a.body)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// untilNobodyIsLetIn waits for the moment in a drain from which there are no new connections.
+func (w *world) untilNobodyIsLetIn() {
+	w.t.Helper()
+	eventually(w.t, "the listener is closed", func() bool {
+		c, err := net.Dial("tcp", w.addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
 }
 
 func routeTo(prefix, header string) string {
@@ -92,7 +107,8 @@ func TestReload_UnderLoadLosesNothing(t *testing.T) {
 	}
 	for i := 1; i <= 30; i++ {
 		w.source.Set(resourcetest.Snapshot(t, basics, routeTo("/live", fmt.Sprint(i))))
-		time.Sleep(5 * time.Millisecond)
+		enough := served.Load() + 5
+		eventually(t, "requests are served", func() bool { return served.Load() >= enough })
 	}
 	eventually(t, "the last table serves", func() bool { return w.get("/live/x").body == "30" })
 	stop.Store(true)
@@ -102,7 +118,7 @@ func TestReload_UnderLoadLosesNothing(t *testing.T) {
 	if a := <-long; a.status != 200 || a.body != "part part " {
 		t.Errorf("the long download got %d %q", a.status, a.body)
 	}
-	if failed.Load() != 0 || served.Load() < 100 {
+	if failed.Load() != 0 {
 		t.Errorf("%d of %d requests failed", failed.Load(), served.Load())
 	}
 }

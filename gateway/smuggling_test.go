@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,15 +26,22 @@ func (w *world) raw(text string) (statuses []int, lastBody string, closed bool) 
 	if _, err := io.WriteString(c, text); err != nil {
 		w.t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	for br := bufio.NewReader(c); ; _ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond)) {
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	asked := false
+	for br := bufio.NewReader(c); ; {
 		res, err := http.ReadResponse(br, nil)
 		if err != nil {
-			var timeout net.Error
-			return statuses, lastBody, !errors.As(err, &timeout) || !timeout.Timeout()
+			return statuses, lastBody, !errors.Is(err, os.ErrDeadlineExceeded)
 		}
 		body, _ := io.ReadAll(res.Body)
+		if asked && res.StatusCode == http.StatusNotFound {
+			return statuses, lastBody, false
+		}
 		statuses, lastBody = append(statuses, res.StatusCode), string(body)
+		if !asked && !res.Close { // who still listens answers what stands behind, and then this
+			asked = true
+			_, _ = io.WriteString(c, "GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ func TestAwait_LivesAndSaysWhatIsMissing(t *testing.T) {
 	}()
 	var status int
 	var body string
-	for deadline := time.Now().Add(10 * time.Second); status == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); status == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		status, body = get(address, "/readyz")
 	}
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "CustomResourceDefinition x is not installed") {

@@ -38,6 +38,25 @@ func open(t testing.TB, path string, opts sqlite.Options) *sqlite.DB {
 	return db
 }
 
+// untilQueued waits until so many writes wait for the writer.
+func untilQueued(t *testing.T, reg *prometheus.Registry, writes int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "cloakroom_sqlite_queued_writes" && f.GetMetric()[0].GetGauge().GetValue() == float64(writes) {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never %d writes in the queue", writes)
+		}
+	}
+}
+
 func insert(db *sqlite.DB, body string) error {
 	ctx := context.Background()
 	return db.InTx(ctx, func(tx *sqlite.Tx) error {
@@ -107,7 +126,8 @@ func TestInTx_PanicReachesItsCallerOnly(t *testing.T) {
 func TestInTxRelaxed_WaitsForTheDiskOnlyInCompany(t *testing.T) {
 	const relaxed, full = 1, 2
 	ctx := t.Context()
-	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	reg := prometheus.NewRegistry()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{Registerer: reg})
 	waits := func(tx *sqlite.Tx) (level int) {
 		t.Helper()
 		if err := tx.QueryRow(ctx, "PRAGMA synchronous").Scan(&level); err != nil {
@@ -143,7 +163,7 @@ func TestInTxRelaxed_WaitsForTheDiskOnlyInCompany(t *testing.T) {
 	<-holding
 	group.Go(func() { alone(full, db.InTxRelaxed) })
 	group.Go(func() { alone(full, db.InTx) })
-	time.Sleep(100 * time.Millisecond) // until both are queued
+	untilQueued(t, reg, 2)
 	close(release)
 	group.Wait()
 
@@ -331,7 +351,8 @@ func TestDB_WhatWasDeletedIsNotLeftInTheFile(t *testing.T) {
 // What a write remembers is there for those who share its commit, and gone with a write that fails and with the commit.
 func TestMemo_LivesAsLongAsTheCommitAndWhatItKnowsOf(t *testing.T) {
 	ctx := t.Context()
-	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
+	reg := prometheus.NewRegistry()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{Registerer: reg})
 	var seen []int // by each write: what it finds, then it adds one
 	count := func(fails bool) func(*sqlite.Tx) error {
 		return func(tx *sqlite.Tx) error {
@@ -346,9 +367,9 @@ func TestMemo_LivesAsLongAsTheCommitAndWhatItKnowsOf(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	_ = db.InTx(ctx, func(*sqlite.Tx) error {
-		for _, fails := range []bool{false, false, true, false} { // they queue while this one runs, in this order; the failure makes them run twice
+		for i, fails := range []bool{false, false, true, false} { // they queue while this one runs, in this order; the failure makes them run twice
 			group.Go(func() { _ = db.InTx(ctx, count(fails)) })
-			time.Sleep(20 * time.Millisecond)
+			untilQueued(t, reg, i+1)
 		}
 		return nil
 	})

@@ -36,26 +36,28 @@ func TestInTx_TakesTheFirstGapOfAnotherProcess(t *testing.T) {
 		}
 	}
 	var over atomic.Bool
+	var turns atomic.Int64 // that the other has ended
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for !over.Load() {
 			write(theirs, held)
+			turns.Add(1)
 			time.Sleep(gap)
 		}
 	}()
-	var waits []time.Duration
+	var waits []int64 // in turns of the other: a busy machine makes each of them longer, not more of them
 	for range 15 {
-		began := time.Now()
+		began := turns.Load()
 		write(ours, 0)
-		waits = append(waits, time.Since(began))
+		waits = append(waits, turns.Load()-began)
 		time.Sleep(20 * time.Millisecond)
 	}
 	over.Store(true)
 	<-done
 	slices.Sort(waits)
-	t.Logf("waited %v at most, %v as a rule", waits[len(waits)-1], waits[len(waits)/2])
-	if most := waits[len(waits)-3]; most > 2*held+gap { // a stall of the disk is not ours
-		t.Errorf("waited %v for a writer that holds the file for %v", most, held)
+	t.Logf("turns of the other that were waited for: %v", waits)
+	if most := waits[len(waits)/2]; most > 1 { // as a rule: now and then a busy machine misses a gap
+		t.Errorf("waited for %d turns of the other", most)
 	}
 }

@@ -107,7 +107,7 @@ func TestBind_NoneSlipsThrough(t *testing.T) {
 				defer done()
 				select {
 				case <-ctx.Done():
-				case <-time.After(5 * time.Second):
+				case <-time.After(time.Minute):
 					t.Error("slipped through")
 				}
 			})
@@ -243,7 +243,7 @@ func dial(t *testing.T, addr, request string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestGuard_CutsASlowUpload(t *testing.T) {
 	if err := <-ended; err == nil || !errors.Is(err, fault.Of(fault.InvalidToken)) {
 		t.Errorf("the handler ended with %v", err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 	if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
@@ -291,7 +291,7 @@ func TestGuard_CutsADownloadToASlowReader(t *testing.T) {
 	began := time.Now()
 	f.view.Apply(entry(1, token.KindUserDeleted, tokentest.DefaultSubject, time.Hour))
 	<-ended
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -318,7 +318,7 @@ func TestGuard_CutsAHijackedConnection(t *testing.T) {
 	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("ended with %v", err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

@@ -66,7 +66,7 @@ func (r *rig) next() *resource.Snapshot {
 	select {
 	case s := <-r.seen:
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("no snapshot came")
 		return nil
 	}
@@ -85,7 +85,7 @@ func (r *rig) still() {
 // until waits for something that takes a reading.
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(settle) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(settle) {
 		if time.Now().After(end) {
 			r.t.Fatal("never: " + what)
 		}

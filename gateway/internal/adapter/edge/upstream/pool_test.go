@@ -22,7 +22,7 @@ import (
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
@@ -259,7 +259,7 @@ func TestCancel_EndsWhateverWaits(t *testing.T) {
 			time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
 			began := time.Now()
 			_, _, err := ask(a, r)
-			if !errors.Is(err, why) || time.Since(began) > 2*time.Second {
+			if !errors.Is(err, why) || time.Since(began) > 10*time.Second {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		})

@@ -116,7 +116,7 @@ func TestConn_AnAnswerArrivesAlthoughItsRequestWasNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 		w.Header().Set("Connection", "close")
@@ -131,7 +131,7 @@ func TestConn_AnAnswerArrivesAlthoughItsRequestWasNotRead(t *testing.T) {
 		}
 		_, _ = io.WriteString(c, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n")
 		go func() { _, _ = c.Write(bytes.Repeat([]byte("x"), 4_000_000)) }()
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		answer := make([]byte, 12)
 		if _, err := io.ReadFull(c, answer); err != nil || string(answer) != "HTTP/1.1 413" {
 			t.Fatalf("%q %v", answer, err)

@@ -2,10 +2,12 @@ package wire_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,8 @@ func serve(t testing.TB) (addr string, requests chan seen) {
 		t.Fatal(err)
 	}
 	requests = make(chan seen, 64)
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10, Handler: http.HandlerFunc(
+	// A head in many pieces takes its time on a busy machine, so nothing here ends by a timeout.
+	srv := &http.Server{ReadHeaderTimeout: patience, MaxHeaderBytes: 64 << 10, Handler: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			if why, refused := wire.Refusal(r); refused {
 				requests <- seen{line: r.Method + " " + r.RequestURI, refusal: why.String()}
@@ -50,7 +53,10 @@ func serve(t testing.TB) (addr string, requests chan seen) {
 	return l.Addr().String(), requests
 }
 
-// send writes raw bytes in the given pieces and returns the statuses that came back before the connection ended.
+// patience is how long a test waits for what is certain to come.
+const patience = time.Minute
+
+// send writes raw bytes in the given pieces and returns the statuses that came back before the server ended the connection.
 func send(t interface{ Fatal(...any) }, addr string, pieces ...string) (statuses []int) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -68,10 +74,13 @@ func send(t interface{ Fatal(...any) }, addr string, pieces ...string) (statuses
 		}
 		_ = c.(*net.TCPConn).CloseWrite()
 	}()
-	_ = c.SetReadDeadline(time.Now().Add(time.Minute)) // far beyond what any machine needs
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	for br := bufio.NewReader(c); ; {
 		res, err := http.ReadResponse(br, nil)
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.Fatal("the connection does not end")
+		case err != nil:
 			return statuses
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
