@@ -139,10 +139,18 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+const (
+	// patience is how long a test waits for what is certain to come, on a machine that has other things to do.
+	patience = time.Minute
+	// soon is when something has come that is not held up. Less would measure the machine; what holds things up here is the
+	// window of a slow body, 15 s.
+	soon = 8 * time.Second
+)
+
 // eventually waits for a condition that the service reaches by itself.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		err := check()
 		if err == nil {
 			return

@@ -29,7 +29,7 @@ func (w *world) dial() *raw {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	return &raw{w.t, conn, bufio.NewReader(conn)}
 }
 
@@ -59,7 +59,7 @@ func (c *raw) answer() answer {
 // closed checks that the server ends the connection.
 func (c *raw) closed(says string) {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	if _, err := c.in.ReadByte(); err == nil || isTimeout(err) {
 		c.t.Errorf("%s: the connection stays open: %v", says, err)
 	}
@@ -72,7 +72,7 @@ func isTimeout(err error) bool {
 
 func hurried(t *testing.T, documents ...string) *world {
 	return newWorldIn(t, t.TempDir(), tokentest.New(t), func(c *Config) {
-		c.pace = httpapi.Pace{Window: 400 * time.Millisecond, FloorBytes: 400}
+		c.pace = httpapi.Pace{Window: time.Second, FloorBytes: 1000}
 	}, documents...)
 }
 
@@ -208,7 +208,7 @@ func TestHostile_SlowSendersAreCut(t *testing.T) {
 		}()
 		start := time.Now()
 		conn.answer().refused(t, "a byte each "+every.String(), 408, "UNAVAILABLE")
-		if took := time.Since(start); took > 4*time.Second {
+		if took := time.Since(start); took > soon {
 			t.Errorf("cut after %v", took)
 		}
 		_ = conn.conn.Close()

@@ -212,7 +212,7 @@ func TestLie_NobodyIsHeldByAQuestionToTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sink.Commit(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+	if err := sink.Commit(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 2*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 	<-asking
@@ -290,7 +290,7 @@ func TestLie_Silence(t *testing.T) {
 	began := time.Now()
 	_, err := l.create([]byte("never"))
 	l.wantAway(t, err)
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %s to give up", took)
 	}
 }

@@ -155,7 +155,7 @@ func TestPostgres_AllConnectionsBusy(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Kind != fault.Overloaded || refusal.RetryAfter <= 0 {
 		t.Errorf("refused with %v", err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it waited %s", took)
 	}
 	close(leave)

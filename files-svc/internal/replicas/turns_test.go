@@ -41,7 +41,7 @@ func TestTurns_AreOneProcesssUntilItsSessionEnds(t *testing.T) {
 	exec(t, openDB(t, dsn), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`)
 	select {
 	case <-took:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("nobody took the turn over")
 	}
 }
@@ -139,7 +139,7 @@ func TestWebhooks_AreToldByOneReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for messages, _ := receiver.count(); messages < uploads && time.Now().Before(deadline); messages, _ = receiver.count() {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -53,7 +53,7 @@ func TestUpload_ALaterRequestToAnotherReplicaTakesItOver(t *testing.T) {
 	if err != nil || at.Offset != 5 {
 		t.Fatalf("the upload stands at %d, %v; want 5", at.Offset, err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("it took %s to hear it", took)
 	}
 	if err := <-older.ended; !errors.Is(err, fault.Of(fault.Conflict)) {
@@ -80,13 +80,13 @@ func TestUpload_OfADeadReplicaGoesOn(t *testing.T) {
 	dsn := template.New(t)
 	alive := join(t, dsn)
 	d := openDB(t, dsn)
-	exec(t, d, `INSERT INTO upload_holds (upload, holder, until, wanted) VALUES ('up', 'dead', clock_timestamp() + interval '1 second', false)`)
 	began := time.Now()
+	exec(t, d, `INSERT INTO upload_holds (upload, holder, until, wanted) VALUES ('up', 'dead', clock_timestamp() + interval '1 second', false)`)
 	release, err := alive.holds.Hold(t.Context(), "up", func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if waited := time.Since(began); waited < 500*time.Millisecond || waited > 5*time.Second {
+	if waited := time.Since(began); waited < 900*time.Millisecond || waited > 12*time.Second {
 		t.Errorf("it was waited for %s", waited)
 	}
 	release()
@@ -109,7 +109,7 @@ func TestHold_AskedForWithoutNotificationIsLetGo(t *testing.T) {
 	exec(t, openDB(t, dsn), `UPDATE upload_holds SET wanted = true`)
 	select {
 	case <-asked:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("nobody was asked to let go")
 	}
 }

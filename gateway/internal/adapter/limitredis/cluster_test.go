@@ -90,7 +90,7 @@ func serving(t *testing.T, client *redis.ClusterClient, s *scene) string {
 	t.Helper()
 	key := s.Limiter.store.(*redisStore).prefix + "gateways"
 	var at string
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		client.ReloadState(t.Context())
 		node, err := client.MasterForKey(t.Context(), key)
 		if err == nil {
@@ -130,7 +130,7 @@ func handOver(t *testing.T, client *redis.ClusterClient, primary string) error {
 		}
 	}
 	to := nodeAt(t, replica)
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if role, err := to.Do(t.Context(), "ROLE").Slice(); err == nil && role[0] == "master" {
 			return nil
 		}

@@ -178,7 +178,8 @@ func TestConnect_AsAUserWhoMayDoOnlyWhatTheGuideSays(t *testing.T) {
 	}
 }
 
-// asksFor sends requests of many clients with one key for a while, and holds each to the timeout and what a busy machine adds.
+// asksFor sends requests of many clients with one key for a while, and holds each to the timeout and what a busy machine adds,
+// which is less than the three seconds that a client of Redis waits by itself.
 func (s *scene) asksFor(t *testing.T, d time.Duration) *asks {
 	t.Helper()
 	var sum asks
@@ -194,7 +195,7 @@ func (s *scene) asksFor(t *testing.T, d time.Duration) *asks {
 		})
 	}
 	clients.Wait()
-	if longest := time.Duration(sum.longest.Load()); longest > s.timeout+300*time.Millisecond {
+	if longest := time.Duration(sum.longest.Load()); longest > s.timeout+2*time.Second {
 		t.Errorf("a request waited %v", longest)
 	}
 	return &sum
@@ -203,7 +204,7 @@ func (s *scene) asksFor(t *testing.T, d time.Duration) *asks {
 // returns waits until the store is relied on again.
 func (s *scene) returns(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); s.health.lost(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.health.lost(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the store is not back:\n%s", s.logs)
 		}
@@ -226,7 +227,7 @@ func TestStore_LostSlowAndBackUnderLoad(t *testing.T) {
 				}
 			}
 	}
-	slow, fast := toxic("latency", `{"latency":300}`)
+	slow, fast := toxic("latency", `{"latency":2500}`)
 	cut, joined := toxic("reset_peer", `{"timeout":0}`)
 	silent, heard := toxic("timeout", `{"timeout":0}`)
 	for _, fault := range []struct {
@@ -242,7 +243,7 @@ func TestStore_LostSlowAndBackUnderLoad(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			s, before := undisturbed(t, proxy.Listen)
 			fault.begin()
-			during := s.asksFor(t, time.Second)
+			during := s.asksFor(t, 2*time.Second)
 			lost := s.health.lost()
 			fault.end()
 			s.returns(t)
@@ -268,11 +269,11 @@ func TestStore_LostSlowAndBackUnderLoad(t *testing.T) {
 }
 
 // undisturbed is a limiter that has been asked and has had its store all the time: on a busy machine even a well one is late
-// now and then, and what is given by share then is another test's.
+// now and then, though it has eighty times what is usual, and what is given by share then is another test's.
 func undisturbed(t *testing.T, address string) (*scene, *asks) {
 	t.Helper()
 	for range 10 {
-		s := real(t, Options{Addresses: []string{address}, Prefix: ownPrefix(t), Timeout: 100 * time.Millisecond, Replicas: 4})
+		s := real(t, Options{Addresses: []string{address}, Prefix: ownPrefix(t), Timeout: 800 * time.Millisecond, Replicas: 4})
 		sum := s.asksFor(t, 300*time.Millisecond)
 		if value(t, s.reg, "cloakroom_gateway_limiter_share_decisions_total") == 0 {
 			return s, sum

@@ -130,6 +130,7 @@ func TestPool_ARequestIsSentAgainOnlyWhenThatIsSafe(t *testing.T) {
 }
 
 func TestPool_IsBounded(t *testing.T) {
+	t.Parallel() // those who wait have time enough to be seen
 	release := make(chan bool)
 	var at, most atomic.Int64
 	s := serve(t, func(_ int64, c net.Conn, in *bufio.Reader) {
@@ -144,7 +145,7 @@ func TestPool_IsBounded(t *testing.T) {
 		}
 	})
 	bounds := pool
-	bounds.MaxConns, bounds.DialTimeout = 2, 300*time.Millisecond
+	bounds.MaxConns, bounds.DialTimeout = 2, 4*time.Second
 	a := address(t, s, bounds)
 	results := make(chan error, 5)
 	for range 5 {
@@ -178,7 +179,17 @@ func TestPool_IsBounded(t *testing.T) {
 
 func TestPool_KeepsFewAndNotForLong(t *testing.T) {
 	s := serve(t, says(ok))
-	a := address(t, s, upstream.Pool{MaxIdleConns: 2, IdleTimeout: 100 * time.Millisecond, DialTimeout: time.Second})
+	keepFew(t, address(t, s, upstream.Pool{MaxIdleConns: 2, IdleTimeout: time.Minute, DialTimeout: time.Minute}), func(got upstream.Stats) bool {
+		return got.Open == 2 && got.Idle == 2
+	})
+	young := address(t, s, upstream.Pool{MaxIdleConns: 2, IdleTimeout: 100 * time.Millisecond, DialTimeout: time.Minute})
+	keepFew(t, young, func(got upstream.Stats) bool { return got.Open <= 2 })
+	eventually(t, "they grow old", func() bool { return young.Stats().Open == 0 })
+}
+
+// keepFew has four requests at once, and then looks at what is kept.
+func keepFew(t *testing.T, a *upstream.Address, fine func(upstream.Stats) bool) {
+	t.Helper()
 	var all sync.WaitGroup
 	var open []*http.Response
 	for range 4 {
@@ -192,10 +203,9 @@ func TestPool_KeepsFewAndNotForLong(t *testing.T) {
 		all.Go(func() { _, _ = io.Copy(io.Discard, res.Body) })
 	}
 	all.Wait()
-	if got := a.Stats(); got.Open != 2 || got.Idle != 2 {
+	if got := a.Stats(); !fine(got) {
 		t.Errorf("%+v", got)
 	}
-	eventually(t, "they grow old", func() bool { return a.Stats().Open == 0 })
 }
 
 func TestPool_WhatCannotBeReachedWasNotSent(t *testing.T) {

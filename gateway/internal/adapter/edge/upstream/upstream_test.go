@@ -67,7 +67,7 @@ func says(answer string) func(int64, net.Conn, *bufio.Reader) {
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-var pool = upstream.Pool{MaxIdleConns: 16, IdleTimeout: time.Minute, DialTimeout: 5 * time.Second}
+var pool = upstream.Pool{MaxIdleConns: 16, IdleTimeout: time.Minute, DialTimeout: time.Minute}
 
 // address reaches s, and shows at the end of the test that no goroutine and no connection is left.
 func address(t testing.TB, s *service, p upstream.Pool) *upstream.Address {
@@ -76,7 +76,7 @@ func address(t testing.TB, s *service, p upstream.Pool) *upstream.Address {
 	a := upstream.NewAddress(s.url, p)
 	t.Cleanup(func() {
 		a.Close()
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for a.Stats().Open != 0 || strings.Contains(stacks(), "edge/upstream.(*exchange)") {
 			if time.Now().After(deadline) {
 				t.Errorf("left behind: %+v\n%s", a.Stats(), stacks())
