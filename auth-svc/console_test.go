@@ -209,7 +209,7 @@ func TestConsole_WorksWhileTheServiceRuns(t *testing.T) {
 	began := time.Now()
 	lines[person](x, "user", "block", "ada")
 	waitFor(t, entries, "user_epoch", made.ID)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("the followers heard after %s", took)
 	}
 	eventually(t, "ada's token is dead", func() bool { status, _ := c.get("/v1/auth/session", ada); return status == 401 })
@@ -300,7 +300,7 @@ func followLog(ctx context.Context, t *testing.T, internal string) <-chan logEnt
 
 func waitFor(t *testing.T, entries <-chan logEntry, kind, id string) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case e := <-entries:

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloakroom.dev/auth-svc/internal/identity"
@@ -10,7 +11,9 @@ import (
 )
 
 // However long ago somebody was blocked, a reader that begins anew finds it in the log; and is told when it is over.
-func TestBlock_IsInTheLogAsLongAsItLasts(t *testing.T) {
+func TestBlock_IsInTheLogAsLongAsItLasts(t *testing.T) { synctest.Test(t, blocksStayInTheLog) }
+
+func blocksStayInTheLog(t *testing.T) {
 	w := newWorld(t, ordinary)
 	e := w.SignUp("ada")
 	set := func(to identity.Status) {

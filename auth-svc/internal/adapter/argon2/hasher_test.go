@@ -202,7 +202,7 @@ func TestHasher_GivesMemoryBackOnlyWhenQuiet(t *testing.T) {
 func untilQueued(t *testing.T, h *Hasher, n float64) {
 	t.Helper()
 	var m dto.Metric
-	for range 1000 {
+	for range 30_000 {
 		if err := h.metrics.gate.Line.Write(&m); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func openPost(t *testing.T, settings ...setting) *postOffice {
 // mail waits for the next one with this subject and returns its text.
 func (p *postOffice) mail(subject string) string {
 	p.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		names, _ := filepath.Glob(filepath.Join(p.folder, "*.eml"))
 		for _, name := range names {
 			raw, err := os.ReadFile(name)
