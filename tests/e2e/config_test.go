@@ -56,8 +56,8 @@ func TestConfig_EditsAreLiveAndBadOnesHarmNothing(t *testing.T) {
 		usage().Is(200)
 	}
 	write(t, filepath.Join(dir, "limit.yaml"), tightLimit)
-	waitFor(t, 5*time.Second, func() bool { return usage().Header.Get("RateLimit-Policy") != "" })
-	waitFor(t, 5*time.Second, func() bool { return usage().Status == 429 })
+	waitFor(t, patience, func() bool { return usage().Header.Get("RateLimit-Policy") != "" })
+	waitFor(t, patience, func() bool { return usage().Status == 429 })
 	limited := usage()
 	limited.Refused(429, "RATE_LIMIT_EXCEEDED")
 	if limited.Header.Get("Retry-After") == "" || limited.Header.Get("RateLimit") == "" {
@@ -65,14 +65,14 @@ func TestConfig_EditsAreLiveAndBadOnesHarmNothing(t *testing.T) {
 	}
 
 	write(t, filepath.Join(dir, "limit.yaml"), strings.Replace(tightLimit, "limit: 3", "limit: many", 1))
-	waitFor(t, 5*time.Second, func() bool {
+	waitFor(t, patience, func() bool {
 		return strings.Contains(resources(t, s), "limit.yaml") && strings.Contains(resources(t, s), "False")
 	})
 	usage().Refused(429, "RATE_LIMIT_EXCEEDED") // the last good version serves on
 	ada.Do("GET", "/v1/files", nil).Is(200)     // and nothing else is harmed
 
 	write(t, filepath.Join(dir, "limit.yaml"), strings.Replace(tightLimit, "limit: 3, window: 60s, burst: 3", "limit: 1000, window: 60s, burst: 1000", 1))
-	waitFor(t, 5*time.Second, func() bool { return usage().Status == 200 })
+	waitFor(t, patience, func() bool { return usage().Status == 200 })
 }
 
 func TestConfig_RouteWithoutAuthIsNeverOpen(t *testing.T) {
@@ -87,7 +87,7 @@ spec:
     - matches: [{path: {type: Exact, value: /v1/users/me}}]
       backends: [{name: auth}]
 `)
-	waitFor(t, 5*time.Second, func() bool { return strings.Contains(resources(t, s), "open.yaml") })
+	waitFor(t, patience, func() bool { return strings.Contains(resources(t, s), "open.yaml") })
 	for range 20 {
 		if a := c.Do("GET", "/v1/users/me", nil); a.Status != 401 && a.Status != 503 {
 			t.Fatalf("answered %d", a.Status)

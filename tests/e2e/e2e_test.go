@@ -113,7 +113,7 @@ func seeDevicesAndLeave(t *testing.T, ada *harness.Client) {
 		t.Error("a refresh must bring a new token of the same session")
 	}
 	ada.Do("POST", "/v1/auth/logout", nil).Is(204)
-	waitFor(t, time.Second, func() bool { return ada.Do("GET", "/v1/files", nil).Status == http.StatusUnauthorized })
+	waitFor(t, patience, func() bool { return ada.Do("GET", "/v1/files", nil).Status == http.StatusUnauthorized })
 	ada.Do("GET", "/v1/files", nil).Refused(401, "INVALID_TOKEN")
 	ada.Do("GET", "/v1/auth/session", nil).Refused(401, "INVALID_TOKEN")
 	ada.Refresh().Refused(401, "INVALID_REFRESH_TOKEN")

@@ -33,10 +33,10 @@ func TestThreeProcesses_SilentAuthServiceFailsClosed(t *testing.T) {
 	ada := harness.NewClient(t, s.Public).SignUp()
 	ada.Do("GET", "/v1/files", nil).Is(200)
 	s.Auth.Signal(syscall.SIGSTOP)
-	refused := waitFor(t, 10*time.Second, func() bool { return ada.Do("GET", "/v1/files", nil).Status == 503 })
+	refused := waitFor(t, patience, func() bool { return ada.Do("GET", "/v1/files", nil).Status == 503 })
 	ada.Do("GET", "/v1/files", nil).Refused(503, "UNAVAILABLE")
 	s.Auth.Signal(syscall.SIGCONT)
-	back := waitFor(t, 10*time.Second, func() bool { return ada.Do("GET", "/v1/files", nil).Status == 200 })
+	back := waitFor(t, patience, func() bool { return ada.Do("GET", "/v1/files", nil).Status == 200 })
 	t.Logf("refused %v after the auth service fell silent, let in again %v after it spoke", refused, back)
 }
 

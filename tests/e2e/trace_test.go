@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -60,7 +59,7 @@ func TestTraces_OneRequestIsOneTrace(t *testing.T) {
 	s := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t, func(yaml string) string { return withTracing(yaml, receiver.URL) }))
 	ada := harness.NewClient(t, s.Public).SignUp()
 	ada.Do("GET", "/v1/files", nil, harness.Header("Traceparent", "00-"+strings.Repeat("4b", 16)+"-00f067aa0ba902b7-01")).Is(200)
-	waitFor(t, 15*time.Second, func() bool {
+	waitFor(t, patience, func() bool {
 		got.mu.Lock()
 		defer got.mu.Unlock()
 		if story := got.traces[strings.Repeat("\x4b", 16)]; story != nil {

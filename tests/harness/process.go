@@ -3,10 +3,12 @@ package harness
 import (
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,19 +86,46 @@ func WaitReady(t testing.TB, base string) {
 	t.Fatalf("%s was not ready after %s", base, startTimeout)
 }
 
-// FreeAddrs returns loopback addresses nobody listens on right now.
+// FreeAddrs returns loopback addresses nobody listens on. Until the test ends no other test gets them, nor is one of them the near
+// end of somebody's connection: they lie below the ports that the system gives out.
 func FreeAddrs(t testing.TB, n int) []string {
 	t.Helper()
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	folder := filepath.Join(os.TempDir(), "cloakroom-test-ports")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	addrs := make([]string, 0, n)
+	for tries := 0; len(addrs) < n; tries++ {
+		if tries == 1000*n {
+			t.Fatalf("%d free ports of %d", len(addrs), n)
 		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
+		port := strconv.Itoa(15_000 + rand.IntN(15_000))
+		if addr := "127.0.0.1:" + port; reserve(t, filepath.Join(folder, port), addr) {
+			addrs = append(addrs, addr)
+		}
 	}
 	return addrs
+}
+
+// reserve takes a lock until the test ends, and reports whether it and the address were free.
+func reserve(t testing.TB, lock, addr string) bool {
+	t.Helper()
+	f, err := os.OpenFile(lock, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		_ = f.Close()
+		return false
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		_ = f.Close()
+		return false
+	}
+	_ = l.Close()
+	t.Cleanup(func() { _ = f.Close() })
+	return true
 }
 
 // WriteSecret writes the key that encrypts signing keys and returns its path.

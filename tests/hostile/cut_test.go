@@ -12,12 +12,12 @@ import (
 )
 
 // whenCut waits until no download runs in the stack any more, though its reader takes nothing, and fails when that takes longer
-// than the second that is promised, and one for a machine that is busy.
+// than a busy machine makes of the second that is promised.
 func whenCut(t *testing.T, stack *harness.Stack) {
 	t.Helper()
 	began := time.Now()
 	for downloads(t, stack) {
-		if time.Since(began) > 2*time.Second {
+		if time.Since(began) > soon {
 			t.Error("a download goes on that should be cut")
 			return
 		}

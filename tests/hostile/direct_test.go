@@ -130,7 +130,7 @@ func TestDirect_OfAnotherPersonOrNobody(t *testing.T) {
 		c.Fresh().Do("GET", path, nil).Refused(401, "AUTH_ERROR")
 	}
 	ada.Do("POST", "/v1/auth/logout", nil).Is(204)
-	for end := time.Now().Add(10 * time.Second); ada.Do("GET", "/v1/files/"+f.ID+"/content", nil).Status != 401; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ada.Do("GET", "/v1/files/"+f.ID+"/content", nil).Status != 401; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) { // that it takes no more than a second is for the tests of revocation
 			t.Fatal("who has logged out is given addresses")
 		}
@@ -195,7 +195,7 @@ func TestDirect_AfterTheEnd(t *testing.T) {
 	if err := os.WriteFile(policy, bytes.Replace(raw, []byte("lifetime: 600s"), []byte("lifetime: 1s"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		address = pointed(t, ada.Do("GET", at, nil), 307)
 		if strings.Contains(address, "X-Amz-Expires=1&") {
 			break

@@ -121,7 +121,7 @@ var mailedToken = regexp.MustCompile(`[?&#]token=([A-Za-z0-9_.%-]+)`)
 // mailed waits for n mails that hold a link, and returns the tokens in them.
 func mailed(t *testing.T, s *harness.Stack, n int) (tokens []string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		paths, _ := filepath.Glob(filepath.Join(s.Dir, "mail", "*.eml"))
 		tokens = nil
 		for _, path := range paths {

@@ -214,7 +214,10 @@ func (zeros) Read(p []byte) (int, error) {
 // What somebody shares is shut within a second of their being blocked, a download that runs included, and open again
 // within a second of the block's end. Others' links go on, and a change of rights is no block.
 func TestLink_OfABlockedPersonOpensNothing(t *testing.T) {
-	admin, ada := administration(t)
+	stack := harness.Start(t)
+	ada := harness.NewClient(t, stack.Public).SignUp()
+	b := stack.Bootstrap()
+	admin := ada.Fresh().LogIn(b.Admin.Username, b.Admin.Password)
 	bob := ada.Fresh().SignUp()
 	large := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
 	l, others := newLink(ada, large, nil), newLink(bob, bob.Upload("a", []byte("x")).Is(201).File(), nil)
@@ -222,8 +225,8 @@ func TestLink_OfABlockedPersonOpensNothing(t *testing.T) {
 	within := func(status int) {
 		t.Helper()
 		for changed := time.Now(); ada.Fresh().Do("HEAD", l.URL, nil).Status != status; time.Sleep(10 * time.Millisecond) {
-			if time.Since(changed) > time.Second {
-				t.Fatalf("a second later the link does not answer %d", status)
+			if time.Since(changed) > soon {
+				t.Fatalf("the link does not answer %d", status)
 			}
 		}
 	}
@@ -240,7 +243,7 @@ func TestLink_OfABlockedPersonOpensNothing(t *testing.T) {
 	set(fields{"status": "blocked"})
 	within(404)
 	ada.Fresh().Do("GET", l.URL, nil).Refused(404, "NOT_FOUND")
-	time.Sleep(time.Second)
+	whenCut(t, stack)
 	if n, err := io.Copy(io.Discard, res.Body); err == nil || n >= 95<<20 {
 		t.Errorf("a download that ran read %d more bytes, %v", n, err)
 	}

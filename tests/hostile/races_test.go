@@ -209,7 +209,7 @@ func TestErase_WhileUploading(t *testing.T) {
 			if a.Err == nil && a.Status < 400 {
 				t.Errorf("answered %d after the erasure", a.Status)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("an upload of an erased person goes on")
 		}
 	}
@@ -287,7 +287,7 @@ func TestFile_ExpiresWhileItIsRead(t *testing.T) {
 	ada := gateway(t).SignUp()
 	const size = 48 << 20
 	f := ada.Do("POST", "/v1/files", io.LimitReader(zeros{}, size), harness.Raw("short-lived")).Is(201).File()
-	end := time.Now().Add(2 * time.Second)
+	end := time.Now().Add(4 * time.Second)
 	ada.Do("PATCH", "/v1/files/"+f.ID, map[string]any{"expires_at": end.UTC().Format(time.RFC3339Nano)}).Is(200)
 	res := reading(t, ada, "/v1/files/"+f.ID+"/content")
 	time.Sleep(time.Until(end.Add(50 * time.Millisecond)))

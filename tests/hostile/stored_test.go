@@ -88,7 +88,7 @@ func TestStored_BytesThatChangeAtRest(t *testing.T) {
 			if a := ada.Try("GET", "/v1/files/"+f.ID+"/content", nil); a.Err == nil && a.Status == 200 {
 				t.Errorf("%d bytes came as if they were whole", len(a.Body))
 			}
-			for deadline := time.Now().Add(5 * time.Second); flawOf(ada, f) != tc.flaw && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(patience); flawOf(ada, f) != tc.flaw && time.Now().Before(deadline); {
 				time.Sleep(10 * time.Millisecond)
 			}
 			if got := flawOf(ada, f); got != tc.flaw {
