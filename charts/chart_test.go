@@ -55,7 +55,7 @@ func TestMadeFilesAreAsTheyWouldBeMade(t *testing.T) {
 			t.Errorf("%s differs from what it is made of: make generate (%v)", name, err)
 		}
 	}
-	for _, folder := range []string{"charts/cloakroom/files", "k8s/base", "k8s/overlays"} {
+	for _, folder := range []string{"charts/cloakroom/files", "k8s/base", "k8s/overlays", "k8s/samples/dialects"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, e os.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err

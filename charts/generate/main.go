@@ -2,6 +2,7 @@
 //
 //	values.yaml                 -> values.schema.json, closed, and README.md
 //	k8s/crds, stack/config      -> files/ of the chart
+//	stack/config                -> k8s/samples/dialects
 //	the chart and ci/*-values   -> k8s/base and k8s/overlays, for kustomize
 //
 // Run it in the folder of the charts, as `make generate` does. Nothing else writes these files; a test holds them to it.

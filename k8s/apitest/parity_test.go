@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -207,7 +208,9 @@ func (b *both) defaults(t *testing.T) {
 func (b *both) samples(t *testing.T) {
 	b.Namespace("cloakroom")
 	seen := map[string]bool{}
-	for place, text := range Documents(t, "../samples") {
+	all := Documents(t, "../samples")
+	maps.Copy(all, Documents(t, "../samples/dialects"))
+	for place, text := range all {
 		o := Object(t, text)
 		seen[o.GetKind()] = true
 		if o.GetNamespace() != "cloakroom" {

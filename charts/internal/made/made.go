@@ -11,7 +11,7 @@ import (
 )
 
 // Steps make files in this order; each reads what the ones before it have written.
-var Steps = []func(root string) (map[string][]byte, error){taken, schemaFile, readme, kustomize}
+var Steps = []func(root string) (map[string][]byte, error){taken, dialects, schemaFile, readme, kustomize}
 
 // All is what every step makes, of what is in the repository.
 func All(root string) (map[string][]byte, error) {

@@ -52,7 +52,7 @@ func TestCheck_Messages(t *testing.T) {
 }
 
 func TestCheck_Good(t *testing.T) {
-	for _, path := range []string{"../../../stack/config", "../../../k8s/samples", "../../../k8s/samples/route.yaml"} {
+	for _, path := range []string{"../../../stack/config", "../../../k8s/samples", "../../../k8s/samples/dialects", "../../../k8s/samples/route.yaml"} {
 		if code, out, errs := call(t, "", nil, path); code != run.ExitOK || out != "" || !strings.HasSuffix(errs, "accepted, 0 problems\n") {
 			t.Errorf("%s: exit code %d\n%s%s", path, code, out, errs)
 		}
