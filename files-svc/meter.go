@@ -1,6 +1,7 @@
 package filessvc
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,11 +74,11 @@ func newMeter(reg prometheus.Registerer) *meter {
 }
 
 // Uploaded implements files.Meter.
-func (m *meter) Uploaded(result string, bytes int64, took time.Duration) {
+func (m *meter) Uploaded(ctx context.Context, result string, bytes int64, took time.Duration) {
 	m.uploads.WithLabelValues(result).Inc()
 	m.uploadBytes.Add(float64(bytes))
 	if result == "ok" {
-		m.uploadSeconds.Observe(took.Seconds())
+		metric.Observe(ctx, m.uploadSeconds, took)
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 
 // Meter hears what a gate does. Its methods are called under the gate's lock: they must be quick and not call the gate.
 type Meter interface {
-	Used(bytes int64)            // memory taken now
-	Queued(callers int)          // callers in line now
-	Refused(reason string)       // queue_full, waited_too_long, caller_left
-	Waited(waited time.Duration) // how long somebody stood in line who was admitted
+	Used(bytes int64)      // memory taken now
+	Queued(callers int)    // callers in line now
+	Refused(reason string) // queue_full, waited_too_long, caller_left
+	// Waited is told how long somebody stood in line who was admitted, in the context of their call.
+	Waited(ctx context.Context, waited time.Duration)
 }
 
 // Options are the bounds of a gate. All are needed.
@@ -67,7 +68,7 @@ func (g *Gate) Enter(ctx context.Context, weight int64) (leave func(), err error
 			return nil, err
 		}
 	}
-	g.opts.Meter.Waited(time.Since(began))
+	g.opts.Meter.Waited(ctx, time.Since(began))
 	return func() { g.release(weight) }, nil
 }
 

@@ -23,10 +23,10 @@ func newGate(capacity int64, waiting int, maxWait time.Duration) *Gate {
 
 type deaf struct{}
 
-func (deaf) Used(int64)           {}
-func (deaf) Queued(int)           {}
-func (deaf) Refused(string)       {}
-func (deaf) Waited(time.Duration) {}
+func (deaf) Used(int64)                            {}
+func (deaf) Queued(int)                            {}
+func (deaf) Refused(string)                        {}
+func (deaf) Waited(context.Context, time.Duration) {}
 
 func TestGate_NeverExceedsItsCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

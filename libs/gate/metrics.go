@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // Metrics is a Meter of metrics, which its owner makes: their names and buckets say what passes the gate. All are needed.
@@ -26,4 +29,6 @@ func (m *Metrics) Queued(callers int) { m.Line.Set(float64(callers)) }
 func (m *Metrics) Refused(reason string) { m.Refusals.WithLabelValues(reason).Inc() }
 
 // Waited implements Meter.
-func (m *Metrics) Waited(waited time.Duration) { m.Waits.Observe(waited.Seconds()) }
+func (m *Metrics) Waited(ctx context.Context, waited time.Duration) {
+	metric.Observe(ctx, m.Waits, waited)
+}

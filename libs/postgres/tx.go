@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // maxTries bounds how often a transaction is run: the losers of a deadlock or of a restart, not those of a database that
@@ -38,10 +40,7 @@ type Tx struct {
 // keeps nothing from a former run; it must wait for nothing but its own statements. Once a connection is found the
 // outcome is told even when ctx ends.
 func (db *DB) InTx(ctx context.Context, fn func(tx *Tx) error) error {
-	ctx, end := db.tracing.Start(ctx, "postgres.write")
-	err := db.run(ctx, beginWrite, fn)
-	end(err)
-	return err
+	return db.traced(ctx, "write", beginWrite, fn)
 }
 
 // InTxRelaxed is InTx for what may be lost when the server or its machine crashes within the next moment (three times
@@ -57,8 +56,15 @@ func (db *DB) InTxRelaxed(ctx context.Context, fn func(tx *Tx) error) error {
 
 // View runs fn on one snapshot that holds every commit acknowledged before; writes fail. fn may run more than once.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	ctx, end := db.tracing.Start(ctx, "postgres.read")
-	err := db.run(ctx, beginRead, fn)
+	return db.traced(ctx, "read", beginRead, fn)
+}
+
+// traced runs a transaction inside a span, and measures it.
+func (db *DB) traced(ctx context.Context, kind, begin string, fn func(*Tx) error) error {
+	ctx, end := db.tracing.Start(ctx, "postgres."+kind)
+	began := time.Now()
+	err := db.run(ctx, begin, fn)
+	metric.Observe(ctx, db.metrics.seconds.WithLabelValues(kind), time.Since(began))
 	end(err)
 	return err
 }

@@ -91,7 +91,7 @@ func (w *writer) finish(group []*job, start time.Time) {
 		failAll(group, fmt.Errorf("commit: %w", err))
 		return
 	}
-	w.metrics.committed(len(group), time.Since(start))
+	w.metrics.committed(kept(group), len(group), time.Since(start))
 }
 
 // callApart runs a job in its savepoint. The returned error means that the surrounding transaction is gone.

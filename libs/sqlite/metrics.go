@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.opentelemetry.io/otel/trace"
 
 	"cloakroom.dev/libs/telemetry/metric"
 )
@@ -43,7 +44,7 @@ func (m *metrics) observeQueue(length func() float64) {
 	}, length)
 }
 
-func (m *metrics) committed(writes int, took time.Duration) {
+func (m *metrics) committed(span trace.SpanContext, writes int, took time.Duration) {
 	m.group.Observe(float64(writes))
-	m.seconds.Observe(took.Seconds())
+	metric.ObserveOf(span, m.seconds, took)
 }

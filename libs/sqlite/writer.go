@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // maxGroup bounds how many writes share a commit, and with it how long the first of them waits for the last.
@@ -128,6 +130,16 @@ func (w *writer) take(group []*job) []*job {
 		}
 	}
 	return group
+}
+
+// kept is the span of a writer of the group whose trace is kept, if there is one: that of the commit is part of its story.
+func kept(group []*job) trace.SpanContext {
+	for _, j := range group {
+		if span := trace.SpanContextFromContext(j.ctx); span.IsSampled() {
+			return span
+		}
+	}
+	return trace.SpanContext{}
 }
 
 // flush sets whether the next commit waits for the disk. SQLite takes it between transactions only.

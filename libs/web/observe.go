@@ -48,14 +48,7 @@ func newMetrics(reg prometheus.Registerer, listener string) *metrics {
 
 func (m *metrics) observe(route, method string, status int, took time.Duration, span trace.Span) {
 	m.inFlight.Dec()
-	o := m.duration.WithLabelValues(route, knownMethod(method), strconv.Itoa(status))
-	if sc := span.SpanContext(); sc.IsSampled() {
-		if e, ok := o.(prometheus.ExemplarObserver); ok {
-			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": sc.TraceID().String()})
-			return
-		}
-	}
-	o.Observe(took.Seconds())
+	metric.ObserveOf(span.SpanContext(), m.duration.WithLabelValues(route, knownMethod(method), strconv.Itoa(status)), took)
 }
 
 func knownMethod(m string) string {

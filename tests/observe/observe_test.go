@@ -208,8 +208,13 @@ func bounded(t *testing.T, s *harness.Stack) {
 // forms asks for both richer forms of the metrics.
 func forms(t *testing.T, s *harness.Stack) {
 	open := get(t, s.Ops+"/metrics", "application/openmetrics-text; version=1.0.0")
-	if !regexp.MustCompile(`cloakroom_http_request_duration_seconds_bucket\{.*\} \d+ # \{trace_id="[0-9a-f]{32}"\}`).MatchString(open) {
-		t.Error("no bucket of the request histogram has an exemplar")
+	for _, name := range []string{
+		"cloakroom_http_request_duration_seconds", "cloakroom_gateway_upstream_seconds", "cloakroom_files_upload_seconds",
+		"cloakroom_sqlite_commit_seconds", "cloakroom_auth_hash_seconds", "cloakroom_auth_hash_wait_seconds",
+	} { // those of PostgreSQL and of a bucket: tests/docs
+		if !regexp.MustCompile(name + `_bucket\{.*\} \d+ # \{trace_id="[0-9a-f]{32}"\}`).MatchString(open) {
+			t.Errorf("no bucket of %s has an exemplar", name)
+		}
 	}
 	native := nativeHistograms(t, s.Ops)
 	for _, name := range []string{

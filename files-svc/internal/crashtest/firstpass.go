@@ -1,6 +1,7 @@
 package crashtest
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -22,11 +23,11 @@ func (p *firstPass) PassEnded(time.Duration, error) { p.once.Do(func() { close(p
 
 // The rest of files.Meter is of no interest here.
 
-func (*firstPass) Uploaded(string, int64, time.Duration)              {}
-func (*firstPass) Reaped(string, int)                                 {}
-func (*firstPass) Blobs(map[files.BlobState]files.BlobStat)           {}
-func (*firstPass) Corrupt()                                           {}
-func (*firstPass) Scrubbed(string, int64)                             {}
-func (*firstPass) Soundness(time.Time, map[files.Flaw]files.BlobStat) {}
-func (*firstPass) Scanned(string)                                     {}
-func (*firstPass) OpenUploads(files.UploadStats)                      {}
+func (*firstPass) Uploaded(context.Context, string, int64, time.Duration) {}
+func (*firstPass) Reaped(string, int)                                     {}
+func (*firstPass) Blobs(map[files.BlobState]files.BlobStat)               {}
+func (*firstPass) Corrupt()                                               {}
+func (*firstPass) Scrubbed(string, int64)                                 {}
+func (*firstPass) Soundness(time.Time, map[files.Flaw]files.BlobStat)     {}
+func (*firstPass) Scanned(string)                                         {}
+func (*firstPass) OpenUploads(files.UploadStats)                          {}

@@ -42,7 +42,7 @@ func (s *Service) Create(ctx context.Context, owner OwnerID, nf NewFile, content
 
 // create stores what u describes; first is the beginning of the commit.
 func (s *Service) create(ctx context.Context, u *upload, nf NewFile, content io.Reader, first func(Tx, File) error) (stored File, err error) {
-	defer s.measure(u, s.opts.Now(), &err)
+	defer s.measure(ctx, u, s.opts.Now(), &err)
 	f, err := s.newFile(ctx, u.owner, nf)
 	if err != nil {
 		return File{}, err
@@ -163,8 +163,8 @@ func (u *upload) addVersion(ctx context.Context, tx Tx, o *Owner, f File, kind E
 }
 
 // measure tells the meter how an upload ended.
-func (s *Service) measure(u *upload, began time.Time, err *error) {
-	s.opts.Meter.Uploaded(uploadResult(*err), u.size, s.opts.Now().Sub(began))
+func (s *Service) measure(ctx context.Context, u *upload, began time.Time, err *error) {
+	s.opts.Meter.Uploaded(ctx, uploadResult(*err), u.size, s.opts.Now().Sub(began))
 }
 
 // uploadResult is the closed set of words for how an upload ended.

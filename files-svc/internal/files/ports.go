@@ -314,7 +314,7 @@ type Address struct {
 type Meter interface {
 	// Uploaded is told of each create and replace that ended: its result ("ok", or the kind of refusal in short: "too_large",
 	// "quota", "digest", "precondition", "repeated" (another process had answered it), "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
-	Uploaded(result string, bytes int64, took time.Duration)
+	Uploaded(ctx context.Context, result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
 	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "import" (of somebody erased), "event".
 	Reaped(step string, n int)

@@ -24,7 +24,7 @@ type NewContent struct {
 // fault.NotFound when the file is not there or is in the trash.
 func (s *Service) Replace(ctx context.Context, owner OwnerID, id FileID, c NewContent, content io.Reader) (f File, err error) {
 	u := upload{s: s, owner: owner, action: "update", declared: c.Size, expected: c.Digest}
-	defer s.measure(&u, s.opts.Now(), &err)
+	defer s.measure(ctx, &u, s.opts.Now(), &err)
 	if err := s.checkReplace(ctx, owner, id, &c, &u); err != nil {
 		return File{}, err
 	}

@@ -159,9 +159,9 @@ func errNoFile() error { return fault.New(fault.NotFound, "no such file") }
 // deaf is the meter nobody listens to.
 type deaf struct{}
 
-func (deaf) Uploaded(string, int64, time.Duration) {}
-func (deaf) Reaped(string, int)                    {}
-func (deaf) PassEnded(time.Duration, error)        {}
-func (deaf) Blobs(map[BlobState]BlobStat)          {}
-func (deaf) OpenUploads(UploadStats)               {}
-func (deaf) Corrupt()                              {}
+func (deaf) Uploaded(context.Context, string, int64, time.Duration) {}
+func (deaf) Reaped(string, int)                                     {}
+func (deaf) PassEnded(time.Duration, error)                         {}
+func (deaf) Blobs(map[BlobState]BlobStat)                           {}
+func (deaf) OpenUploads(UploadStats)                                {}
+func (deaf) Corrupt()                                               {}

@@ -13,7 +13,7 @@ import (
 // upload done. A crash before that leaves the upload as it was, to be finished by whoever asks for it next.
 func (s *Service) finishUpload(ctx context.Context, up *Upload) (err error) {
 	u := upload{s: s, owner: up.Owner, action: "create", declared: up.Offset, size: up.Offset, reserved: up.Reserved}
-	defer s.measure(&u, s.opts.Now(), &err)
+	defer s.measure(ctx, &u, s.opts.Now(), &err)
 	if err := s.checkWhole(ctx, &u, up); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type ear struct {
 	flawed            map[files.Flaw]files.BlobStat
 }
 
-func (e *ear) Uploaded(result string, n int64, _ time.Duration) {
+func (e *ear) Uploaded(_ context.Context, result string, n int64, _ time.Duration) {
 	e.uploads = append(e.uploads, result)
 	e.bytes += n
 }

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,7 +51,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) observe(began time.Time) { m.work.Observe(time.Since(began).Seconds()) }
+func (m *metrics) observe(ctx context.Context, began time.Time) {
+	metric.Observe(ctx, m.work, time.Since(began))
+}
 
 func (m *metrics) count(err error) {
 	result := "error"

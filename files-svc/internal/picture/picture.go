@@ -128,7 +128,7 @@ func (m *Maker) Make(ctx context.Context, c *files.Content, mediaType string, wa
 	}
 	defer leave()
 	defer collect(weight)
-	defer m.metrics.observe(time.Now())
+	defer m.metrics.observe(ctx, time.Now())
 	ctx, cancel := context.WithTimeoutCause(ctx, m.opts.MaxTime, errTooLarge)
 	defer cancel()
 	raw := make([]byte, size)

@@ -28,6 +28,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/gate"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // Options bounds the gate. Zero values mean the defaults.
@@ -122,7 +123,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer leave()
-	defer h.observe(h.begin())
+	defer h.observe(ctx, h.begin())
 	made, err := h.do(job{Password: []byte(password), Params: p})
 	return made.Encoded, err
 }
@@ -150,7 +151,7 @@ func (h *Hasher) run(ctx context.Context, c checkable, password string) (began t
 	}
 	defer leave()
 	began = h.begin()
-	defer h.observe(began)
+	defer h.observe(ctx, began)
 	checked, err := h.do(job{Password: []byte(password), Encoded: c.encoded})
 	return began, checked.Match, err
 }
@@ -186,7 +187,9 @@ func (h *Hasher) begin() time.Time {
 	return time.Now()
 }
 
-func (h *Hasher) observe(began time.Time) { h.metrics.work.Observe(time.Since(began).Seconds()) }
+func (h *Hasher) observe(ctx context.Context, began time.Time) {
+	metric.Observe(ctx, h.metrics.work, time.Since(began))
+}
 
 // dummyHash encodes random bytes as if they were a hash made with p: it costs nothing to make, and exactly as much as
 // a real one to check. The chance that a password matches it is that of guessing 256 bits.

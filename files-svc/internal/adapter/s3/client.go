@@ -84,7 +84,7 @@ func (b *Blobs) callFor(ctx context.Context, operation string, limit time.Durati
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := do(limited)
-	b.metrics.called(operation, began, err)
+	b.metrics.called(ctx, operation, began, err)
 	if err == nil {
 		return nil
 	}

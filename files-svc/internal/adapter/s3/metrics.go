@@ -56,8 +56,8 @@ func newMetrics(reg prometheus.Registerer, pool *buffers) *metrics {
 	}
 }
 
-func (m *metrics) called(operation string, began time.Time, err error) {
-	m.seconds.WithLabelValues(operation).Observe(time.Since(began).Seconds())
+func (m *metrics) called(ctx context.Context, operation string, began time.Time, err error) {
+	metric.Observe(ctx, m.seconds.WithLabelValues(operation), time.Since(began))
 	result := "unavailable"
 	switch {
 	case err == nil:

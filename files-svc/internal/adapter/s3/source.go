@@ -99,7 +99,7 @@ func (s *source) get(from int64) (*stream, *s3.GetObjectOutput, error) {
 	watch := time.AfterFunc(b.opts.CallTimeout, cancel)
 	began := time.Now()
 	out, err := b.client.GetObject(ctx, in)
-	b.metrics.called("GetObject", began, err)
+	b.metrics.called(s.ctx, "GetObject", began, err)
 	watch.Stop()
 	if err != nil {
 		cancel()

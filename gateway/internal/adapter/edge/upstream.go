@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 // Upstream is one service behind the gateway, at all of its addresses.
@@ -55,7 +56,7 @@ func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	span := u.start(r)
 	x := exchangeOf(r.Context())
 	res, err := u.balancer.Send(r, &x.place, x.rule.Retries)
-	u.metrics.seconds.Observe(time.Since(began).Seconds())
+	metric.Observe(r.Context(), u.metrics.seconds, time.Since(began))
 	if u.tracer != nil {
 		end(span, &x.place, res, err)
 	}

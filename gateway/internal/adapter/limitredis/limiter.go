@@ -82,7 +82,7 @@ func (l *Limiter) ask(ctx context.Context, call func(context.Context) error) err
 	defer cancel()
 	began := time.Now()
 	err := call(ctx)
-	l.metrics.asked(err, time.Since(began))
+	l.metrics.asked(ctx, err, time.Since(began))
 	l.health.note(err)
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
+
+	"cloakroom.dev/libs/telemetry/metric"
 )
 
 type metrics struct {
@@ -51,8 +53,8 @@ func newMetrics(reg prometheus.Registerer, connections func() int) *metrics {
 	}
 }
 
-func (m *metrics) asked(err error, took time.Duration) {
-	m.seconds.Observe(took.Seconds())
+func (m *metrics) asked(ctx context.Context, err error, took time.Duration) {
+	metric.Observe(ctx, m.seconds, took)
 	var timeout net.Error
 	switch {
 	case err == nil:
