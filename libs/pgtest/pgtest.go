@@ -11,7 +11,9 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,6 +123,25 @@ func admin(address, statement string) error {
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, statement)
 	return err
+}
+
+// Tools writes pg_dump and pg_restore into a folder, as programs that run in the container that a database of New is in: the server's own,
+// of its own version. Files go in and out through standard input and output.
+func Tools(t testing.TB, database secret.String, folder string) {
+	t.Helper()
+	at, err := url.Parse(database.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(`#!/bin/bash -eu
+container=$(docker ps --quiet --filter publish=%s)
+exec docker exec -i "$container" "$(basename "$0")" "${@//%s/127.0.0.1:5432}"
+`, at.Port(), at.Host)
+	for _, name := range []string{"pg_dump", "pg_restore"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
 }
 
 // Server is a PostgreSQL for one test.

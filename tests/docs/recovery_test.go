@@ -72,6 +72,7 @@ func TestRecovery_CommandsDoWhatTheySay(t *testing.T) {
 	dir := t.TempDir()
 	s := harness.StartIn(t, filepath.Join(dir, ".data"))
 	p := openPage(t, dir, "recovery.md")
+	delete(p.parts, replicated) // TestRecovery_OfADatabaseAndABucket
 	c := harness.NewClient(t, s.Public)
 	ada := c.SignUp()
 	c.Do("POST", "/v1/auth/signup", map[string]string{"username": "gone", "password": harness.Password}).Is(201)

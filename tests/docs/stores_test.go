@@ -26,30 +26,7 @@ var edit = regexp.MustCompile("(?ms)^```yaml\n# ([a-z]+\\.yaml), under (?:the fi
 func TestStores_TheGuidesEditsSwitchTheStack(t *testing.T) {
 	b, redis := s3test.InProcess(t), redistest.New(t)
 	dsn := pgtest.NewTemplate(func(context.Context, secret.String) error { return nil }).New(t)
-	raw, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "guides", "stores.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	edits := edit.FindAllStringSubmatch(string(raw), -1)
-	if len(edits) != 3 {
-		t.Fatalf("the guide has %d edits, want 3", len(edits))
-	}
-	dir := harness.ConfigDir(t)
-	ours := strings.NewReplacer("http://127.0.0.1:7070", b.Endpoint, "bucket: cloakroom", "bucket: "+b.Name, "127.0.0.1:6379", redis)
-	for _, m := range edits {
-		path := filepath.Join(dir, m[1])
-		before, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		above, below, found := strings.Cut(string(before), m[2]+"\n")
-		if !found {
-			t.Fatalf("%s has no %s", m[1], m[2])
-		}
-		if err := os.WriteFile(path, []byte(above+m[2]+"\n"+ours.Replace(m[3])+below), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := ourStores(t, b, redis)
 	s := harness.Start(t, "CONFIG_DIR="+dir, "DATABASE="+dsn.Reveal(),
 		"S3_ACCESS_KEY="+b.AccessKey.Reveal(), "S3_SECRET_KEY="+b.SecretKey.Reveal())
 	ada := harness.NewClient(t, s.Public).SignUp()
@@ -68,6 +45,36 @@ func TestStores_TheGuidesEditsSwitchTheStack(t *testing.T) {
 			t.Errorf("there is a %s in the folder", name)
 		}
 	}
+}
+
+// ourStores are the development resources with the guide's edits, for stores of this test.
+func ourStores(t *testing.T, b s3test.Bucket, redis string, edits ...func(string) string) (dir string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "guides", "stores.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := edit.FindAllStringSubmatch(string(raw), -1)
+	if len(changes) != 3 {
+		t.Fatalf("the guide has %d edits, want 3", len(changes))
+	}
+	dir = harness.ConfigDir(t, edits...)
+	ours := strings.NewReplacer("http://127.0.0.1:7070", b.Endpoint, "bucket: cloakroom", "bucket: "+b.Name, "127.0.0.1:6379", redis)
+	for _, m := range changes {
+		path := filepath.Join(dir, m[1])
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		above, below, found := strings.Cut(string(before), m[2]+"\n")
+		if !found {
+			t.Fatalf("%s has no %s", m[1], m[2])
+		}
+		if err := os.WriteFile(path, []byte(above+m[2]+"\n"+ours.Replace(m[3])+below), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func metrics(t *testing.T, ops string) string {
