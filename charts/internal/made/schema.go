@@ -27,7 +27,7 @@ func schemaFile(root string) (map[string][]byte, error) {
 }
 
 // Schema makes the schema of values out of their defaults and the marks in their comments. Every object is closed unless it
-// is marked @free.
+// is marked @free or, with fields of its own that are known, @open.
 func Schema(values []byte) ([]byte, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(values, &document); err != nil {
@@ -70,6 +70,9 @@ func field(comment string, value *yaml.Node) (schema, error) {
 		var err error
 		if s, err = object(value); err != nil {
 			return nil, err
+		}
+		if _, open := marks["open"]; open {
+			delete(s, "additionalProperties")
 		}
 	case yaml.SequenceNode:
 		s = schema{"type": "array"}
