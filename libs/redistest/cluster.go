@@ -36,7 +36,26 @@ type Cluster struct {
 // the test ends. The nodes tell clients the container's own address, so it needs docker on this very machine.
 func NewCluster(t testing.TB) *Cluster {
 	t.Helper()
-	return &Cluster{cluster.Start(t)}
+	c := &Cluster{cluster.Start(t)}
+	for _, node := range c.Nodes() {
+		await(t, node)
+	}
+	return c
+}
+
+// await waits for one node: each judges by itself when the cluster is whole, and refuses its keys until then, up to a second after the
+// first one has served its own. A minute is for a machine that does much else: a cluster that takes so long will not come.
+func await(t testing.TB, node string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		err := clusterReady(node)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Nodes are host:port of each node.
