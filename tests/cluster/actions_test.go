@@ -18,12 +18,20 @@ func upgrade(s *site) {
 	for _, table := range []string{"auth.users", "files.files"} { // the migrations did run
 		s.sql("SELECT of_the_next_release FROM " + table + " LIMIT 1")
 	}
+	helmTest(s)
+}
+
+// helmTest lets the release say whether it is well, from inside, where the front is not in between.
+func helmTest(s *site) {
+	s.t.Helper()
+	s.t.Log(s.helmRun("test", "cloakroom", "--logs", "--timeout", patience))
 }
 
 func rollback(s *site) {
 	s.t.Helper()
 	s.helmRun("rollback", "cloakroom", "--wait", "--timeout", patience)
 	s.runs(release)
+	helmTest(s)
 }
 
 // runs holds that every pod of ours is of this release.

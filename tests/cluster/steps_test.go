@@ -31,6 +31,7 @@ const nobody = "nobody notices"
 func steps() []step {
 	return []step{
 		{name: "nothing is done", promise: nobody, do: func(*site) { time.Sleep(5 * time.Second) }},
+		{name: "`helm test`", promise: nobody + "; every part is well", do: helmTest},
 		{name: "`helm upgrade` to a release with a migration", promise: nobody, do: upgrade},
 		{name: "`helm rollback` to the release before, on the new schema", promise: nobody, do: rollback},
 		{name: "signing keys rotated", promise: nobody, do: rotateSigningKeys},
