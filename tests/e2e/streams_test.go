@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -37,35 +38,43 @@ func TestStreams_UploadIsSeenBeforeItEnds(t *testing.T) {
 		},
 	}))
 	req.ContentLength = int64(len(content))
-	go func() {
-		half := len(content) / 2
-		_, _ = send.Write(content[:half])
-		select {
-		case at := <-heard:
-			_, err := io.Copy(send, bytes.NewReader(content[half:]))
-			if at == "" || err != nil {
-				t.Errorf("heard of an upload at %q, the rest went out: %v", at, err)
-			}
-			_ = send.Close()
-		case <-time.After(patience):
-			t.Error("nothing was heard of an upload while it was being sent: somebody keeps it back")
-			_ = send.CloseWithError(io.ErrUnexpectedEOF)
-		}
-	}()
+	sent := make(chan error, 1)
+	go func() { sent <- inTwoHalves(send, content, heard) }()
 	res, err := ada.HTTP().Do(req)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(errors.Join(err, <-sent))
 	}
 	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("answered %d", res.StatusCode)
+	if err := <-sent; err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("answered %d; sent: %v", res.StatusCode, err)
 	}
 	isFile(t, ada, res.Header.Get("Location"), content)
 }
 
+// inTwoHalves sends a body whose second half waits for a word about the first.
+func inTwoHalves(send *io.PipeWriter, content []byte, heard <-chan string) error {
+	half := len(content) / 2
+	if _, err := send.Write(content[:half]); err != nil {
+		return err
+	}
+	select {
+	case at := <-heard:
+		if at == "" {
+			return errors.New("the word says nothing of where the upload is")
+		}
+	case <-time.After(patience):
+		_ = send.CloseWithError(io.ErrUnexpectedEOF)
+		return errors.New("nothing was heard of an upload while it was being sent: somebody keeps it back")
+	}
+	if _, err := io.Copy(send, bytes.NewReader(content[half:])); err != nil {
+		return err
+	}
+	return send.Close()
+}
+
 // A browser's session lives in cookies that are for https alone and for this host alone; a page of another site gets nowhere with
 // them. That needs a gateway which knows the name and the scheme people use, through whatever stands in front.
-func TestStreams_CookiesOfABrowser(t *testing.T) {
+func TestCookies_OfABrowser(t *testing.T) {
 	anyone := harness.Shared(t)
 	ada := anyone.SignUp()
 	own := harness.Header("Origin", anyone.Base) // and no Sec-Fetch-Site: the host decides
