@@ -44,6 +44,7 @@ type kind struct {
 
 	mu     sync.Mutex
 	listed []*unstructured.Unstructured // what list read, until the store has as much
+	stored bool                         // the store has everything
 	read   bool                         // at least once
 	err    error                        // why it can't be read now
 }
@@ -114,7 +115,9 @@ func (k *kind) list(ctx context.Context) {
 	k.tell(ctx, nil)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.listed, k.read = all, true
+	if k.read = true; !k.stored { // else the store is newer, and what was listed would hide it from now on
+		k.listed = all
+	}
 }
 
 // ask finds out whether the kind can be read at this moment.
@@ -131,7 +134,7 @@ func (k *kind) follow(ctx context.Context) { k.reflector().RunWithContext(ctx) }
 // whole notes that the store has everything.
 func (k *kind) whole() {
 	k.mu.Lock()
-	k.read, k.listed = true, nil
+	k.read, k.stored, k.listed = true, true, nil
 	k.mu.Unlock()
 	k.sign()
 }

@@ -166,6 +166,10 @@ func applyBad(s *site) {
 	s.kubectl("patch", "crd", "storagepolicies.cloakroom.dev", "--type=json", "-p",
 		`[{"op": "remove", "path": "`+spec+`/properties/quota/pattern"}, {"op": "remove", "path": "`+spec+`/x-kubernetes-validations"}]`)
 	defer s.run0("kubectl", "apply", "--server-side", "--force-conflicts", "-f", "k8s/crds/cloakroom.dev_storagepolicies.yaml")
+	defer func() { // whatever comes of it, the next step has a release that can be served
+		_, _ = s.try(quota(before)...)
+		_, _ = s.try("delete", "route.cloakroom.dev/of-nobody", "--ignore-not-found")
+	}()
 	s.wait(30*time.Second, "the API server takes it", func() error { _, err := s.try(quota("lots")...); return err })
 	s.says("storagepolicy", "default", "Accepted", "False", `serving generation`)
 	s.apply(`{apiVersion: cloakroom.dev/v1alpha1, kind: Route, metadata: {name: of-nobody}, spec: {rules: [{matches: [{path: {type: Exact, value: /v1/of-nobody}}],
