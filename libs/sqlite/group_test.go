@@ -226,4 +226,3 @@ func TestGroup_StatementsTakeEveryKindOfValue(t *testing.T) {
 		t.Error("a missing value was taken for null")
 	}
 }
-
