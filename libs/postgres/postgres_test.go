@@ -220,7 +220,7 @@ func TestInTx_RunsAgainWhenToldTo_ButNotWithoutEnd(t *testing.T) {
 
 func TestErrors_AreFaults(t *testing.T) {
 	dsn, ctx := template.New(t), t.Context()
-	db := open(t, dsn, postgres.Options{StatementTimeout: 300 * time.Millisecond, MaxConnections: 2, AcquireTimeout: 100 * time.Millisecond})
+	db := open(t, dsn, postgres.Options{StatementTimeout: 2 * time.Second, MaxConnections: 2, AcquireTimeout: time.Second})
 	raise := func(code string) func(*postgres.Tx) error {
 		return func(tx *postgres.Tx) error {
 			_, err := tx.Exec(ctx, `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '`+code+`'; END $$`)
@@ -231,7 +231,7 @@ func TestErrors_AreFaults(t *testing.T) {
 		fn   func(*postgres.Tx) error
 		want fault.Kind
 	}{
-		"too slow":       {func(tx *postgres.Tx) error { _, err := tx.Exec(ctx, `SELECT pg_sleep(5)`); return err }, fault.Unavailable},
+		"too slow":       {func(tx *postgres.Tx) error { _, err := tx.Exec(ctx, `SELECT pg_sleep(60)`); return err }, fault.Unavailable},
 		"disk full":      {raise("53100"), fault.StorageFull},
 		"became standby": {raise("25006"), fault.Unavailable},
 		"shutting down":  {raise("57P01"), fault.Unavailable},

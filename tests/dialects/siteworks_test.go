@@ -199,7 +199,7 @@ func TestSiteworks_ARegistrationIsMailed(t *testing.T) {
 	s := start(t)
 	onBoth(t, s, "siteworks", func(t *testing.T, m mount) {
 		email, _, _ := siteworks(t, m)
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 			paths, err := filepath.Glob(filepath.Join(s.Dir, "mail", "*.eml"))
 			if err != nil {
 				t.Fatal(err)

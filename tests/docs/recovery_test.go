@@ -162,7 +162,7 @@ func rotate(t *testing.T, p *page, s *harness.Stack, username string) {
 
 func await(t *testing.T, otherwise string, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !met(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !met(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(otherwise)
 		}

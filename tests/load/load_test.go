@@ -99,11 +99,11 @@ func TestSlowReaders_AreBounded(t *testing.T) {
 	}
 	began := time.Now()
 	ada.Upload("meanwhile", []byte("x")).Is(201)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("an upload beside them took %s", took)
 	}
 	for _, i := range []int{n - 2*longOnes, n - longOnes - 1, n - longOnes, n - 1} { // who goes on before it is cut gets everything
-		_ = crowd[i].conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = crowd[i].conn.SetDeadline(time.Now().Add(time.Minute))
 		want := content[:[]int{short, long}[which(i)]]
 		if got, err := io.ReadAll(bodies[i]); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("reader %d got %d bytes of %d, %v", i, len(got), len(want), err)
@@ -113,7 +113,7 @@ func TestSlowReaders_AreBounded(t *testing.T) {
 
 // Who sends a byte now and then to keep a connection loses it.
 func TestSlowUploaders_AreCut(t *testing.T) {
-	const many, most = 200, 45 * time.Second
+	const many, most = 200, 2 * time.Minute // a window has 15 s; where nobody is cut they send for hours
 	s := harness.Start(t)
 	ada := harness.NewClient(t, s.Public).SignUp()
 	began := time.Now()

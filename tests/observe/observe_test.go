@@ -138,7 +138,7 @@ func breakConfig(t *testing.T, s *harness.Stack, config string) {
 	if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if strings.Contains(get(t, s.Ops+"/metrics", ""), "cloakroom_config_last_reload_success{service=\"stack\"} 0") {
 			return
 		}

@@ -118,7 +118,7 @@ func (i *Issuer) run(t testing.TB, run, ready func(context.Context) error) {
 			t.Errorf("run: %v", err)
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		err := ready(ctx)
 		if err == nil {
 			return

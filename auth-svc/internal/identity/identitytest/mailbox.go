@@ -53,7 +53,7 @@ func (m *Mailbox) Next(t testing.TB, kind identity.MailKind, to string) identity
 			t.Fatalf("got a mail %s to %s, want %s to %s", mail.Subject, mail.To, kind, to)
 		}
 		return mail
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no mail %s to %s has come", kind, to)
 		panic("unreachable")
 	}
