@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,6 +23,7 @@ import (
 
 	"cloakroom.dev/gateway"
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/resourcetest"
 	"cloakroom.dev/libs/run"
@@ -42,7 +42,7 @@ type world struct {
 	source  *resourcetest.Source
 	metrics *prometheus.Registry
 	ops     *run.Ops
-	logs    *syncBuffer
+	logs    *logtest.Text
 
 	exchanges  atomic.Int64
 	exchange   atomic.Pointer[func(key string) (status int, token string, expiresIn int)]
@@ -118,23 +118,6 @@ func (b *backend) last(t testing.TB) *http.Request {
 	return b.seen[len(b.seen)-1]
 }
 
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // setup changes a world before it begins.
 type setup struct {
 	resources []string
@@ -185,7 +168,7 @@ func start(t testing.TB, s setup) *world {
 	t.Helper()
 	w := &world{
 		t: t, issuer: tokentest.New(t), auth: newBackend(t), files: newBackend(t),
-		metrics: prometheus.NewRegistry(), logs: &syncBuffer{}, stopped: make(chan error, 1),
+		metrics: prometheus.NewRegistry(), logs: &logtest.Text{}, stopped: make(chan error, 1),
 	}
 	if s.boot == "" {
 		s.boot = "  trustedProxies: {none: {}}\n"

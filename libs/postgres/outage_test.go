@@ -13,13 +13,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/postgres"
 	"cloakroom.dev/libs/secret"
 )
 
 // A server that is away for an hour is told of when it goes, not at each of the tries to reach it.
 func TestListen_AnOutageDoesNotFillTheLog(t *testing.T) {
-	var log lockedLog
+	var log logtest.Text
 	reg, line := prometheus.NewRegistry(), newLine(t, template.New(t))
 	db := open(t, line.dsn, postgres.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Registerer: reg})
 	ctx, end := context.WithCancel(t.Context())
@@ -134,24 +135,6 @@ func (l *line) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.broken = false
-}
-
-// lockedLog is a log that is read while it is written.
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func counted(t *testing.T, reg *prometheus.Registry, name string) float64 {

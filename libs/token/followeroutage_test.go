@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/token/tokentest"
 )
@@ -120,7 +120,7 @@ func TestFollower_IsThereWhenAStandingServerWalksOn(t *testing.T) {
 // A server that ends its streams itself is being stopped, as it should be: only when it stays away it is worth a warning.
 func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var warnings lockedText
+		var warnings logtest.Text
 		var gone atomic.Bool
 		leave := make(chan struct{})
 		f := follow(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,24 +145,6 @@ func TestFollower_AGoodbyeIsNoWarning(t *testing.T) {
 			t.Errorf("%d warnings of a server that stays away: %s", n, warnings.String())
 		}
 	})
-}
-
-// lockedText is written by one goroutine and read by another.
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // TestFollower_OutlivesAServerThatHangs, as one does that gets SIGSTOP: nothing breaks, nothing comes.
@@ -244,7 +226,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // When it goes on for longer than that while the stream stands, one line says so, until it has been told.
 func TestFollower_WarnsOnceOfPositionsItCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var warnings lockedText
+		var warnings logtest.Text
 		var deaf atomic.Bool
 		iss := tokentest.NewOffline()
 		follow(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -49,13 +49,6 @@ func (v *Verifier) Require(next http.Handler) http.Handler {
 	})
 }
 
-// Bind returns a context that is cancelled, with the fault as its cause, when p is revoked. The returned function must
-// be called when the work is done.
-func (v *View) Bind(ctx context.Context, p principal.Principal) (context.Context, context.CancelFunc) {
-	ctx, b := v.bind(ctx, &p, nil)
-	return ctx, func() { v.bound.remove(b) }
-}
-
 func (v *View) bind(ctx context.Context, p *principal.Principal, sever func()) (context.Context, *binding) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	b := newBinding(p, cancel)

@@ -154,11 +154,6 @@ func (s *Service) SetStatus(ctx context.Context, caller principal.Principal, use
 	return s.EditUser(ctx, caller, userID, UserEdit{Status: &status})
 }
 
-// SetRights replaces a person's roles and own permissions. Faults: as EditUser.
-func (s *Service) SetRights(ctx context.Context, caller principal.Principal, userID string, roles []string, own []principal.Permission) (User, error) {
-	return s.EditUser(ctx, caller, userID, UserEdit{Roles: &roles, Permissions: &own})
-}
-
 // EditUser changes a person. A change of status or rights makes every token the person holds stale in the same
 // transaction; blocking ends the sessions. Nobody gives more than they have, or changes somebody who has more. Faults:
 // Forbidden, NotFound, Invalid, UserExists, Conflict for the last administrator.

@@ -49,31 +49,36 @@ func TestRights_OnlyAdministratorsChangeThem(t *testing.T) {
 	w.SignUpAdmin("root")
 	ada, bob := w.SignUp("ada"), w.SignUp("bob")
 	for _, target := range []string{ada.User.ID, bob.User.ID} {
-		_, err := w.Service.SetRights(t.Context(), w.Caller(ada.Tokens), target, []string{identity.RoleAdmin}, nil)
+		_, err := setRights(w, w.Caller(ada.Tokens), target, []string{identity.RoleAdmin}, nil)
 		wantFault(t, err, fault.Forbidden)
 		_, err = w.Service.SetStatus(t.Context(), w.Caller(ada.Tokens), target, identity.Blocked)
 		wantFault(t, err, fault.Forbidden)
 	}
 	forged := w.Caller(ada.Tokens) // a token that says more than the store
 	forged.Permissions = append(forged.Permissions, permission(t, "users:update:all"))
-	_, err := w.Service.SetRights(t.Context(), forged, ada.User.ID, []string{identity.RoleAdmin}, nil)
+	_, err := setRights(w, forged, ada.User.ID, []string{identity.RoleAdmin}, nil)
 	wantFault(t, err, fault.Forbidden)
+}
+
+// setRights replaces a person's roles and own permissions.
+func setRights(w *identitytest.World, caller principal.Principal, id string, roles []string, own []principal.Permission) (identity.User, error) {
+	return w.Service.EditUser(w.T.Context(), caller, id, identity.UserEdit{Roles: &roles, Permissions: &own})
 }
 
 func TestSetRights_NobodyGivesMoreThanTheyHave(t *testing.T) {
 	w := newWorld(t, ordinary)
 	root := w.Caller(w.SignUpAdmin("root").Tokens)
 	support, ada := w.SignUp("support"), w.SignUp("ada")
-	must[identity.User](t)(w.Service.SetRights(t.Context(), root, support.User.ID, []string{identity.RoleGuest},
+	must[identity.User](t)(setRights(w, root, support.User.ID, []string{identity.RoleGuest},
 		[]principal.Permission{permission(t, "users:update:all")}))
 	caller := w.Caller(w.MustRefresh(support.Tokens.RefreshToken))
 	for _, target := range []string{support.User.ID, ada.User.ID} {
-		_, err := w.Service.SetRights(t.Context(), caller, target, []string{identity.RoleAdmin}, nil)
+		_, err := setRights(w, caller, target, []string{identity.RoleAdmin}, nil)
 		wantFault(t, err, fault.Forbidden)
-		_, err = w.Service.SetRights(t.Context(), caller, target, nil, []principal.Permission{permission(t, "audit:read:all")})
+		_, err = setRights(w, caller, target, nil, []principal.Permission{permission(t, "audit:read:all")})
 		wantFault(t, err, fault.Forbidden)
 	}
-	must[identity.User](t)(w.Service.SetRights(t.Context(), caller, ada.User.ID, []string{identity.RoleGuest},
+	must[identity.User](t)(setRights(w, caller, ada.User.ID, []string{identity.RoleGuest},
 		[]principal.Permission{permission(t, "users:update:self")}))
 }
 
@@ -83,7 +88,7 @@ func TestLastAdministrator_StaysWhateverComes(t *testing.T) {
 	root := w.Caller(e.Tokens)
 	_, err := w.Service.SetStatus(t.Context(), root, e.User.ID, identity.Blocked)
 	wantFault(t, err, fault.Conflict)
-	_, err = w.Service.SetRights(t.Context(), root, e.User.ID, []string{identity.RoleGuest}, nil)
+	_, err = setRights(w, root, e.User.ID, []string{identity.RoleGuest}, nil)
 	wantFault(t, err, fault.Conflict)
 	wantFault(t, w.Service.DeleteMe(t.Context(), root, identitytest.Laptop, text(identitytest.Password)), fault.Conflict)
 	if err := w.Service.Introspect(t.Context(), root); err != nil {
@@ -102,11 +107,11 @@ func TestSetRights_RefusesWhatDoesNotExist(t *testing.T) {
 	w := newWorld(t, ordinary)
 	root := w.Caller(w.SignUpAdmin("root").Tokens)
 	ada := w.SignUp("ada")
-	_, err := w.Service.SetRights(t.Context(), root, ada.User.ID, []string{"wizard"}, nil)
+	_, err := setRights(w, root, ada.User.ID, []string{"wizard"}, nil)
 	wantFields(t, err, "roles")
-	_, err = w.Service.SetRights(t.Context(), root, ada.User.ID, nil, []principal.Permission{{Resource: "a b", Action: "read", Scope: "self"}})
+	_, err = setRights(w, root, ada.User.ID, nil, []principal.Permission{{Resource: "a b", Action: "read", Scope: "self"}})
 	wantFields(t, err, "permissions[0]")
-	_, err = w.Service.SetRights(t.Context(), root, "nobody", nil, nil)
+	_, err = setRights(w, root, "nobody", nil, nil)
 	wantFault(t, err, fault.NotFound)
 	_, err = w.Service.SetStatus(t.Context(), root, ada.User.ID, "asleep")
 	wantFields(t, err, "status")
@@ -116,7 +121,7 @@ func TestDoor_AdministratorActsNoMoreAfterTheirOwnRevocation(t *testing.T) {
 	w := newWorld(t, ordinary)
 	root, second := w.SignUpAdmin("root"), w.SignUpAdmin("second")
 	ada := w.SignUp("ada")
-	must[identity.User](t)(w.Service.SetRights(t.Context(), w.Caller(root.Tokens), second.User.ID, []string{identity.RoleGuest}, nil))
+	must[identity.User](t)(setRights(w, w.Caller(root.Tokens), second.User.ID, []string{identity.RoleGuest}, nil))
 	_, err := w.Service.SetStatus(t.Context(), w.Caller(second.Tokens), ada.User.ID, identity.Blocked)
 	wantFault(t, err, fault.TokenStale)
 	if err := w.Service.Logout(t.Context(), w.Caller(root.Tokens)); err != nil {

@@ -86,7 +86,7 @@ func TestAPIKey_LosesWhatItsMakerLoses(t *testing.T) {
 	w := newWorld(t, ordinary)
 	root, second := w.SignUpAdmin("root"), w.SignUpAdmin("second")
 	key := makeKey(t, w, w.Caller(second.Tokens), "users:read:all", "files:read:all")
-	must[identity.User](t)(w.Service.SetRights(t.Context(), w.Caller(root.Tokens), second.User.ID, []string{identity.RoleGuest}, nil))
+	must[identity.User](t)(setRights(w, w.Caller(root.Tokens), second.User.ID, []string{identity.RoleGuest}, nil))
 	ex := must[identity.ExchangedAPIKey](t)(w.Service.ExchangeAPIKey(t.Context(), key.Secret))
 	c := identitytest.Caller(ex.AccessToken.Reveal())
 	if c.May("users", "read", false) || !c.May("users", "read", true) || c.May("files", "read", false) || !c.May("files", "read", true) {

@@ -22,7 +22,7 @@ func TestEditUser_AKeyOfAnAdministratorIsNotAnAdministrator(t *testing.T) {
 	}))
 	exchanged := must[identity.ExchangedAPIKey](t)(w.Service.ExchangeAPIKey(t.Context(), made.Secret))
 	key := identitytest.Caller(exchanged.AccessToken.Reveal())
-	_, err := w.Service.SetRights(t.Context(), key, ada.User.ID, []string{identity.RoleAdmin}, nil)
+	_, err := setRights(w, key, ada.User.ID, []string{identity.RoleAdmin}, nil)
 	wantFault(t, err, fault.Forbidden)
 	_, err = w.Service.EditUser(t.Context(), key, root.User.ID, identity.UserEdit{Name: new("x")})
 	wantFault(t, err, fault.Forbidden) // its maker's own names too: a key is not the person
@@ -71,9 +71,9 @@ func TestSetRights_OnlyAnAdministratorMakesOne(t *testing.T) {
 	root := w.SignUpAdmin("root")
 	ada := w.SignUp("ada")
 	everything := w.Caller(root.Tokens).Permissions // all that the role is made of, without the role
-	must[identity.User](t)(w.Service.SetRights(t.Context(), w.Caller(root.Tokens), ada.User.ID, []string{identity.RoleGuest}, everything))
+	must[identity.User](t)(setRights(w, w.Caller(root.Tokens), ada.User.ID, []string{identity.RoleGuest}, everything))
 	caller := w.Caller(w.MustRefresh(ada.Tokens.RefreshToken))
-	_, err := w.Service.SetRights(t.Context(), caller, ada.User.ID, []string{identity.RoleAdmin}, nil)
+	_, err := setRights(w, caller, ada.User.ID, []string{identity.RoleAdmin}, nil)
 	wantFault(t, err, fault.Forbidden)
 	_, err = w.Service.CreateUser(t.Context(), caller, identity.NewUser{Username: "eve", Roles: []string{identity.RoleAdmin}})
 	wantFault(t, err, fault.Forbidden)
@@ -105,7 +105,7 @@ func TestRights_NeverGrowBeyondWhatWasGiven(t *testing.T) {
 			name := fmt.Sprintf("p%d-%d", run, i)
 			e := w.SignUp(name)
 			given := subset("given")
-			u, err := w.Service.SetRights(t.Context(), root, e.User.ID, []string{identity.RoleGuest}, given)
+			u, err := setRights(w, root, e.User.ID, []string{identity.RoleGuest}, given)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestRights_NeverGrowBeyondWhatWasGiven(t *testing.T) {
 			caller := w.Caller(tokens)
 			switch rapid.SampledFrom([]string{"rights", "role", "give", "admin", "delete role"}).Draw(rt, "step") {
 			case "rights":
-				_, _ = w.Service.SetRights(t.Context(), caller, target, []string{identity.RoleGuest}, subset("wanted"))
+				_, _ = setRights(w, caller, target, []string{identity.RoleGuest}, subset("wanted"))
 			case "role":
 				_, _, _ = w.Service.PutRole(t.Context(), caller, role, subset("role's"))
 			case "give":

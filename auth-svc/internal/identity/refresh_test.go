@@ -241,7 +241,7 @@ func TestRefresh_ClockSetBackHoldsNoWindowOpen(t *testing.T) {
 func TestRefresh_BringsNewRights(t *testing.T) {
 	w := newWorld(t, ordinary)
 	admin, guest := w.SignUpAdmin("root"), w.SignUp("ada")
-	must[identity.User](t)(w.Service.SetRights(t.Context(), w.Caller(admin.Tokens), guest.User.ID, []string{identity.RoleAdmin}, nil))
+	must[identity.User](t)(setRights(w, w.Caller(admin.Tokens), guest.User.ID, []string{identity.RoleAdmin}, nil))
 	wantFault(t, w.Service.Introspect(t.Context(), w.Caller(guest.Tokens)), fault.TokenStale)
 	next := w.MustRefresh(guest.Tokens.RefreshToken)
 	if c := w.Caller(next); len(c.Roles) != 1 || c.Roles[0] != identity.RoleAdmin || !c.May("users", "read", false) || c.Epoch == 0 {

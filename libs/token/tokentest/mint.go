@@ -13,7 +13,6 @@ type Option func(*draft)
 
 type draft struct {
 	header, claims map[string]any
-	key            ed25519.PrivateKey
 }
 
 // Subject sets whom the token is for.
@@ -48,9 +47,6 @@ func Claim(name string, value any) Option { return func(d *draft) { d.claims[nam
 // Header sets any header parameter.
 func Header(name string, value any) Option { return func(d *draft) { d.header[name] = value } }
 
-// SignedBy signs with a key that is not the issuer's.
-func SignedBy(key ed25519.PrivateKey) Option { return func(d *draft) { d.key = key } }
-
 // Mint signs an access token: for DefaultSubject and DefaultSession, of role guest, living five minutes, unless the
 // options say otherwise.
 func (i *Issuer) Mint(opts ...Option) string {
@@ -67,12 +63,11 @@ func (i *Issuer) Mint(opts ...Option) string {
 			"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "epoch": 0,
 			"roles": []string{"guest"}, "permissions": []string{},
 		},
-		key: key.private,
 	}
 	for _, opt := range opts {
 		opt(&d)
 	}
-	return Sign(d.key, mustJSON(d.header), mustJSON(d.claims))
+	return Sign(key.private, mustJSON(d.header), mustJSON(d.claims))
 }
 
 // Sign makes a compact JWS of a header and a payload exactly as they are given, for tokens that no Option can make.

@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/resourcetest"
 	"cloakroom.dev/libs/web"
@@ -40,7 +41,7 @@ type house struct {
 	registry *prometheus.Registry
 	source   *resourcetest.Source
 	admin    authsvc.Bootstrap
-	logs     *lockedBuffer
+	logs     *logtest.Text
 }
 
 type setting func(*v1alpha1.AuthConfig, *v1alpha1.SessionPolicy)
@@ -55,7 +56,7 @@ func openHouse(t *testing.T, settings ...setting) *house {
 	for _, set := range settings {
 		set(boot, policy)
 	}
-	h := &house{t: t, registry: prometheus.NewRegistry(), source: resourcetest.NewSource(resource.NewSnapshot([]resource.Object{boot, policy}, nil)), logs: &lockedBuffer{}}
+	h := &house{t: t, registry: prometheus.NewRegistry(), source: resourcetest.NewSource(resource.NewSnapshot([]resource.Object{boot, policy}, nil)), logs: &logtest.Text{}}
 	service, err := authsvc.New(t.Context(), authsvc.Config{
 		Boot: boot, BaseDir: dir,
 		OnBootstrap: func(b authsvc.Bootstrap) error { h.admin = b; return nil },
@@ -114,23 +115,6 @@ func resources() (*v1alpha1.AuthConfig, *v1alpha1.SessionPolicy) {
 		Lockout: v1alpha1.Lockout{MaxFailures: 1000, MaxFailuresPerAddress: 100_000, Window: "15m", Duration: "15m"},
 	}}
 	return boot, policy
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 var contract = sync.OnceValues(func() (routers.Router, error) {

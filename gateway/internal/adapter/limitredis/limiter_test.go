@@ -14,6 +14,7 @@ import (
 	"cloakroom.dev/gateway/internal/adapter/limitmem"
 	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/gateway/internal/routing/limitertest"
+	"cloakroom.dev/libs/logtest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -26,24 +27,6 @@ type fakeStore struct {
 	err      error
 	delay    time.Duration
 	gateways int
-}
-
-// logText is what was logged, which Run goes on doing.
-type logText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func (f *fakeStore) answer(ctx context.Context) error {
@@ -97,12 +80,12 @@ type scene struct {
 	*Limiter
 	store *fakeStore
 	reg   *prometheus.Registry
-	logs  *logText
+	logs  *logtest.Text
 	end   func()
 }
 
 func stage(store *fakeStore, opts Options) *scene {
-	s := &scene{store: store, reg: prometheus.NewRegistry(), logs: &logText{}}
+	s := &scene{store: store, reg: prometheus.NewRegistry(), logs: &logtest.Text{}}
 	log := slog.New(slog.NewTextHandler(s.logs, nil))
 	s.Limiter = assemble(store, limitmem.New(limitmem.Options{}, s.reg), opts.withDefaults(), log, s.reg)
 	ctx, cancel := context.WithCancel(context.Background())

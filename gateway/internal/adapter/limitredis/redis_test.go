@@ -15,6 +15,7 @@ import (
 	"cloakroom.dev/gateway/internal/adapter/limitmem"
 	"cloakroom.dev/gateway/internal/routing"
 	"cloakroom.dev/gateway/internal/routing/limitertest"
+	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/redistest"
 	"cloakroom.dev/libs/secret"
 
@@ -35,7 +36,7 @@ func ownPrefix(t testing.TB) string {
 // real is a limiter of one gateway over a real store.
 func real(t testing.TB, opts Options) *scene {
 	t.Helper()
-	s := &scene{reg: prometheus.NewRegistry(), logs: &logText{}}
+	s := &scene{reg: prometheus.NewRegistry(), logs: &logtest.Text{}}
 	var err error
 	s.Limiter, err = New(opts, limitmem.New(limitmem.Options{}, s.reg), slog.New(slog.NewTextHandler(s.logs, nil)), s.reg)
 	if err != nil {
