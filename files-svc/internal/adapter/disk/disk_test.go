@@ -220,6 +220,23 @@ func TestCommit_FailedDirectorySyncEndsThoseWhoShareIt(t *testing.T) {
 	}
 }
 
+// putAtOnce has writers put so many blobs each.
+func putAtOnce(t *testing.T, b *disk.Blobs, writers, each int) {
+	t.Helper()
+	var seq atomic.Int64
+	var wait sync.WaitGroup
+	for range writers {
+		wait.Go(func() {
+			for range each {
+				if err := put(t, b, seq.Add(1)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
 func TestCommit_SharesDirectorySyncs(t *testing.T) {
 	const writers, rounds = 32, 8
 	var dirs atomic.Int64
@@ -229,18 +246,7 @@ func TestCommit_SharesDirectorySyncs(t *testing.T) {
 		}
 		return f.Sync()
 	}})
-	var seq atomic.Int64
-	var wait sync.WaitGroup
-	for range writers {
-		wait.Go(func() {
-			for range rounds {
-				if err := put(t, b, seq.Add(1)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wait.Wait()
+	putAtOnce(t, b, writers, rounds)
 	t.Logf("%d commits shared %d directory syncs", writers*rounds, dirs.Load())
 	if dirs.Load() >= writers*rounds {
 		t.Error("no sync was shared")
