@@ -16,35 +16,6 @@ import (
 	"cloakroom.dev/tests/harness"
 )
 
-const authReplica = `
-apiVersion: cloakroom.dev/v1alpha1
-kind: AuthConfig
-metadata: {name: auth}
-spec:
-  listeners: {public: {address: %q}, internal: {address: %q}, ops: {address: %q}}
-  store: {postgres: {dsn: {file: %q}}}
-  keyEncryption: {file: %q}
-`
-
-const behindReplicas = `
-apiVersion: cloakroom.dev/v1alpha1
-kind: FilesConfig
-metadata: {name: files}
-spec:
-  listeners: {public: {address: %q}, ops: {address: %q}}
-  verifier: {internalURLs: ["http://%s", "http://%s"]}
----
-apiVersion: cloakroom.dev/v1alpha1
-kind: GatewayConfig
-metadata: {name: gateway}
-spec:
-  listeners: {public: {address: %q}, ops: {address: %q}}
-  upstreams:
-    auth: {urls: ["http://%s", "http://%s"], internalURLs: ["http://%s", "http://%s"]}
-    files: {url: "http://%s"}
-  trustedProxies: {none: {}}
-`
-
 // startReplicas starts two auth services on one Postgres, and a files service and a gateway that know both.
 func startReplicas(t *testing.T) (public, ops string, auth [2]*harness.Process) {
 	t.Helper()
@@ -64,13 +35,14 @@ func startReplicas(t *testing.T) (public, ops string, auth [2]*harness.Process) 
 	for i := range auth {
 		at, config := a[3*i:], filepath.Join(dir, fmt.Sprint("auth", i))
 		write(filepath.Join(config, "live.yaml"), live)
-		write(filepath.Join(config, "boot.yaml"), fmt.Sprintf(authReplica, at[0], at[1], at[2], dsnFile, key))
+		write(filepath.Join(config, "boot.yaml"), harness.AuthBoot(at[0], at[1], at[2], dsnFile, key))
 		auth[i] = harness.StartProcess(t, "cloakroom.dev/auth-svc/cmd/auth-svc", dir, config)
 		harness.WaitReady(t, "http://"+at[2])
 	}
 	config := filepath.Join(dir, "config")
 	write(filepath.Join(config, "live.yaml"), live)
-	write(filepath.Join(config, "boot.yaml"), fmt.Sprintf(behindReplicas, a[6], a[7], a[1], a[4], a[8], a[9], a[0], a[3], a[1], a[4], a[6]))
+	auths, internals := []string{a[0], a[3]}, []string{a[1], a[4]}
+	write(filepath.Join(config, "boot.yaml"), harness.FilesBoot(a[6], a[7], internals...)+"---"+harness.GatewayBoot(a[8], a[9], auths, internals, a[6], ""))
 	harness.StartProcess(t, "cloakroom.dev/files-svc/cmd/files-svc", dir, config)
 	harness.StartProcess(t, "cloakroom.dev/gateway/cmd/gateway", dir, config)
 	harness.WaitReady(t, "http://"+a[7])

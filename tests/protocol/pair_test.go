@@ -94,14 +94,16 @@ func newPair(t *testing.T, edits ...func(string) string) *pair {
 	p.write("dsn-0", p.server.DSN().Reveal())
 	p.write("dsn-1", strings.Replace(p.server.DSN().Reveal(), address, p.line.Listen, 1))
 	for i := range p.auths {
-		boot := fmt.Sprintf(pairAuth, a[3*i], a[3*i+1], a[3*i+2], filepath.Join(p.dir, fmt.Sprint("dsn-", i)), key, filepath.Join(p.dir, "bootstrap.json"))
+		boot := harness.AuthBoot(a[3*i], a[3*i+1], a[3*i+2], filepath.Join(p.dir, fmt.Sprint("dsn-", i)), key,
+			fmt.Sprintf("  bootstrap: {file: %q}\n", filepath.Join(p.dir, "bootstrap.json")))
 		p.auths[i] = p.program("cloakroom.dev/auth-svc/cmd/auth-svc", fmt.Sprint("auth-", i), boot, live, a[3*i], a[3*i])
 	}
+	auths, internals := []string{a[0], a[3]}, []string{a[1], a[4]}
 	for i := range p.gateways {
-		boot := fmt.Sprintf(pairGateway, a[6+2*i], a[7+2*i], a[0], a[3], a[1], a[4], a[10])
+		boot := harness.GatewayBoot(a[6+2*i], a[7+2*i], auths, internals, a[10], ", health: {interval: 250ms}")
 		p.gateways[i] = p.program("cloakroom.dev/gateway/cmd/gateway", fmt.Sprint("gateway-", i), boot, live, a[6+2*i], a[6+2*i])
 	}
-	p.files = p.program("cloakroom.dev/files-svc/cmd/files-svc", "files", fmt.Sprintf(pairFiles, a[10], a[11], a[1], a[4]), live, a[10], a[10])
+	p.files = p.program("cloakroom.dev/files-svc/cmd/files-svc", "files", harness.FilesBoot(a[10], a[11], internals...), live, a[10], a[10])
 	t.Cleanup(p.remove)
 	p.Run()
 	p.files.start()
@@ -212,35 +214,3 @@ func (p *pair) Disturb() string {
 		return "PostgreSQL killed and started"
 	}
 }
-
-const pairAuth = `
-apiVersion: cloakroom.dev/v1alpha1
-kind: AuthConfig
-metadata: {name: auth}
-spec:
-  listeners: {public: {address: %q}, internal: {address: %q}, ops: {address: %q}}
-  store: {postgres: {dsn: {file: %q}}}
-  keyEncryption: {file: %q}
-  bootstrap: {file: %q}
-`
-
-const pairFiles = `
-apiVersion: cloakroom.dev/v1alpha1
-kind: FilesConfig
-metadata: {name: files}
-spec:
-  listeners: {public: {address: %q}, ops: {address: %q}}
-  verifier: {internalURLs: ["http://%s", "http://%s"]}
-`
-
-const pairGateway = `
-apiVersion: cloakroom.dev/v1alpha1
-kind: GatewayConfig
-metadata: {name: gateway}
-spec:
-  listeners: {public: {address: %q}, ops: {address: %q}}
-  upstreams:
-    auth: {urls: ["http://%s", "http://%s"], internalURLs: ["http://%s", "http://%s"], health: {interval: 250ms}}
-    files: {url: "http://%s"}
-  trustedProxies: {none: {}}
-`
