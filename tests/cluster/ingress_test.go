@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -95,7 +96,7 @@ func (s *site) exchange(t *testing.T, client *http.Client, ada *harness.Client, 
 		return file
 	}
 	for _, part := range []int64{1 << 20, 64 << 20, size} {
-		if _, err := io.CopyN(into, res.Body, min(part, size)); err != nil && err != io.EOF {
+		if _, err := io.CopyN(into, res.Body, min(part, size)); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatalf("a download ended: %v", err)
 		}
 		time.Sleep(5 * time.Second)

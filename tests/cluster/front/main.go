@@ -28,20 +28,30 @@ func main() {
 	folder := flag.String("folder", "/run/front", "where the configuration and the socket are")
 	ask := flag.String("ask", "", "a command for the HAProxy that runs; what it says is printed")
 	flag.Parse()
+	run := serveUntilEnded
 	if *ask != "" {
-		said, err := askProxy(filepath.Join(*folder, "admin.sock"), *ask)
-		if fmt.Print(said); err != nil {
-			slog.Error("HAProxy did not answer", "error", err)
-			os.Exit(1)
-		}
-		return
+		run = func(string, string, string) error { return answer(*folder, *ask) }
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := serve(ctx, *namespace, *class, *folder); err != nil {
+	if err := run(*namespace, *class, *folder); err != nil {
 		slog.Error("the front ends", "error", err)
 		os.Exit(1)
 	}
+}
+
+// answer prints what the HAProxy that runs says to a command.
+func answer(folder, command string) error {
+	said, err := askProxy(filepath.Join(folder, "admin.sock"), command)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.WriteString(said)
+	return err
+}
+
+func serveUntilEnded(namespace, class, folder string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return serve(ctx, namespace, class, folder)
 }
 
 // serve follows the cluster until ctx ends or HAProxy does.
