@@ -147,6 +147,23 @@ func (g *Gate) admit() {
 	g.opts.Meter.Queued(g.waiters.Len())
 }
 
+// Refuses reports whether whoever entered now would be refused at once, and returns the error they would hear. It is for
+// callers who have work to do before they enter that would be for nothing; it takes no place and promises none.
+func (g *Gate) Refuses() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.full() {
+		return nil
+	}
+	g.opts.Meter.Refused("queue_full")
+	return g.opts.Full
+}
+
+// full reports whether there is no place in line and somebody stands there, or at work; mu is held.
+func (g *Gate) full() bool {
+	return g.waiters.Len() >= g.opts.Waiting && (g.waiters.Len() > 0 || g.running >= g.opts.Running)
+}
+
 // Idle reports whether nobody is at work.
 func (g *Gate) Idle() bool {
 	g.mu.Lock()

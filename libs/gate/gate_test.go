@@ -143,3 +143,42 @@ func TestGate_LimitsHowManyRunWhateverTheyWeigh(t *testing.T) {
 		}
 	})
 }
+
+// TestGate_RefusesSaysWhatEnterWouldDo: it is full only when Enter would not even let its caller wait.
+func TestGate_RefusesSaysWhatEnterWouldDo(t *testing.T) {
+	for waiting := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			opts := newGate(10, waiting, time.Hour).opts
+			opts.Running = 1
+			g := New(opts)
+			leave, err := g.Enter(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			for n := range waiting {
+				if err := g.Refuses(); err != nil {
+					t.Errorf("with %d of %d places in line taken: %v", n, waiting, err)
+				}
+				go func() {
+					if later, err := g.Enter(ctx, 1); err == nil {
+						later()
+					}
+				}()
+				synctest.Wait()
+			}
+			if err := g.Refuses(); !errors.Is(err, fault.Of(fault.Overloaded)) {
+				t.Errorf("with the line of %d full: %v", waiting, err)
+			}
+			if _, err := g.Enter(t.Context(), 1); !errors.Is(err, fault.Of(fault.Overloaded)) {
+				t.Errorf("Enter then returns %v", err)
+			}
+			cancel()
+			leave()
+			synctest.Wait()
+			if err := g.Refuses(); err != nil {
+				t.Errorf("when everybody has left: %v", err)
+			}
+		})
+	}
+}

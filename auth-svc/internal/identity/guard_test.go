@@ -196,3 +196,24 @@ func TestGuard_ARefusalSaysNothingOfTheAccount(t *testing.T) {
 		t.Errorf("refusals differ: %v", said)
 	}
 }
+
+// TestLogin_AFullGateReadsNothing: in a flood of logins most are refused, and what one of them costs the store is taken from
+// everybody else. Who is named, and whether they are locked out, makes no difference: nobody has looked.
+func TestLogin_AFullGateReadsNothing(t *testing.T) {
+	w := newWorld(t, strict)
+	w.SignUp("ada")
+	wantKind(w, 5, fault.InvalidCredentials, stranger, "locked", "wrong")
+	w.Hasher.Full.Store(true)
+	views, txs, calls := w.Store.Views.Load(), w.Store.Txs.Load(), w.Hasher.Calls.Load()
+	for _, name := range []string{"ada", "nobody", "locked", "no identifier at all \x00"} {
+		wantKind(w, 1, fault.Overloaded, stranger, name, identitytest.Password)
+	}
+	if w.Store.Views.Load() != views || w.Store.Txs.Load() != txs || w.Hasher.Calls.Load() != calls {
+		t.Errorf("refused logins made %d readings, %d transactions, %d hashes", w.Store.Views.Load()-views, w.Store.Txs.Load()-txs, w.Hasher.Calls.Load()-calls)
+	}
+	w.Hasher.Full.Store(false)
+	wantKind(w, 1, fault.RateLimited, stranger, "locked", "wrong") // and none of it counted, nor forgave
+	if err := guessAs(w, stranger, "ada", identitytest.Password); err != nil {
+		t.Error(err)
+	}
+}

@@ -46,6 +46,9 @@ func (s *Service) observeLogin(e Entry, err error) {
 }
 
 func (s *Service) login(ctx context.Context, in LoginInput) (Entry, error) {
+	if err := s.hasher.Refuses(); err != nil { // before anything is read: in a flood most are refused, and each costs everybody else
+		return Entry{}, fmt.Errorf("look at a password: %w", err)
+	}
 	in.Client = in.Client.cleaned()
 	id, readable := ParseIdentifier(in.Identifier)
 	account := id.Key

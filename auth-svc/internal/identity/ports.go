@@ -190,6 +190,8 @@ type Sweeper interface {
 // full.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (encoded string, err error)
+	// Refuses returns fault.Overloaded when the others would return it at once, whatever they were asked; nil promises nothing.
+	Refuses() error
 	// Verify reports whether the password made the hash, and whether the hash is due for a new one.
 	Verify(ctx context.Context, password, encoded string) (match, outdated bool, err error)
 	// VerifyDummy costs what Verify costs, against a hash that no password made.

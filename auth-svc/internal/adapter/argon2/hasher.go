@@ -115,6 +115,9 @@ func (h *Hasher) use(p Params) error {
 	return nil
 }
 
+// Refuses returns fault.Overloaded when Hash and Verify would return it at once, and nil otherwise.
+func (h *Hasher) Refuses() error { return h.gate.Refuses() }
+
 // Hash makes a new salted hash. It returns fault.Overloaded when the gate is full.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	p := *h.params.Load()

@@ -25,9 +25,18 @@ type Hasher struct {
 	Calls  atomic.Int64
 	Kinds  atomic.Pointer[[]string] // the last that Expect was told
 	During func()                   // runs while a password is verified; may be nil
+	Full   atomic.Bool              // it is said to refuse at once
 }
 
 var _ identity.Hasher = (*Hasher)(nil)
+
+// Refuses says so when the test wants it full.
+func (h *Hasher) Refuses() error {
+	if h.Full.Load() {
+		return fault.Retry(fault.Overloaded, "full", time.Second)
+	}
+	return nil
+}
 
 // Hash counts one.
 func (h *Hasher) Hash(_ context.Context, password string) (string, error) {
