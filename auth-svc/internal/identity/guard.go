@@ -30,6 +30,7 @@ type guard struct {
 // slot is one key's guesses under way.
 type slot struct {
 	open    int
+	held    int // of those open, failures that could not be written
 	waiting int
 	left    chan struct{} // closed when one of them leaves; nil while nobody waits
 }
@@ -46,6 +47,10 @@ const (
 	maxGuessWaiting = 64
 	guessWait       = 5 * time.Second
 )
+
+// errOthersFirst is for whoever has waited in vain for guesses at the same account that were under way. They may all have been
+// right, as several devices of one person are, so nothing is said of failures: the machine was too slow for all of them.
+var errOthersFirst = fault.Retry(fault.Overloaded, "too many sign-ins at this moment, try again shortly", time.Second)
 
 func (g *guard) enter(key [32]byte) int {
 	g.mu.Lock()
@@ -72,6 +77,17 @@ func (g *guard) leave(key [32]byte) {
 	g.drop(key)
 }
 
+// stepBack is leave of a guess that found no room and now waits itself. It wakes nobody: those who wait would wake each other for
+// ever, with a reading of the store each time. Whoever it stood in the way of looks again soon.
+func (g *guard) stepBack(key [32]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.open[key]
+	if s.open--; s.open == 0 && s.waiting == 0 {
+		delete(g.open, key)
+	}
+}
+
 func (g *guard) drop(key [32]byte) {
 	s := g.open[key]
 	s.open--
@@ -84,21 +100,17 @@ func (g *guard) drop(key [32]byte) {
 	}
 }
 
-// wait returns true when one of those under way on the key has left, or when look fires: those at other replicas leave
-// without a word. A nil look never fires.
-func (g *guard) wait(ctx context.Context, key [32]byte, look, deadline <-chan time.Time) bool {
+// wait returns nil when one of those under way on the key has left, or after a moment: those at other replicas leave
+// without a word, and so do those who step back. It returns fault.RateLimited where too many wait already, and fault.Overloaded when
+// nobody has left until the deadline.
+func (g *guard) wait(ctx context.Context, key [32]byte, deadline <-chan time.Time) error {
+	look := time.NewTimer(placesLook/2 + rand.N(placesLook)) //nolint:gosec // spreading looks is no secret
+	defer look.Stop()
 	g.mu.Lock()
-	s := g.open[key]
-	if s == nil && look == nil { // all have left meanwhile
-		g.mu.Unlock()
-		return true
-	}
-	if s == nil {
-		s = g.slot(key)
-	}
+	s := g.slot(key)
 	if s.waiting >= maxGuessWaiting {
 		g.mu.Unlock()
-		return false
+		return tooManyGuesses(time.Second)
 	}
 	if s.left == nil {
 		s.left = make(chan struct{})
@@ -115,13 +127,13 @@ func (g *guard) wait(ctx context.Context, key [32]byte, look, deadline <-chan ti
 	}()
 	select {
 	case <-left:
-		return true
-	case <-look:
-		return true
+		return nil
+	case <-look.C:
+		return nil
 	case <-deadline:
 	case <-ctx.Done():
 	}
-	return false
+	return errOthersFirst
 }
 
 // hold keeps an entry that could not become a failure in the store.
@@ -129,10 +141,28 @@ func (g *guard) hold(key [32]byte, until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.held) >= maxHeld {
-		g.drop(g.held[0].key)
-		g.held = g.held[1:]
+		g.dropHeld()
 	}
 	g.held = append(g.held, heldKey{key, until})
+	g.open[key].held++
+}
+
+// dropHeld lets go of the oldest held entry; mu is held.
+func (g *guard) dropHeld() {
+	key := g.held[0].key
+	g.held = g.held[1:]
+	g.open[key].held--
+	g.drop(key)
+}
+
+// failed is how many of those under way on the key are failures that could not be written.
+func (g *guard) failed(key [32]byte) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.open[key]; s != nil {
+		return s.held
+	}
+	return 0
 }
 
 // forget lets go of held entries whose window has passed.
@@ -140,8 +170,7 @@ func (g *guard) forget(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.held) > 0 && !now.Before(g.held[0].until) {
-		g.drop(g.held[0].key)
-		g.held = g.held[1:]
+		g.dropHeld()
 	}
 }
 
@@ -190,7 +219,8 @@ func (s *Service) newConfirm(userID string, client Client) *guess {
 }
 
 // admit reads what the guess is about and says whether it may be looked at: fault.RateLimited when not. While the guesses
-// under way might still fill the count it waits for them: they may all be right. After nil the caller must end the guess.
+// under way might still fill the count it waits for them: they may all be right; fault.Overloaded when that took too long. After nil the
+// caller must end the guess.
 func (g *guess) admit(ctx context.Context, read func(tx Tx) (known bool, err error)) error {
 	deadline := time.NewTimer(guessWait)
 	defer deadline.Stop()
@@ -205,19 +235,18 @@ func (g *guess) admit(ctx context.Context, read func(tx Tx) (known bool, err err
 			full, err = g.judge(ctx, tx, known)
 			return err
 		})
-		var look <-chan time.Time
 		if err == nil && full == nil {
 			if full, err = g.takePlaces(ctx); err == nil && full == nil {
 				return nil
 			}
-			look = time.After(placesLook/2 + rand.N(placesLook)) //nolint:gosec // spreading looks is no secret
 		}
-		g.leave()
 		if err != nil {
+			g.leave()
 			return err
 		}
-		if !g.s.guard.wait(ctx, full.key, look, deadline.C) {
-			return tooManyGuesses(time.Second)
+		g.stepBack()
+		if err := g.s.guard.wait(ctx, full.key, deadline.C); err != nil {
+			return err
 		}
 	}
 }
@@ -235,6 +264,14 @@ func (g *guess) leave() {
 	for _, limits := range [][]limit{g.shared, g.known} {
 		for _, l := range limits {
 			g.s.guard.leave(l.key)
+		}
+	}
+}
+
+func (g *guess) stepBack() {
+	for _, limits := range [][]limit{g.shared, g.known} {
+		for _, l := range limits {
+			g.s.guard.stepBack(l.key)
 		}
 	}
 }
@@ -261,6 +298,9 @@ func (g *guess) judge(ctx context.Context, tx Tx, known bool) (full *limit, err 
 		failures := c.current(g.at, g.policy.FailureWindow)
 		if failures >= l.most { // the policy was milder when they were counted
 			return nil, tooManyGuesses(c.Until.Sub(g.at))
+		}
+		if failures+g.s.guard.failed(l.key) >= l.most { // they won't leave before their window has passed: no use in waiting
+			return nil, tooManyGuesses(time.Second)
 		}
 		g.judged[i].seen, g.judged[i].room = c, l.most-failures
 		if full == nil && failures+l.open > l.most {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -195,6 +196,38 @@ func TestGuard_ARefusalSaysNothingOfTheAccount(t *testing.T) {
 	if len(said) != 1 {
 		t.Errorf("refusals differ: %v", said)
 	}
+}
+
+// TestGuard_WhoWaitedForOthersInVainHearsOfNoFailures: devices of one person that log in together on a machine that is slow are
+// told to come back, not that too many attempts have failed. None has.
+func TestGuard_WhoWaitedForOthersInVainHearsOfNoFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strict)
+		w.SignUp("ada")
+		w.Hasher.During = func() { time.Sleep(6 * time.Second) }
+		var devices sync.WaitGroup
+		var in, later atomic.Int64
+		for range 2 * strict.MaxFailures {
+			devices.Go(func() {
+				switch err := guessAs(w, stranger, "ada", identitytest.Password); {
+				case err == nil:
+					in.Add(1)
+				case fault.KindOf(err) == fault.Overloaded:
+					later.Add(1)
+				default:
+					t.Errorf("a right password: %v", err)
+				}
+			})
+		}
+		devices.Wait()
+		if in.Load() != 5 || later.Load() != 5 {
+			t.Errorf("%d came in, %d were told to come back", in.Load(), later.Load())
+		}
+		w.Hasher.During = nil
+		if err := guessAs(w, stranger, "ada", identitytest.Password); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestLogin_AFullGateReadsNothing: in a flood of logins most are refused, and what one of them costs the store is taken from
