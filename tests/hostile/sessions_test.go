@@ -92,7 +92,7 @@ func patientLogin(c *harness.Client, name string) (a *harness.Answer) {
 
 // TestLogin_AThousandGuessesAreLookedAtFiveTimes: 401 is a guess that was looked at, 429 one that was not.
 func TestLogin_AThousandGuessesAreLookedAtFiveTimes(t *testing.T) {
-	const most, guesses, soon = 5, 1000, 100
+	const most, guesses, workers = 5, 1000, 100
 	stack := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t,
 		harness.Replace(t, "    maxFailures: 10\n", "    maxFailures: 5\n"),
 		harness.Replace(t, "    limit: 3000\n", "    limit: 1000000\n"),
@@ -101,7 +101,7 @@ func TestLogin_AThousandGuessesAreLookedAtFiveTimes(t *testing.T) {
 	ada := c.SignUp()
 	var looked, next atomic.Int64
 	var group sync.WaitGroup
-	for range soon {
+	for range workers {
 		group.Go(func() {
 			for next.Add(1) <= guesses {
 				a := c.Try("POST", "/v1/auth/login", fields{"identifier": ada.User.Username, "password": "a guess"}, harness.Header("User-Agent", "guesser/1"))
