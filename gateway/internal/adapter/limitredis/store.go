@@ -32,7 +32,7 @@ var takeSource string
 //go:embed beat.lua
 var beatSource string
 
-var takeScript, beatScript = redis.NewScript(takeSource), redis.NewScript(beatSource)
+var takeScript, beatScript = newScript(takeSource), newScript(beatSource)
 
 // unit is the store's clock's: a script's numbers are exact to 2^53, which microseconds since 1970 fit into and
 // nanoseconds do not. A window is a whole number of milliseconds.
@@ -68,7 +68,7 @@ func (s *redisStore) take(ctx context.Context, charges []routing.Charge, verdict
 		}
 		args = append(args, interval.Units, interval.Frac, tolerance.Units, tolerance.Frac, c.Rule.Limit, shadow)
 	}
-	answer, err := takeScript.Run(ctx, s.client, keys, args...).Int64Slice()
+	answer, err := takeScript.run(ctx, s.client, keys, args...).Int64Slice()
 	switch {
 	case err != nil:
 		return fmt.Errorf("charge in the rate limit store: %w", err)
@@ -89,7 +89,7 @@ func (s *redisStore) key(c routing.Charge) string {
 }
 
 func (s *redisStore) beat(ctx context.Context) (int, error) {
-	n, err := beatScript.Run(ctx, s.client, []string{s.prefix + "gateways"}, s.member, memberLife.Milliseconds()).Int()
+	n, err := beatScript.run(ctx, s.client, []string{s.prefix + "gateways"}, s.member, memberLife.Milliseconds()).Int()
 	if err != nil {
 		s.relearn(ctx)
 		return 0, fmt.Errorf("count gateways in the rate limit store: %w", err)
