@@ -22,6 +22,7 @@ func databases() row {
 		graph("SQLite: writes that wait", "short", "Of at most 1024.", gauge("cloakroom_sqlite_queued_writes", "service", "db")),
 		graph("SQLite: time of a commit", "s", "", quantiles("cloakroom_sqlite_commit_seconds", "{NS}", "db")...),
 		graph("SQLite: writes a commit", "short", "", quantiles("cloakroom_sqlite_commit_writes", "{NS}", "db")...),
+		graph("SQLite: commits again", "reqps", "Groups run again, each write apart, because one of them had failed.", rate("cloakroom_sqlite_repeated_commits_total", "{NS}", "service", "db")),
 		graph("PostgreSQL: time of a transaction", "s", "", quantiles("cloakroom_postgres_transaction_seconds", "{NS}", "db", "kind")...),
 		graph("PostgreSQL: connections", "short", "", gauge("cloakroom_postgres_connections_busy", "service", "db"),
 			query{`max by (service, db) (cloakroom_postgres_connections_open{NS})`, "{{service}} {{db}} open"}, query{`max by (service, db) (cloakroom_postgres_connections_max{NS})`, "{{service}} {{db}} at most"}),
