@@ -21,7 +21,7 @@ import (
 const staleness, moment = 5 * time.Second, time.Second
 
 // recovery is within how long everything works again, after what was broken is whole.
-const recovery = 30 * time.Second
+const recovery = 15 * time.Second
 
 // fault is something that breaks, and what is promised meanwhile.
 type fault struct {

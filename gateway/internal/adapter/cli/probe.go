@@ -48,7 +48,7 @@ func probeCommand(ctx context.Context, args []string, io run.IO) error {
 	})
 	fs.StringVar(&f.host, "host", "", "`name` to ask the gateway by, where Routes are for certain hosts")
 	fs.StringVar(&f.keys, "keys", "/.well-known/jwks.json", "`path` of the public keys; empty doesn't ask for them")
-	fs.StringVar(&f.refused, "refused", "/v1/auth/me", "`path` that wants a token; empty doesn't try it without one")
+	fs.StringVar(&f.refused, "refused", "/v1/users/me", "`path` that wants a token; empty doesn't try it without one")
 	fs.DurationVar(&f.patience, "patience", time.Minute, "how long to go on asking")
 	rest, err := parse(fs, args, 1)
 	if err != nil {

@@ -19,7 +19,7 @@ func installation(t *testing.T, other map[string]http.HandlerFunc) *httptest.Ser
 	right := map[string]http.HandlerFunc{
 		"/readyz":                answers(200, "application/json", `{"status":"ready"}`),
 		"/.well-known/jwks.json": answers(200, "application/json", someKeys),
-		"/v1/auth/me":            answers(401, "application/problem+json", refusal),
+		"/v1/users/me":           answers(401, "application/problem+json", refusal),
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler := right[r.URL.Path]
@@ -75,10 +75,10 @@ func TestProbe_FindsWhatIsWrong(t *testing.T) {
 		"no keys":                     {"/.well-known/jwks.json", answers(200, "application/json", `{"keys":[]}`), "empty"},
 		"keys without ids":            {"/.well-known/jwks.json", answers(200, "application/json", `{"keys":[{"kty":"OKP","alg":"EdDSA","use":"sig"}]}`), "wants a type, an id"},
 		"a page where keys should be": {"/.well-known/jwks.json", answers(200, "text/html", `<html>`), "no key set"},
-		"an open door":                {"/v1/auth/me", answers(200, "application/json", `{}`), "answers 200, not 401"},
-		"somebody else's door":        {"/v1/auth/me", answers(401, "text/html", `login`), "not as a problem document"},
-		"a refusal of another kind":   {"/v1/auth/me", answers(401, "application/problem+json", `{"status":401,"code":"TOKEN_STALE"}`), "TOKEN_STALE"},
-		"a way to another place":      {"/v1/auth/me", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, "answers 302"},
+		"an open door":                {"/v1/users/me", answers(200, "application/json", `{}`), "answers 200, not 401"},
+		"somebody else's door":        {"/v1/users/me", answers(401, "text/html", `login`), "not as a problem document"},
+		"a refusal of another kind":   {"/v1/users/me", answers(401, "application/problem+json", `{"status":401,"code":"TOKEN_STALE"}`), "TOKEN_STALE"},
+		"a way to another place":      {"/v1/users/me", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, "answers 302"},
 	} {
 		s := installation(t, map[string]http.HandlerFunc{c.path: c.answer})
 		code, _, errs := gateway("probe", "--patience", "1ms", s.URL)
