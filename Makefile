@@ -123,6 +123,10 @@ lint: $(BIN)/golangci-lint ## vet style and the arrows between the rooms
 fmt: ## format the code
 	gofmt -w $(LINTED)
 
+.PHONY: format
+format: # says which files want `make fmt`
+	@files="$$(gofmt -l $(LINTED))" && test -z "$$files" || { echo 'these files want `make fmt`:'; echo "$$files"; exit 1; }
+
 .PHONY: generate
 generate: $(BIN)/controller-gen ## make what is made from the code: deep copies, CRDs, dashboards and alerts, and what the chart is made of and makes
 	PATH="$(BIN):$$PATH" go generate ./libs/...
@@ -134,10 +138,9 @@ tidy: ## tidy every module
 	@for m in $(LINTED); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
 
 .PHONY: verify
-verify: generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed (vet is among the linters)
+verify: format generate tidy ## prove that each module builds alone and that generated files and go.mod are as committed (vet is among the linters)
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./...) || exit 1; done
 	@GOWORK=off go -C tests/bench vet ./...
-	@test -z "$$(gofmt -l $(LINTED))" || { echo 'these files want `make fmt`:'; gofmt -l $(LINTED); exit 1; }
 	@git diff --exit-code -- '*.go' '*.mod' '*/go.sum' k8s libs charts || { echo 'generated files differ: commit what `make generate tidy` changed'; exit 1; }
 
 .PHONY: clean

@@ -1,6 +1,7 @@
 // Package hostile sends what attackers and broken clients send, black box over HTTP, one named test a case. Each case
 // says what it does, and what must come back; and when it was refused, that nothing has changed.
 package hostile
+
 import (
 	"encoding/json"
 	"fmt"
