@@ -159,7 +159,8 @@ type Revocation struct {
 	// +kubebuilder:default=Log
 	Mode RevocationMode `json:"mode,omitempty"`
 
-	// MaxStaleness is how old the view of the log may be.
+	// MaxStaleness is how old the view of the log may be. A log-out with wait=1 waits for a gateway whose stream has broken for ten
+	// seconds: beyond that it may let somebody in after the wait has ended.
 	// +kubebuilder:default="5s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('2s') && duration(self) <= duration('300s')",message="between 2s and 300s"
 	MaxStaleness Duration `json:"maxStaleness,omitempty"`
