@@ -213,6 +213,10 @@ func (s *site) conditions(kind, name string) (generation int64, all []condition)
 	return object.Metadata.Generation, object.Status.Conditions
 }
 
+// seen is how long it takes until every gateway uses a pod that is ready again: names are looked up every five seconds, and the
+// cluster's DNS keeps an answer for five.
+const seen = 12 * time.Second
+
 // killEach kills the process of each pod of a component, the next one when the first one's pod has another.
 func killEach(component string) func(*site) {
 	return func(s *site) {
@@ -223,7 +227,7 @@ func killEach(component string) func(*site) {
 				s.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
 			}
 			s.settled()
-			time.Sleep(2 * time.Second) // every gateway uses the new one
+			time.Sleep(seen)
 		}
 	}
 }
