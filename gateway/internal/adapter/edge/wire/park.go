@@ -54,15 +54,28 @@ func (c *Conn) SetReadDeadline(at time.Time) error {
 	return c.Conn.SetReadDeadline(at)
 }
 
-// leaves reports whether a read that has failed has waited long enough for the connection to be parked.
-func (c *Conn) leaves(err error) bool {
+// lookedUp reports whether a read has failed only because a connection that waits looks up before the deadline net/http asked
+// for. From then on that deadline holds.
+func (c *Conn) lookedUp(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	p := &c.parking
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left = p.idle && c.clean() && (p.asked.IsZero() || time.Now().Before(p.asked))
+	if !p.idle || !p.asked.IsZero() && !time.Now().Before(p.asked) {
+		return false
+	}
+	p.idle = false
+	return c.Conn.SetReadDeadline(p.asked) == nil
+}
+
+// leaves reports whether the connection that has looked up is to be parked: not when a request has begun meanwhile.
+func (c *Conn) leaves() bool {
+	p := &c.parking
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = c.clean()
 	return p.left
 }
 

@@ -191,3 +191,24 @@ func TestPark_NoRequestIsLost(t *testing.T) {
 	all.Wait()
 	t.Logf("%d connections of 40 clients", s.begun.Load())
 }
+
+// TestPark_ARequestThatBeginsSlowlyIsServed: its first bytes end the wait that would park the connection, and the limits of time
+// are the server's from then on.
+func TestPark_ARequestThatBeginsSlowlyIsServed(t *testing.T) {
+	for name, parts := range map[string][]string{
+		"a byte":                  {"P", "OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n2"},
+		"half a request line":     {"POST /", " HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n2"},
+		"half of its headers":     {"POST / HTTP/1.1\r\nHost: a\r\nCont", "ent-Length: 1\r\n\r\n2"},
+		"an empty line before it": {"\r", "\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := park(t, wire.Limits{}, nil).dial(t)
+			g.ask("1")
+			for _, part := range parts {
+				g.say(part) // the first at once: where the machine is so busy that the connection is parked before, nothing is shown
+				time.Sleep(3 * parkedAfter)
+			}
+			g.hear("2")
+		})
+	}
+}

@@ -20,7 +20,9 @@ func (s *scanner) requestLine(b []byte, at int) (next int, done bool, v verdict)
 		return at, false, s.refuseLine(TargetTooLong, line)
 	case end >= 0:
 		return s.wholeLine(line, at, at+end+1)
-	case s.first == 0 && !tokenByte[b[at]] && b[at] != '\r':
+	case string(line) == "\r":
+		return at, false, verdictMore // the end of an empty line or the beginning of nothing: held until that is known
+	case s.first == 0 && !tokenByte[b[at]]:
 		return at, false, s.refuseLine(Malformed, nil)
 	case s.first == 0:
 		s.first = b[at]
@@ -31,8 +33,8 @@ func (s *scanner) requestLine(b []byte, at int) (next int, done bool, v verdict)
 
 // wholeLine judges a line without its line feed. It stands at b[at:] but for the byte that has gone on before.
 func (s *scanner) wholeLine(line []byte, at, next int) (int, bool, verdict) {
-	if empty := len(line) == 0 || string(line) == "\r"; empty && (s.first == 0 || s.first == '\r') {
-		s.first, s.lineBytes = 0, 0 // a line before the request, which net/http skips or refuses
+	if empty := len(line) == 0 || string(line) == "\r"; empty && s.first == 0 {
+		s.lineBytes = 0 // a line before the request, which net/http skips or refuses
 		return next, true, verdictMore
 	}
 	if !bytes.HasSuffix(line, []byte("\r")) {

@@ -78,8 +78,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		n, err := c.Conn.Read(p)
-		if n == 0 && c.leaves(err) {
-			return 0, io.EOF
+		if n == 0 && c.lookedUp(err) {
+			if c.leaves() {
+				return 0, io.EOF
+			}
+			continue
 		}
 		if c.raw || n == 0 {
 			return n, err

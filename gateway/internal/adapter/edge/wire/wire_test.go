@@ -140,6 +140,7 @@ func TestListen_RefusesWhatTwoParsersReadDifferently(t *testing.T) {
 		{"half an escape", "GET /% HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
 		{"a control character in the target", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
 		{"a target without a slash", "GET foo HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
+		{"a carriage return before the request", "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
 		{"no request at all", "hello\r\n\r\n", "malformed"},
 		{"a version that is none", "GET / HTTP/one\r\nHost: a\r\n\r\n", "bad_version"},
 		{"a target without an end", "GET /" + strings.Repeat("y", 80<<10), "target_too_long"},
