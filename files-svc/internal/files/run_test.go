@@ -14,9 +14,10 @@ import (
 // epochs counts the epochs of a catalog by their state.
 func epochs(t *testing.T, c files.Catalog) map[files.EpochState]int {
 	t.Helper()
-	states := map[files.EpochState]int{}
+	var states map[files.EpochState]int
 	err := c.Read(t.Context(), func(tx files.ReadTx) error {
 		all, err := tx.Epochs(t.Context())
+		states = map[files.EpochState]int{}
 		for _, e := range all {
 			states[e.State]++
 		}

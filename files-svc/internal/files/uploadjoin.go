@@ -102,6 +102,7 @@ func checkParts(ids []UploadID) error {
 // parts finds the parts; or, when exactly these have been joined before, what they have become.
 func (s *Service) parts(ctx context.Context, owner OwnerID, ids []UploadID) (parts []Upload, done *Upload, err error) {
 	err = s.catalog.Read(ctx, func(tx ReadTx) error {
+		parts = nil // of a former run: the file would have them twice
 		for _, id := range ids {
 			p, err := s.ownUpload(ctx, tx, owner, id)
 			if err != nil {

@@ -223,14 +223,15 @@ func checkTrashList(t *testing.T, c catalogTest) {
 	})
 	var place *files.TrashPlace
 	for _, want := range [][]files.FileID{{"ann-0005", "ann-0004"}, {"ann-0003", "ann-0002"}, {"ann-0001"}, {}} {
-		c.read(t, func(ctx context.Context, tx files.ReadTx) error {
-			got, err := tx.TrashedFiles(ctx, "ann", place, 2)
-			if len(got) > 0 {
-				last := got[len(got)-1]
-				place = &files.TrashPlace{Deleted: last.DeletedAt.UnixMicro(), ID: last.ID}
-			}
+		var got []files.File
+		c.read(t, func(ctx context.Context, tx files.ReadTx) (err error) {
+			got, err = tx.TrashedFiles(ctx, "ann", place, 2)
 			return expect(t, "page", want, idsOf(got), err)
 		})
+		if len(got) > 0 {
+			last := got[len(got)-1]
+			place = &files.TrashPlace{Deleted: last.DeletedAt.UnixMicro(), ID: last.ID}
+		}
 	}
 }
 

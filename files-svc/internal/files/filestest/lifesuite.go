@@ -28,6 +28,7 @@ func checkVersionsKept(t *testing.T, b *bench) {
 	var numbers []int64
 	err := b.stores.Catalog.Read(ctx, func(tx files.ReadTx) error {
 		versions, err := tx.Versions(ctx, f.ID)
+		numbers = nil
 		for _, v := range versions {
 			numbers = append(numbers, v.Number)
 		}
@@ -297,6 +298,7 @@ func checkServiceEvents(t *testing.T, b *bench) {
 	var got []files.EventKind
 	err := b.stores.Catalog.Read(ctx, func(tx files.ReadTx) error {
 		events, err := tx.EventsAfter(ctx, 0, 100)
+		got = nil
 		for _, e := range events {
 			got = append(got, e.Kind)
 		}

@@ -56,7 +56,7 @@ func (c *Catalog) write(ctx context.Context, fn func(*state) error) error {
 	return nil
 }
 
-// Read implements files.Catalog.
+// Read implements files.Catalog. It runs fn twice as well, as a store may that has lost a connection.
 func (c *Catalog) Read(ctx context.Context, fn func(files.ReadTx) error) error {
 	return c.read(ctx, func(s *state) error { return fn(s) })
 }
@@ -66,6 +66,9 @@ func (c *Catalog) read(ctx context.Context, fn func(*state) error) error {
 	now := c.now // never changed once it is here
 	c.mu.Unlock()
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := fn(now); err != nil {
 		return err
 	}
 	return fn(now)

@@ -105,8 +105,8 @@ func Settle(t TB, s *files.Service, clock *Clock) {
 func Audit(t TB, stores Stores, owners ...files.OwnerID) {
 	t.Helper()
 	ctx := context.Background()
-	var blobs int64
 	err := stores.Catalog.Read(ctx, func(tx files.ReadTx) error {
+		var blobs int64
 		for _, id := range owners {
 			n, err := auditOwner(ctx, t, stores.Blobs, tx, id)
 			if err != nil {
