@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // page reads a page of a list.
@@ -100,11 +101,15 @@ func TestTrash_ListRestoreAndEmpty(t *testing.T) {
 	}
 	type trashed struct {
 		file
-		DeletedAt, PurgeAt string
+		DeletedAt time.Time `json:"deleted_at"`
+		PurgeAt   time.Time `json:"purge_at"`
 	}
 	items, next := page[trashed](t, p.get("/v1/trash?limit=1"))
 	if len(items) != 1 || items[0].ID != b.ID || next == "" {
 		t.Fatalf("first page: %+v", items)
+	}
+	if it := items[0]; it.DeletedAt.IsZero() || it.PurgeAt.Sub(it.DeletedAt) != 24*time.Hour {
+		t.Errorf("deleted %v, to be removed %v, want a day later, as policy says", it.DeletedAt, it.PurgeAt)
 	}
 	other.get("/v1/trash?cursor="+next).refused(t, "another's cursor", 400, "VALIDATION_ERROR")
 	if items, next = page[trashed](t, p.get("/v1/trash?cursor="+next)); len(items) != 1 || items[0].ID != a.ID || next != "" {

@@ -10,15 +10,6 @@ import (
 // ErrTooLarge is what reading an answer ends with when it is longer than allowed. Nothing past the bound was kept.
 var ErrTooLarge = errors.New("the answer is too large")
 
-// ReadAll reads a body of at most maxBytes. A longer one is ErrTooLarge, never a shortened answer that looks whole.
-func ReadAll(body io.Reader, maxBytes int64) ([]byte, error) {
-	data, err := io.ReadAll(&limited{from: body, left: maxBytes})
-	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	return data, nil
-}
-
 // bounded puts the limit on every answer of a client, so that a library which reads "all of it" is bounded as well.
 type bounded struct {
 	next *http.Transport

@@ -177,17 +177,3 @@ func TestClient_HasADeadlineForTheBodyToo(t *testing.T) {
 		t.Error("an answer without an end was waited for")
 	}
 }
-
-func TestReadAll(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		body := rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "body")
-		limit := rapid.Int64Range(0, 100).Draw(t, "limit")
-		got, err := outbound.ReadAll(bytes.NewReader(body), limit)
-		switch {
-		case int64(len(body)) <= limit && (err != nil || !bytes.Equal(got, body)):
-			t.Fatalf("%d bytes of %d: %d read, %v", len(body), limit, len(got), err)
-		case int64(len(body)) > limit && (!errors.Is(err, outbound.ErrTooLarge) || got != nil):
-			t.Fatalf("%d bytes of %d: %d read, %v; want ErrTooLarge", len(body), limit, len(got), err)
-		}
-	})
-}

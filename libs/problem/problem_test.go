@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,24 +80,30 @@ func TestWrite_DropsHeadersOfTheSuccessThatDidNotCome(t *testing.T) {
 	}
 }
 
-func TestShaped_AnswersInAnothersWords(t *testing.T) {
+// foreign is a scope of a request whose refusals have this shape; nil is the usual one.
+type foreign struct{ shape problem.Shape }
+
+func (foreign) RequestID() string      { return "r-1" }
+func (foreign) Logger() *slog.Logger   { return slog.New(slog.DiscardHandler) }
+func (f foreign) Shape() problem.Shape { return f.shape }
+
+func TestWrite_AnswersInTheShapeOfTheScope(t *testing.T) {
 	shape := func(_ *http.Request, doc problem.Document, err error) problem.Refusal {
 		return problem.Refusal{Status: 418, ContentType: "text/x-shape", Body: []byte(doc.Code + " " + doc.Detail)}
 	}
-	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.Retry(fault.RateLimited, "slow down", 3*time.Second))
-	})
-	w := httptest.NewRecorder()
-	problem.Shaped(refuse, shape).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	refused := func(shape problem.Shape) *httptest.ResponseRecorder {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+		problem.Write(w, r.WithContext(problem.WithScope(r.Context(), foreign{shape})), fault.Retry(fault.RateLimited, "slow down", 3*time.Second))
+		return w
+	}
+	w := refused(shape)
 	if w.Code != 418 || w.Header().Get("Content-Type") != "text/x-shape" || w.Body.String() != "RATE_LIMIT_EXCEEDED slow down" {
 		t.Errorf("answered %d %v %s", w.Code, w.Header(), w.Body)
 	}
 	if w.Header().Get("Retry-After") != "3" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("headers that hold in every shape are missing: %v", w.Header())
 	}
-	w = httptest.NewRecorder()
-	refuse.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	if w.Header().Get("Content-Type") != problem.ContentType {
+	if w = refused(nil); w.Header().Get("Content-Type") != problem.ContentType {
 		t.Errorf("without a shape it is %v", w.Header())
 	}
 }

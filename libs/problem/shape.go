@@ -17,24 +17,8 @@ type Refusal struct {
 // refusals apart that have the same code, and its text is not for clients.
 type Shape func(r *http.Request, doc Document, err error) Refusal
 
-type shapeKey struct{}
-
-// WithShape makes Write, and so every refusal of a handler below, answer in this shape.
-func WithShape(ctx context.Context, s Shape) context.Context {
-	return context.WithValue(ctx, shapeKey{}, s)
-}
-
-// Shaped is a handler whose refusals have this shape, those of routing among them.
-func Shaped(next http.Handler, s Shape) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(WithShape(r.Context(), s)))
-	})
-}
-
+// shapeOf is the shape that the request's Scope knows, or the usual one.
 func shapeOf(ctx context.Context) Shape {
-	if s, ok := ctx.Value(shapeKey{}).(Shape); ok {
-		return s
-	}
 	if in, ok := ScopeFrom(ctx).(Shaper); ok {
 		if s := in.Shape(); s != nil {
 			return s

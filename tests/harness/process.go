@@ -72,9 +72,6 @@ func (p *Process) Signal(sig syscall.Signal) {
 // Pid is the process.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Output is what the process has printed so far.
-func (p *Process) Output() string { return p.output.String() }
-
 // WaitReady waits until a base URL answers /readyz.
 func WaitReady(t testing.TB, base string) {
 	t.Helper()

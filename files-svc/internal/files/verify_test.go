@@ -22,12 +22,10 @@ type ear struct {
 	bytes   int64
 	corrupt int
 	states  map[files.BlobState]files.BlobStat
-	open    files.UploadStats
 	reaped  map[string]int
 	passes  int
 
 	scrubbed, scanned []string
-	oldest            time.Time
 	flawed            map[files.Flaw]files.BlobStat
 }
 
@@ -38,12 +36,12 @@ func (e *ear) Uploaded(_ context.Context, result string, n int64, _ time.Duratio
 func (e *ear) Reaped(step string, n int)                      { e.reaped[step] += n }
 func (e *ear) PassEnded(time.Duration, error)                 { e.passes++ }
 func (e *ear) Blobs(stats map[files.BlobState]files.BlobStat) { e.states = stats }
-func (e *ear) OpenUploads(stats files.UploadStats)            { e.open = stats }
+func (e *ear) OpenUploads(files.UploadStats)                  {}
 func (e *ear) Corrupt()                                       { e.corrupt++ }
 func (e *ear) Scrubbed(result string, _ int64)                { e.scrubbed = append(e.scrubbed, result) }
 func (e *ear) Scanned(result string)                          { e.scanned = append(e.scanned, result) }
-func (e *ear) Soundness(oldest time.Time, flawed map[files.Flaw]files.BlobStat) {
-	e.oldest, e.flawed = oldest, flawed
+func (e *ear) Soundness(_ time.Time, flawed map[files.Flaw]files.BlobStat) {
+	e.flawed = flawed
 }
 
 func TestVerified_DamageNeverComesWhole(t *testing.T) {

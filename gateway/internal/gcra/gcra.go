@@ -20,9 +20,6 @@ type Instant struct {
 	Frac  int64
 }
 
-// At is a whole number of units.
-func At(units int64) Instant { return Instant{Units: units} }
-
 // After reports whether a is later than b.
 func (a Instant) After(b Instant) bool {
 	return a.Units > b.Units || a.Units == b.Units && a.Frac > b.Frac

@@ -44,9 +44,6 @@ func ExpiresIn(d time.Duration) Option { return Claim("exp", time.Now().Add(d).U
 // Claim sets any claim, as JSON encodes value; a json.RawMessage stands as it is.
 func Claim(name string, value any) Option { return func(d *draft) { d.claims[name] = value } }
 
-// Header sets any header parameter.
-func Header(name string, value any) Option { return func(d *draft) { d.header[name] = value } }
-
 // Mint signs an access token: for DefaultSubject and DefaultSession, of role guest, living five minutes, unless the
 // options say otherwise.
 func (i *Issuer) Mint(opts ...Option) string {

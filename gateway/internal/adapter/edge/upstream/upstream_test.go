@@ -23,7 +23,6 @@ import (
 // service is a service of raw bytes: handle has each connection to itself.
 type service struct {
 	url   *url.URL
-	l     net.Listener
 	dial  upstream.Dial // nil: by the url
 	conns atomic.Int64
 }
@@ -31,7 +30,7 @@ type service struct {
 func serve(t testing.TB, handle func(n int64, c net.Conn, in *bufio.Reader)) *service {
 	t.Helper()
 	l, to, dial := listen(t)
-	s := &service{url: to, l: l, dial: dial}
+	s := &service{url: to, dial: dial}
 	go func() {
 		for {
 			c, err := l.Accept()
