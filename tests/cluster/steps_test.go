@@ -79,7 +79,7 @@ func TestSteps(t *testing.T) {
 			break
 		}
 	}
-	l.stop()
+	l.Stop()
 	t.Logf("what clients saw:\n%s", table(rows))
 	if len(rows) == len(steps()) && !t.Failed() {
 		writeGuide(t, rows)
@@ -93,12 +93,12 @@ func asked(step string) bool {
 }
 
 // under does one step and holds what is promised.
-func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
+func (s *site) under(t *testing.T, l *harness.Crowd, ada *harness.Client, one step) row {
 	t.Helper()
 	outer := s.t
 	s.t = t
 	defer func() { s.t = outer }()
-	l.take()
+	l.Take()
 	before := s.again()
 	began := time.Now()
 	one.do(s)
@@ -106,7 +106,7 @@ func (s *site) under(t *testing.T, l *load, ada *harness.Client, one step) row {
 	s.wait(recovery, "everything works again", func() error { return s.works(ada) })
 	r := row{step: one, seen: map[string]int{}, took: done.Sub(began), recovered: time.Since(done)}
 	s.settled()
-	asked, failures := l.take()
+	asked, failures := l.Take()
 	r.again = s.again() - before
 	for what, n := range asked {
 		asking, kind, _ := strings.Cut(what, ": ")

@@ -50,7 +50,7 @@ func kindOf(a *harness.Answer) string {
 	case a.Err != nil:
 		return "no answer"
 	case a.Status < 300:
-		return "ok"
+		return harness.OK
 	}
 	var p harness.Problem
 	a.JSON(&p)
@@ -158,7 +158,7 @@ func TestCaps_TheLastMegabyteIsExact(t *testing.T) {
 		}
 		seen.note(a)
 	})
-	if n := seen.of("ok"); n != left/each {
+	if n := seen.of(harness.OK); n != left/each {
 		t.Errorf("%d uploads fit into the last megabyte, want %d: %v", n, left/each, seen.counts)
 	}
 	var usage struct {
@@ -221,12 +221,12 @@ func TestRevocation_IsKnownAtAllGateways(t *testing.T) {
 			letIn, refused = append(letIn, last), append(refused, first)
 		})
 	}
-	l.stop(t).nothingFailed(t)
+	seen := nothingFailed(t, l)
 	slices.Sort(letIn)
 	slices.Sort(refused)
 	p50, p99 := len(letIn)/2, len(letIn)*99/100
 	t.Logf("%d logouts at three gateways under load (%v): the last request let in was sent at p50 %v, p99 %v, most %v after the logout's answer; the first refusal came at p50 %v, p99 %v",
-		logouts, l.seen.counts, letIn[p50], letIn[p99], letIn[len(letIn)-1], refused[p50], refused[p99])
+		logouts, seen, letIn[p50], letIn[p99], letIn[len(letIn)-1], refused[p50], refused[p99])
 	if letIn[p99] > bound && late > len(letIn)/100 {
 		t.Errorf("p99 is %v, promised is %v; %d of %d were late though the machine was not", letIn[p99], bound, late, len(letIn))
 	}

@@ -49,8 +49,8 @@ type cluster struct {
 
 // part is a container.
 type part struct {
-	name, id, address string
-	ready             string // what answers 200 when it is ready; empty for stores
+	id, address string
+	ready       string // what answers 200 when it is ready; empty for stores
 }
 
 var the struct {
@@ -154,7 +154,7 @@ func (c *cluster) labels() map[string]string { return map[string]string{"dev.clo
 // run starts a container under an address that stays its own over restarts.
 func (c *cluster) run(t *testing.T, name, image string, command, env, binds []string) *part {
 	t.Helper()
-	p := &part{name: name, address: c.addressOf(name)}
+	p := &part{address: c.addressOf(name)}
 	made, err := c.pool.Client.CreateContainer(docker.CreateContainerOptions{
 		Name:             c.id + "-" + name,
 		Config:           &docker.Config{Image: image, Cmd: command, Env: env, Labels: c.labels(), Hostname: name},

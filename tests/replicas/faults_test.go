@@ -157,7 +157,7 @@ func (c *cluster) suffer(t *testing.T, f fault) row {
 		parts = []string{""}
 	}
 	var slowest time.Duration
-	l.reset()
+	l.Take()
 	for _, name := range parts {
 		leaver := c.front.via(ada).LogIn(ada.User.Username, harness.Password)
 		heal := f.begin(t, c, name)
@@ -175,16 +175,17 @@ func (c *cluster) suffer(t *testing.T, f fault) row {
 		}
 	}
 	w.stop()
-	l.stop(t)
-	for asked, n := range l.asked {
-		what, kind, _ := strings.Cut(asked, ": ")
-		allowed := kind == "ok" || !slices.Contains(f.serves, what) && slices.ContainsFunc(f.may, func(may string) bool { return strings.HasPrefix(kind, may) })
+	l.Stop()
+	asked, failures := l.Take()
+	for what, n := range asked {
+		asking, kind, _ := strings.Cut(what, ": ")
+		allowed := kind == harness.OK || !slices.Contains(f.serves, asking) && slices.ContainsFunc(f.may, func(may string) bool { return strings.HasPrefix(kind, may) })
 		if !allowed {
-			t.Errorf("%d × %s, which must not be:\n%s", n, asked, strings.Join(l.failures, "\n"))
+			t.Errorf("%d × %s, which must not be:\n%s", n, what, failures)
 		}
 	}
-	t.Logf("%s: %v, recovered in %v", f.name(), l.asked, slowest.Round(time.Millisecond))
-	return row{fault: f, seen: l.seen.counts, recovered: slowest}
+	t.Logf("%s: %v, recovered in %v", f.name(), asked, slowest.Round(time.Millisecond))
+	return row{fault: f, seen: sum(asked), recovered: slowest}
 }
 
 // begin inflicts the fault on a part, or on what it is about by itself.

@@ -59,12 +59,12 @@ func writeGuide(t *testing.T, rows []row) {
 func counts(seen map[string]int) string {
 	var kinds []string
 	for kind := range seen {
-		if kind != "ok" {
+		if kind != harness.OK {
 			kinds = append(kinds, kind)
 		}
 	}
 	slices.Sort(kinds)
-	text := fmt.Sprintf("%d served", seen["ok"])
+	text := fmt.Sprintf("%d served", seen[harness.OK])
 	for _, kind := range kinds {
 		text += fmt.Sprintf(", %d × %s", seen[kind], kind)
 	}

@@ -22,8 +22,7 @@ func TestRestart_OfEachFailsNoRequest(t *testing.T) {
 		}
 		c.believedIn(t)
 	}
-	l.stop(t).nothingFailed(t)
-	t.Logf("%d services restarted: %v", len(services()), l.seen.counts)
+	t.Logf("%d services restarted: %v", len(services()), nothingFailed(t, l))
 }
 
 // TestUpload_GoesOnAtAnotherReplica begins an upload at the first files service and goes on with it at the second, each step
