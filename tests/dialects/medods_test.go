@@ -245,8 +245,8 @@ func TestMedods_TokensInQueriesAreRedacted(t *testing.T) {
 		parts := strings.Split(token, ".")
 		tail := parts[len(parts)-1]
 		for where, text := range map[string]string{"the log": s.Output(), "metrics": metrics.String()} {
-			if strings.Contains(text, tail) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(token))) {
-				t.Errorf("%s has a token", where)
+			if len(text) < 1000 || strings.Contains(text, tail) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(token))) {
+				t.Errorf("%s has a token, or is empty", where)
 			}
 		}
 	}

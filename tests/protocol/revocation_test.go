@@ -166,7 +166,11 @@ func TestRevocation_AnOrderlyStopWarnsOfNothing(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(s.Output()) {
+	printed := s.Output()
+	if !strings.Contains(printed, `"level":"INFO"`) {
+		t.Errorf("printed nothing that could be read:\n%s", printed)
+	}
+	for line := range strings.Lines(printed) {
 		if strings.Contains(line, "revocation") && strings.Contains(line, `"level":"WARN"`) {
 			t.Errorf("stopping warned: %s", line)
 		}
