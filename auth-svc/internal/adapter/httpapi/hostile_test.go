@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,10 +64,7 @@ func TestHostile_BodiesChangeNothing(t *testing.T) {
 			bad := good
 			bad.body = body
 			got := h.do(bad)
-			var doc struct {
-				Code   string
-				Errors []object
-			}
+			var doc struct{ Code string }
 			if json.Unmarshal(got.body, &doc) != nil || got.status != 400 || doc.Code != "VALIDATION_ERROR" {
 				t.Errorf("%s %s, %s: %d %s", good.method, good.path, name, got.status, got.body)
 			}
@@ -110,7 +108,11 @@ func TestHostile_OneAnswerListsEveryBadField(t *testing.T) {
 		Errors []struct{ Field string }
 	}
 	r.into(&doc)
-	if len(doc.Errors) != 4 {
+	var named []string
+	for _, e := range doc.Errors {
+		named = append(named, e.Field)
+	}
+	if slices.Sort(named); !slices.Equal(named, []string{"device_name", "identifier", "password", "x"}) {
 		t.Errorf("listed %s", r.body)
 	}
 }
