@@ -111,6 +111,7 @@ func TestConsole_SaysWhatToDoNext(t *testing.T) {
 		{"user create --username eve --role wizard", run.ExitFailure, `roles: there is no role "wizard"`},
 		{"user create --username eve --password-stdin", run.ExitFailure, "stdin holds no password"},
 		{"user create --password hunter2", run.ExitUsage, "flag provided but not defined"},
+		{"user list --limit -1", run.ExitUsage, "--limit is 0 or more"},
 		{"user list --output yaml", run.ExitUsage, "--output is text or json"},
 		{"keys kill nokey", run.ExitFailure, "keys list --config"},
 		{"api-key create --name x", run.ExitUsage, "--user WHO is needed"},
@@ -126,6 +127,9 @@ func TestConsole_SaysWhatToDoNext(t *testing.T) {
 	}
 	if code, out, _ := x.try("", "user", "list", "--help"); code != run.ExitOK || !strings.Contains(out, "-limit") {
 		t.Errorf("help: %d %s", code, out)
+	}
+	if _, out, _ := x.try("", "user", "reset-factors", "--help"); !strings.Contains(out, "--factor ID\n") {
+		t.Errorf("help names no value for --factor: %s", out)
 	}
 }
 

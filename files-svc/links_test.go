@@ -155,7 +155,11 @@ func TestLinks_Password(t *testing.T) {
 		t.Errorf("page: %d %v %s", a.status, a.header, a.body)
 	}
 	right := url.Values{"password": {"hunter2 & пароль"}}.Encode()
-	w.anyone("POST", l.URL, "password=wrong", form...).refused(t, "a wrong password", 403, "FORBIDDEN")
+	wrong := w.anyone("POST", l.URL, "password=wrong", form...)
+	wrong.refused(t, "a wrong password", 403, "FORBIDDEN")
+	if !bytes.Contains(wrong.body, []byte("form field password")) {
+		t.Errorf("a program is not told how to give it: %s", wrong.body)
+	}
 	w.anyone("POST", l.URL, right+"&x=1", form...).refused(t, "another field", 400, "VALIDATION_ERROR")
 	w.anyone("POST", l.URL, right, "Content-Type", "text/plain").refused(t, "no form", 415, "UNSUPPORTED_MEDIA_TYPE")
 	w.anyone("POST", l.URL, "password="+strings.Repeat("x", 5000), form...).refused(t, "a large form", 413, "PAYLOAD_TOO_LARGE")

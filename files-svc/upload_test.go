@@ -70,6 +70,10 @@ func TestUpload_BadNamesAreRefused(t *testing.T) {
 		}
 		p.do(http.MethodPost, "/v1/files", strings.NewReader("x"), headers...).refused(t, says, 400, "VALIDATION_ERROR")
 	}
+	a := p.do(http.MethodPost, "/v1/files", strings.NewReader("x"), "Content-Type", "text/plain")
+	if !strings.Contains(string(a.body), "Content-Disposition: attachment; filename=") {
+		t.Errorf("without a name: nobody learns how to give one: %s", a.body)
+	}
 	p.nothingKept("bad names")
 }
 

@@ -1,12 +1,14 @@
 package filessvc
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/hookhttp"
@@ -141,15 +143,41 @@ func (c hookCommand) list(ctx context.Context, fs *flag.FlagSet, args []string, 
 	if err != nil {
 		return err
 	}
-	for _, s := range all {
-		if c.endpoint != "" && s.Endpoint != c.endpoint {
-			continue
+	if c.endpoint != "" {
+		s, err := c.one(all)
+		if err != nil {
+			return err
 		}
+		all = []webhook.Standing{s}
+	}
+	for _, s := range all {
 		if err := c.show(ctx, m, s, to.Stdout); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// one finds the endpoint that the command line names. A name that nobody knows must not look like a webhook that misses nothing.
+func (c hookCommand) one(all []webhook.Standing) (webhook.Standing, error) {
+	names := make([]string, len(all))
+	for i, s := range all {
+		if s.Endpoint == c.endpoint {
+			return s, nil
+		}
+		names[i] = s.Endpoint
+	}
+	known := cmp.Or(strings.Join(names, ", "), "none")
+	return webhook.Standing{}, fmt.Errorf("there is no webhook %q; the service has started with: %s", c.endpoint, known)
+}
+
+// known refuses an endpoint that nobody knows.
+func (c hookCommand) known(ctx context.Context, m *webhook.Manager) error {
+	all, err := m.Standings(ctx)
+	if err == nil {
+		_, err = c.one(all)
+	}
+	return err
 }
 
 func (c hookCommand) show(ctx context.Context, m *webhook.Manager, s webhook.Standing, to io.Writer) error {
@@ -201,6 +229,9 @@ func (c hookCommand) redeliver(ctx context.Context, fs *flag.FlagSet, args []str
 	if c.endpoint == "" || c.all == (c.sequence > 0) {
 		return fmt.Errorf("%w: --endpoint NAME and one of --sequence N, --all are needed", run.ErrUsage)
 	}
+	if err := c.known(ctx, m); err != nil {
+		return err
+	}
 	n, err := m.Redeliver(ctx, c.endpoint, c.sequence)
 	if err != nil {
 		return err
@@ -218,6 +249,9 @@ func (c hookCommand) resume(ctx context.Context, fs *flag.FlagSet, args []string
 	defer shut()
 	if c.endpoint == "" {
 		return fmt.Errorf("%w: --endpoint NAME is needed", run.ErrUsage)
+	}
+	if err := c.known(ctx, m); err != nil {
+		return err
 	}
 	return m.Resume(ctx, c.endpoint)
 }

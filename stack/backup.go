@@ -28,17 +28,17 @@ func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
 	if into == "" {
 		return fmt.Errorf("%w: --to FOLDER is needed", run.ErrUsage)
 	}
-	target, err := openFolder(into) // no stack may serve from it, now or meanwhile
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, target.close()) }()
 	switch here, err := sameFolder(data, into); {
 	case err != nil:
 		return fmt.Errorf("find the data folder: %w", err)
 	case here:
 		return fmt.Errorf("%w: --to must be another folder than DATA_DIR", run.ErrUsage)
 	}
+	target, err := openFolder(into, "--to") // no stack may serve from it, now or meanwhile
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.close()) }()
 	contents, err := backup(ctx, data, into)
 	if err == nil {
 		_, err = fmt.Fprintf(to.Stdout, "%s is backed up in %s; %d contents are new there\n", data, into, contents)
@@ -51,8 +51,8 @@ func sameFolder(a, b string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other), err
+	other, err := os.Stat(b) // what is wrong with it, whoever opens it says
+	return err == nil && os.SameFile(one, other), nil
 }
 
 // backup copies in the order that makes the copy whole. Contents come after the catalogue that names them: they outlive their last

@@ -3,10 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"cloakroom.dev/libs/run"
 )
 
 // A second copy takes what is new: contents by their size, packs always, and holes stay holes.
@@ -49,5 +55,32 @@ func TestCopyTree_TakesWhatIsNew(t *testing.T) {
 	var stat syscall.Stat_t
 	if err := syscall.Stat(filepath.Join(into, "blobs/epoch/0", packName), &stat); err != nil || stat.Blocks*512 > 1<<20 {
 		t.Errorf("the copy of a pack with holes takes %d blocks, %v", stat.Blocks, err)
+	}
+}
+
+// Whoever names a wrong folder reads which flag to change, and finds no folder made for a backup that was none.
+func TestBackup_SaysWhichFolderIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "file"), filepath.Join(dir, "data")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	served, err := openFolder(data, "DATA_DIR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = served.close() }()
+	for _, c := range []struct{ data, into, says string }{
+		{data, filepath.Join(file, "copy"), "set --to to a folder you may write"},
+		{data, data, "--to must be another folder than DATA_DIR"},
+		{filepath.Join(dir, "nowhere"), filepath.Join(dir, "copy"), "find the data folder"},
+	} {
+		err := backupCommand(t.Context(), []string{"--data", c.data, "--to", c.into}, run.IO{Stdout: io.Discard, Stderr: io.Discard})
+		if err == nil || !strings.Contains(err.Error(), c.says) || c.into != data && strings.Contains(err.Error(), "DATA_DIR") {
+			t.Errorf("%s to %s: %v, want %q", c.data, c.into, err, c.says)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "copy")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder was made for nothing: %v", err)
 	}
 }

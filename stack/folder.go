@@ -28,22 +28,22 @@ type folder struct {
 }
 
 // openFolder makes the folder when it is missing and holds it for this process: two stacks on one folder would each
-// think that they are its only writer.
-func openFolder(path string) (*folder, error) {
+// think that they are its only writer. Setting is what names the folder, for who has named a wrong one.
+func openFolder(path, setting string) (*folder, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the data folder: %w", err)
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w; set DATA_DIR to a folder you may write", err)
+		return nil, fmt.Errorf("make the data folder: %w; set %s to a folder you may write", err, setting)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the data folder: %w; set DATA_DIR to a folder you may write", err)
+		return nil, fmt.Errorf("open the data folder: %w; set %s to a folder you may write", err, setting)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
-		return nil, fmt.Errorf("the data folder %s is in use by another stack; stop it, or set DATA_DIR to another folder", path)
+		return nil, fmt.Errorf("the data folder %s is in use by another stack; stop it, or set %s to another folder", path, setting)
 	}
 	return &folder{path, lock}, nil
 }

@@ -56,7 +56,7 @@ type listeners struct {
 func serve(ctx context.Context, o options, to run.IO) (err error) {
 	s := &stack{registry: telemetry.NewRegistry()}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if s.folder, err = openFolder(o.data); err != nil {
+	if s.folder, err = openFolder(o.data, "DATA_DIR"); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.folder.close)

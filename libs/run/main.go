@@ -186,8 +186,12 @@ func versionCommand(program string) Command {
 			if err := ParseFlags(fs, args, 0, 0); err != nil {
 				return err
 			}
-			if *output == "json" {
+			switch *output {
+			case "text":
+			case "json":
 				return json.NewEncoder(io.Stdout).Encode(Version())
+			default:
+				return fmt.Errorf("%w: --output is text or json", ErrUsage)
 			}
 			b := Version()
 			_, err := fmt.Fprintf(io.Stdout, "%s %s %s\n", program, b.Version, b.Go)

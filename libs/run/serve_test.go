@@ -232,6 +232,7 @@ func TestDispatch_ExitCodesAndHelp(t *testing.T) {
 		{"", 2, "", "Usage:"},
 		{"undo", 2, "", `no command "undo"`},
 		{"version -output json", 0, `"go":"go1`, ""},
+		{"version -output xml", 2, "", "--output is text or json"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

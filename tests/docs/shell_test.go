@@ -36,7 +36,7 @@ func TestShellGuide_CommandsDoWhatTheySay(t *testing.T) {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "TOKEN="+ada.Session.AccessToken)
 	out, err := cmd.CombinedOutput()
-	want := "400|the part|repr-digest: sha-256=:|curl resumed|wget resumed|304|200|412|the second version|PK is an archive|in the trash"
+	want := "400|digest_mismatch|the part|repr-digest: sha-256=:|curl resumed|wget resumed|304|200|412|the second version|PK is an archive|in the trash"
 	rest := strings.ToLower(string(out))
 	for _, line := range strings.Split(strings.ToLower(want), "|") {
 		_, after, found := strings.Cut(rest, line)

@@ -64,6 +64,9 @@ func (m *Manager) Redeliver(ctx context.Context, endpoint string, sequence int64
 		batch := 0
 		err := m.store.Write(ctx, func(tx Tx) error {
 			list, err := m.parked(ctx, tx, endpoint, sequence)
+			if err != nil {
+				return err
+			}
 			batch = len(list)
 			for _, d := range list {
 				d.Attempts, d.NextAt, d.ParkedAt = 0, time.Time{}, time.Time{}
@@ -71,7 +74,7 @@ func (m *Manager) Redeliver(ctx context.Context, endpoint string, sequence int64
 					return err
 				}
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return n, fmt.Errorf("redeliver: %w", err)
@@ -88,7 +91,7 @@ func (m *Manager) parked(ctx context.Context, tx Tx, endpoint string, sequence i
 		return tx.ListDeliveries(ctx, endpoint, true, redeliverBatch)
 	}
 	d, err := tx.Delivery(ctx, endpoint, sequence)
-	if err == nil && d.ParkedAt.IsZero() {
+	if err == nil && d.ParkedAt.IsZero() || fault.KindOf(err) == fault.NotFound {
 		err = fault.New(fault.NotFound, "no such delivery is parked")
 	}
 	return []Delivery{d}, err

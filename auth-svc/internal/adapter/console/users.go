@@ -152,6 +152,9 @@ Filters narrow the list together. With --output json each line is one person, fi
 			fs.IntVar(&limit, "limit", 100, "stop after so many; 0 for all")
 		},
 		do: func(ctx context.Context, c *call) error {
+			if limit < 0 {
+				return fmt.Errorf("%w: --limit is 0 or more", run.ErrUsage)
+			}
 			f.Status = identity.Status(status)
 			list := func(after identity.Cursor, n int) (identity.Page[identity.User], error) {
 				return c.core.ListUsers(ctx, nobody, f, after, n)
@@ -221,7 +224,7 @@ ask. The row in the audit trail is factor.reset. WHO is an id, an email, a phone
 
   auth-svc user reset-factors --config DIR ada@example.org`,
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&factorID, "factor", "", "the id of one factor, as `user export` shows it (default: all of them)")
+			fs.StringVar(&factorID, "factor", "", "the `ID` of one factor, as user export shows it (default: all of them)")
 		},
 		do: func(ctx context.Context, c *call) error {
 			u, err := c.find(ctx, c.operands[0])

@@ -60,11 +60,17 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 		// A link that is counted counts downloads, and not addresses that open any number of them.
 		return delivery{inline: inline, begin: shared.Begin, direct: !shared.Counted()}
 	})
-	if errors.Is(err, files.ErrLinkPassword) && wantsPage(r) {
+	if !errors.Is(err, files.ErrLinkPassword) {
+		return err
+	}
+	if wantsPage(r) {
 		return askPassword(w)
 	}
-	return err
+	return errPasswordForm
 }
+
+// errPasswordForm tells a program what the page tells a person, and as little about why.
+var errPasswordForm = fault.New(fault.Forbidden, "this link needs its password: POST it as the form field password")
 
 // readPassword reads the one field of the form.
 func (a *api) readPassword(w http.ResponseWriter, r *http.Request) (string, error) {

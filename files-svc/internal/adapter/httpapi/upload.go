@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/httpapi/field"
@@ -33,7 +34,8 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
 			return files.File{}, err
 		}
 		n.NewName, n.Key = newName, key
-		return a.files.Create(ctx, owner(ctx), n, in.content)
+		f, err := a.files.Create(ctx, owner(ctx), n, in.content)
+		return f, whereNamesGo(err)
 	})
 	if err != nil {
 		return err
@@ -156,6 +158,21 @@ func (in intake) newFile() (files.NewFile, error) {
 		return n, fault.Validation(bad...)
 	}
 	return n, nil
+}
+
+// whereNamesGo tells whoever left the name out how a body is named: the core knows of no headers.
+func whereNamesGo(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	i := slices.IndexFunc(f.Fields, func(b fault.Field) bool { return b.Field == "name" && b.Code == "REQUIRED" })
+	if i < 0 {
+		return err
+	}
+	fields := slices.Clone(f.Fields)
+	fields[i].Detail = `must not be empty: Content-Disposition: attachment; filename="…" names a body, its filename or a field name a form's file`
+	return fault.Validation(fields...)
 }
 
 // inMetadata says of what is wrong with a JSON text that it is in the field metadata.
