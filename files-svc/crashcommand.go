@@ -65,6 +65,9 @@ func parseCrash(args []string, to run.IO) (c crash, err error) {
 	if c.output != "text" && c.output != "json" {
 		return c, fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 	}
+	if c.opts.Parallel < 1 {
+		return c, fmt.Errorf("%w: --parallel is 1 or more", run.ErrUsage)
+	}
 	i := slices.IndexFunc(crashStores, func(s crashtest.Store) bool { return s.Name == store })
 	if i < 0 {
 		return c, fmt.Errorf("%w: there is no store %q", run.ErrUsage, store)
