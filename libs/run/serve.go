@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +53,10 @@ type ServeOptions struct {
 
 const defaultDrainTimeout = 30 * time.Second
 
+// settled is when what starting up took is given back to the machine: by then a process has read its configuration and stands, and
+// hardly any of that memory is needed again.
+const settled = 500 * time.Millisecond
+
 // Serve serves until ctx ends or a server or task fails, then drains and waits for everything it started. Tasks
 // run until the context they are given ends, which is after the last request has been answered. It returns the first
 // failure, or nil after a drain that was asked for.
@@ -76,6 +81,7 @@ func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...fu
 	for i, s := range servers {
 		running[i] = start(group, s, opts.Log, ending)
 	}
+	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	select {
 	case <-ctx.Done():
 		drainDelay(groupCtx, opts)
