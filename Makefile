@@ -108,7 +108,7 @@ bench: ## run the benchmarks beside the code, then those beside the servers of o
 	@$(MAKE) --no-print-directory bench-beside
 
 .PHONY: bench-beside
-bench-beside: ## measure uploads beside tusd and PocketBase, in turns on one disk, and hold the ratios to their marks (wants a quiet machine)
+bench-beside: ## measure uploads beside tusd and PocketBase, in turns on one disk, and hold the ratios to their marks (a quarter of an hour; wants a quiet machine)
 	go test -run '^$$' -bench Uploads -benchtime 1x -timeout 30m ./tests/beside/
 
 .PHONY: bench-pages

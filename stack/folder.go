@@ -28,7 +28,7 @@ type folder struct {
 }
 
 // openFolder makes the folder when it is missing and holds it for this process: two stacks on one folder would each
-// think that they are its only writer. Setting is what names the folder, for who has named a wrong one.
+// think that they are its only writer. What names the folder is setting, for whoever has named a wrong one.
 func openFolder(path, setting string) (*folder, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

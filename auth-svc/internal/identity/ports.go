@@ -21,7 +21,8 @@ type Store interface {
 	// commit outlives the process, but does not make those wait who need the disk.
 	InTxRelaxed(ctx context.Context, fn func(tx Tx) error) error
 
-	// View runs fn on one consistent state that includes every commit acknowledged before. Writing fails.
+	// View runs fn on one consistent state that includes every commit acknowledged before. Writing fails. fn may run more than
+	// once here too.
 	View(ctx context.Context, fn func(tx Tx) error) error
 }
 

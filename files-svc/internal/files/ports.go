@@ -13,7 +13,8 @@ type Catalog interface {
 	// returned as it is. fn may run more than once but never after Write has returned; it must be short, and must not
 	// call the catalog. When the last run of fn succeeded and Write fails, the outcome is open.
 	Write(ctx context.Context, fn func(tx Tx) error) error
-	// Read runs fn on one consistent snapshot of what was durable.
+	// Read runs fn on one consistent snapshot of what was durable. fn may run more than once here too, so it keeps nothing from a
+	// former run.
 	Read(ctx context.Context, fn func(tx ReadTx) error) error
 }
 

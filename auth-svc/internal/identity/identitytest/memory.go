@@ -71,10 +71,14 @@ func (m *memory) InTxRelaxed(ctx context.Context, fn func(identity.Tx) error) er
 	return m.InTx(ctx, fn)
 }
 
+// View runs fn twice, as a store may that has lost a connection.
 func (m *memory) View(ctx context.Context, fn func(identity.Tx) error) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := fn(&memoryTx{memory: m, at: m.moment()}); err != nil {
 		return err
 	}
 	return fn(&memoryTx{memory: m, at: m.moment()})
