@@ -6,6 +6,9 @@ export PORT ?= 8080
 export DATA_DIR ?= .data
 BIN := $(CURDIR)/.bin
 export VERSION ?= dev
+# What our programs are built with; in GOFLAGS, so that tests, tools and programs share what is compiled.
+TAGS ?= $(shell sed -n 's/^const BuildTags = "\(.*\)"/\1/p' libs/run/tags.go)
+export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS))
 # Of images: the one that the chart asks for when it is told none.
 TAG ?= $(shell sed -n 's/^appVersion: *//p' charts/cloakroom/Chart.yaml)
 MODULES := libs k8s auth-svc files-svc gateway stack k8s/observe tests

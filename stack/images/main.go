@@ -140,7 +140,7 @@ func (p plan) make(ctx context.Context, prog program, authorities []byte) (id st
 // build makes a program that needs no other file. The version control's word is left out: it would make equal sources differ.
 func (p plan) build(ctx context.Context, prog program, to string) error {
 	flags := "-s -w -buildid= -X cloakroom.dev/libs/run.version=" + p.version
-	return command(ctx, []string{"CGO_ENABLED=0", "GOOS=linux"}, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", to, prog.pkg)
+	return command(ctx, []string{"CGO_ENABLED=0", "GOOS=linux"}, "go", "build", "-tags", run.BuildTags, "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", to, prog.pkg)
 }
 
 func command(ctx context.Context, env []string, name string, args ...string) error {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"cloakroom.dev/libs/run"
 )
 
 var built struct {
@@ -30,9 +32,10 @@ func Build(t testing.TB, pkg string) string {
 	}
 	defer turn(t, filepath.Join(folder, "lock"))()
 	path := filepath.Join(folder, filepath.Base(pkg))
-	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd := exec.Command("go", "build", "-tags", run.BuildTags, "-o", path, pkg)
 	cmd.Dir = Root(t)
 	if strings.HasPrefix(pkg, "./") { // a server of others: they have a module of their own
+		cmd = exec.Command("go", "build", "-tags=", "-o", path, pkg)
 		cmd.Dir = filepath.Join(Root(t), "tests", "bench")
 		cmd.Env = append(os.Environ(), "GOWORK=off")
 	}

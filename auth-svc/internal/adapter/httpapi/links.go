@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"mime"
 	"net/http"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/problem"
@@ -49,7 +51,7 @@ func (a *API) resetPage() linkPage {
 	}
 }
 
-// linkView is what the template shows.
+// linkView is what a page shows at one moment.
 type linkView struct {
 	linkPage
 	Token  string
@@ -60,26 +62,35 @@ type linkView struct {
 // The form's action is the page itself without its query. Nothing but this form can run here, and nobody can frame it.
 const linkPolicy = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-var linkTemplate = template.Must(template.New("link").Parse(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex">
-<title>{{.Title}}</title>
-</head>
-<body>
-<h1>{{.Title}}</h1>
-{{if .Notice}}<p role="status">{{.Notice}}</p>
-{{end}}{{if .Form}}<p>{{.Text}}</p>
-<form method="post" action="?" autocomplete="off">
-<input type="hidden" name="token" value="{{.Token}}">
-{{if .Password}}<p><label>New password <input type="password" name="new_password" autocomplete="new-password" required></label></p>
-{{end}}<p><button type="submit">{{.Button}}</button></p>
-</form>
-{{end}}</body>
-</html>
-`))
+// document is the page without its content. Its title is its heading too.
+func document(title string, content ...g.Node) g.Node {
+	return h.Doctype(h.HTML(h.Lang("en"),
+		h.Head(
+			h.Meta(h.Charset("utf-8")),
+			h.Meta(h.Name("viewport"), h.Content("width=device-width")),
+			h.Meta(h.Name("robots"), h.Content("noindex")),
+			h.TitleEl(g.Text(title)),
+		),
+		h.Body(h.H1(g.Text(title)), g.Group(content)),
+	))
+}
+
+// page is what a person sees.
+func (v linkView) page() g.Node {
+	return document(v.Title,
+		g.If(v.Notice != "", h.P(h.Role("status"), g.Text(v.Notice))),
+		g.If(v.Form, g.Group{h.P(g.Text(v.Text)), v.form()}),
+	)
+}
+
+func (v linkView) form() g.Node {
+	return h.Form(h.Method("post"), h.Action("?"), h.AutoComplete("off"),
+		h.Input(h.Type("hidden"), h.Name("token"), h.Value(v.Token)),
+		g.If(v.Password, h.P(h.Label(g.Text("New password "),
+			h.Input(h.Type("password"), h.Name("new_password"), h.AutoComplete("new-password"), h.Required())))),
+		h.P(h.Button(h.Type("submit"), g.Text(v.Button))),
+	)
+}
 
 // maxLinkForm is far more than a token and the longest password take when they are escaped.
 const maxLinkForm = 16 << 10
@@ -147,16 +158,21 @@ func refusedLink(err error) (view linkView, told bool) {
 
 func (p linkPage) write(w http.ResponseWriter, status int, view linkView) error {
 	view.linkPage = p
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", linkPolicy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "no-store")
+	return writePage(w, status, view.page())
+}
+
+// writePage answers with a page that only its own form can leave.
+func writePage(w http.ResponseWriter, status int, page g.Node) error {
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", linkPolicy)
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
 	w.WriteHeader(status)
-	if err := linkTemplate.Execute(w, view); err != nil {
-		return fmt.Errorf("write the page of a link: %w", err)
+	if err := page.Render(w); err != nil {
+		return fmt.Errorf("write a page: %w", err)
 	}
 	return nil
 }

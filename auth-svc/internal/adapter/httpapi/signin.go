@@ -4,13 +4,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/problem"
@@ -119,22 +120,6 @@ func redirect(w http.ResponseWriter, status int, to string) error {
 	return nil
 }
 
-var signInTemplate = template.Must(template.New("sign-in").Parse(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex">
-<title>Signing in did not work</title>
-</head>
-<body>
-<h1>Signing in did not work</h1>
-<p role="alert">{{.}}</p>
-<p>Please go back to where you came from and try again.</p>
-</body>
-</html>
-`))
-
 // signInPage tells a person what went wrong, and a program by a problem document.
 func signInPage(w http.ResponseWriter, r *http.Request, err error) error {
 	var f *fault.Error
@@ -146,18 +131,11 @@ func signInPage(w http.ResponseWriter, r *http.Request, err error) error {
 		text = field.Field + ": " + field.Detail
 	}
 	status, _ := problem.Of(f.Kind)
-	h := w.Header()
 	if f.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(f.RetryAfter/time.Second), 10))
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(f.RetryAfter/time.Second), 10))
 	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", linkPolicy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	w.WriteHeader(status)
-	if err := signInTemplate.Execute(w, text); err != nil {
-		return fmt.Errorf("write the page of a sign-in: %w", err)
-	}
-	return nil
+	return writePage(w, status, document("Signing in did not work",
+		h.P(h.Role("alert"), g.Text(text)),
+		h.P(g.Text("Please go back to where you came from and try again.")),
+	))
 }

@@ -1,56 +1,21 @@
 // Package letter puts the core's letters into words, as text and as HTML.
 //
-// Everything that comes from outside is escaped by the templates, and almost nothing does: a mail never holds what the
+// Everything that comes from outside is escaped in the HTML, and almost nothing does: a mail never holds what the
 // one who caused it has typed, or signing up in somebody's name would be a way to send them advertising. Links begin
 // with the configured base URL; no request header has a say.
 package letter
 
 import (
-	"bytes"
-	"embed"
 	"fmt"
-	htmltemplate "html/template"
 	"net/url"
 	"strings"
-	texttemplate "text/template"
 	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"cloakroom.dev/auth-svc/internal/identity"
 )
-
-//go:embed templates
-var files embed.FS
-
-var (
-	texts = texttemplate.Must(texttemplate.ParseFS(files, "templates/*.txt"))
-	pages = htmltemplate.Must(htmltemplate.ParseFS(files, "templates/*.html"))
-)
-
-// subjects are the kinds there are words for.
-var subjects = map[identity.MailKind]string{
-	identity.MailVerify:          "Please confirm your address",
-	identity.MailReset:           "Choose a new password",
-	identity.MailNewDevice:       "A new device has signed in",
-	identity.MailTheft:           "A session was ended for your safety",
-	identity.MailPasswordChanged: "Your password was changed",
-	identity.MailEmailChanged:    "Your address was changed",
-
-	identity.MailIdentityLinked:    "A new way to sign in was added",
-	identity.MailIdentityUnlinked:  "A way to sign in was removed",
-	identity.MailFactorAdded:       "A second factor was added to your account",
-	identity.MailFactorRemoved:     "A second factor was removed from your account",
-	identity.MailFactorsReset:      "Your second factors were reset by an administrator",
-	identity.MailRecoveryCodes:     "New recovery codes were made",
-	identity.MailRecoveryCodeSpent: "A recovery code was used",
-	identity.MailAddressChanged:    "One of your sessions goes on from another network",
-	identity.MailPasskeyCopied:     "One of your passkeys may have been copied",
-}
-
-// linkPaths are the pages that links open.
-var linkPaths = map[identity.MailKind]string{
-	identity.MailVerify: "/auth/links/verify-email",
-	identity.MailReset:  "/auth/links/reset-password",
-}
 
 // Writer writes letters. It is safe for concurrent use.
 type Writer struct{ base string }
@@ -60,37 +25,61 @@ var _ identity.Letters = Writer{}
 // New makes a writer. base is where people reach the gateway: scheme, host and port.
 func New(base string) Writer { return Writer{base: strings.TrimSuffix(base, "/")} }
 
-// facts are what the templates are given.
-type facts struct {
-	Kind, Subject, Site   string
-	Link, ValidFor        string
-	Device, Address, When string
-}
-
-// Write returns an error for a kind it has no words for.
+// Write returns an error for a kind it has no words for, and for a base that no browser should follow.
 func (w Writer) Write(l identity.Letter) (subject, text, html string, err error) {
-	subject, ok := subjects[l.Kind]
+	words, ok := letters[l.Kind]
 	if !ok {
 		return "", "", "", fmt.Errorf("there are no words for a mail of kind %q", l.Kind)
 	}
-	f := facts{
-		Kind: string(l.Kind), Subject: subject, Site: w.base, ValidFor: spoken(l.ValidFor),
-		Device: device(l.UserAgent), When: l.At.UTC().Format("2 January 2006 at 15:04 UTC"),
+	link := ""
+	if words.path != "" {
+		if !strings.HasPrefix(w.base, "https://") && !strings.HasPrefix(w.base, "http://") {
+			return "", "", "", fmt.Errorf("a mail's link can't begin with %q", w.base)
+		}
+		link = w.base + words.path + "?token=" + url.QueryEscape(l.Token.Reveal())
 	}
+	when := l.At.UTC().Format("2 January 2006 at 15:04 UTC")
 	if l.Address.IsValid() {
-		f.Address = l.Address.String()
+		when += ", from " + l.Address.String()
 	}
-	if path, ok := linkPaths[l.Kind]; ok {
-		f.Link = w.base + path + "?token=" + url.QueryEscape(l.Token.Reveal())
+	said := w.fill(words.said, l)
+	return words.subject, asText(said, link, when), asHTML(words, said, link, when), nil
+}
+
+// fill puts facts where the paragraphs name them. What a fact holds is not looked at again.
+func (w Writer) fill(paragraphs []string, l identity.Letter) []string {
+	facts := strings.NewReplacer("{site}", w.base, "{valid_for}", spoken(l.ValidFor), "{device}", device(l.UserAgent))
+	said := make([]string, len(paragraphs))
+	for i, p := range paragraphs {
+		said[i] = facts.Replace(p)
 	}
-	var t, h bytes.Buffer
-	if err := texts.ExecuteTemplate(&t, "mail.txt", f); err != nil {
-		return "", "", "", fmt.Errorf("write the text: %w", err)
+	return said
+}
+
+func asText(said []string, link, when string) string {
+	var b strings.Builder
+	for _, p := range said {
+		if p == theLink {
+			p = link
+		}
+		b.WriteString(p + "\n\n")
 	}
-	if err := pages.ExecuteTemplate(&h, "mail.html", f); err != nil {
-		return "", "", "", fmt.Errorf("write the HTML: %w", err)
-	}
-	return subject, t.String(), h.String(), nil
+	return b.String() + when + "\n"
+}
+
+func asHTML(words words, said []string, link, when string) string {
+	paragraphs := g.Map(said, func(p string) g.Node {
+		if p == theLink {
+			return h.P(h.A(h.Href(link), g.Text(words.link)))
+		}
+		return h.P(g.Text(p))
+	})
+	var b strings.Builder
+	_ = h.Doctype(h.HTML(h.Lang("en"), // a Builder takes everything
+		h.Head(h.Meta(h.Charset("utf-8")), h.TitleEl(g.Text(words.subject))),
+		h.Body(h.H1(g.Text(words.subject)), paragraphs, h.P(h.Small(g.Text(when)))),
+	)).Render(&b)
+	return b.String()
 }
 
 // spoken says a duration as people do.

@@ -15,7 +15,7 @@ import (
 var kinds = []identity.MailKind{
 	identity.MailVerify, identity.MailReset, identity.MailNewDevice, identity.MailTheft, identity.MailPasswordChanged, identity.MailEmailChanged,
 	identity.MailFactorAdded, identity.MailFactorRemoved, identity.MailFactorsReset, identity.MailRecoveryCodes, identity.MailRecoveryCodeSpent, identity.MailPasskeyCopied,
-	identity.MailAddressChanged,
+	identity.MailAddressChanged, identity.MailIdentityLinked, identity.MailIdentityUnlinked,
 }
 
 func write(t *testing.T, kind identity.MailKind, agent string) (subject, text, html string) {
@@ -39,7 +39,7 @@ func TestWrite_EveryKindSaysWhatHappenedWhenAndFromWhere(t *testing.T) {
 		}
 		seen[subject] = true
 		for name, body := range map[string]string{"text": text, "html": html} {
-			if len(body) < 150 || !strings.Contains(body, "22 November 2026 at 09:05 UTC") || !strings.Contains(body, "192.0.2.1") || strings.Contains(body, "<no value>") {
+			if len(body) < 150 || !strings.Contains(body, "22 November 2026 at 09:05 UTC") || !strings.Contains(body, "192.0.2.1") || strings.ContainsAny(body, "{}") {
 				t.Errorf("%s %s: %s", kind, name, body)
 			}
 			link := strings.Contains(body, "https://cloak.example/auth/links/") && strings.Contains(body, "?token=crm_abc-_123")
@@ -59,6 +59,23 @@ func TestWrite_NothingAStrangerSaysReachesTheMail(t *testing.T) {
 		if strings.Contains(text+html, "evil") || strings.Contains(text+html, "script") || strings.Contains(text+html, "onload") {
 			t.Errorf("%s repeats the user agent", kind)
 		}
+	}
+}
+
+func TestWrite_NothingBreaksOutOfTheHTML(t *testing.T) {
+	hostile := identity.Letter{Kind: identity.MailVerify, Token: secret.NewString(`crm_"><script>{site}`), ValidFor: time.Hour}
+	_, text, html, err := letter.New(`https://cloak.example/"><script>alert(1)</script>{device}`).Write(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(html, "<script") || strings.Contains(html, `"><s`) || strings.Contains(text+html, "a program") {
+		t.Errorf("%s\n%s", text, html)
+	}
+	if !strings.Contains(html, "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;") {
+		t.Errorf("what the address says is lost: %s", html)
+	}
+	if _, _, html, err := letter.New("javascript:alert(1)//").Write(hostile); err == nil {
+		t.Errorf("a link that runs was written: %s", html)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"os"
@@ -15,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"cloakroom.dev/libs/fault"
 
@@ -88,31 +90,34 @@ func (m *Mailer) prune() error {
 	return nil
 }
 
-var page = template.Must(template.New("mail").Parse(`<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Mail</title></head>
-<body>
-<h1>Mail, newest first</h1>
-{{range .}}<article>
-<h2>{{.Subject}}</h2>
-<p>to <b>{{.To}}</b>, {{.At.Format "2006-01-02 15:04:05"}} UTC</p>
-<pre>{{.Text}}</pre>
-</article>
-{{else}}<p>No mail has been sent since the start.</p>
-{{end}}</body>
-</html>
-`))
+// page shows mails, newest first.
+func page(mails []identity.Mail) g.Node {
+	articles := g.Map(mails, func(m identity.Mail) g.Node {
+		return h.Article(
+			h.H2(g.Text(m.Subject)),
+			h.P(g.Text("to "), h.B(g.Text(m.To)), g.Text(", "+m.At.Format("2006-01-02 15:04:05")+" UTC")),
+			h.Pre(g.Text(m.Text)),
+		)
+	})
+	return h.Doctype(h.HTML(h.Lang("en"),
+		h.Head(h.Meta(h.Charset("utf-8")), h.TitleEl(g.Text("Mail"))),
+		h.Body(
+			h.H1(g.Text("Mail, newest first")), articles,
+			g.If(len(mails) == 0, h.P(g.Text("No mail has been sent since the start."))),
+		),
+	))
+}
 
 // ServeHTTP shows the mails of this run.
 func (m *Mailer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	m.mu.Lock()
 	mails := slices.Clone(m.recent)
 	m.mu.Unlock()
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-	_ = page.Execute(w, mails) // the reader has gone, or the page is whole
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	_ = page(mails).Render(w) // the reader has gone, or the page is whole
 }

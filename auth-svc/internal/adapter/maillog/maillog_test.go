@@ -100,3 +100,23 @@ func TestFolderAndPage_AreBoundedAndNewestFirst(t *testing.T) {
 		t.Errorf("newest at %d, the one before at %d", newest, older)
 	}
 }
+
+func TestPage_ShowsHostileValuesAsText(t *testing.T) {
+	m, _ := open(t)
+	rec := httptest.NewRecorder()
+	m.ServeHTTP(rec, httptest.NewRequest("GET", "/-/mail", nil))
+	if !strings.Contains(rec.Body.String(), "No mail has been sent since the start.") {
+		t.Errorf("an empty folder: %s", rec.Body)
+	}
+	const hostile = `"><script>alert(1)</script></pre><a href="javascript:alert(1)">`
+	err := m.Send(t.Context(), identity.Mail{ID: "a", To: `"<script>"@example.org`, Subject: hostile, Text: hostile, HTML: hostile, At: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec = httptest.NewRecorder()
+	m.ServeHTTP(rec, httptest.NewRequest("GET", "/-/mail", nil))
+	page := rec.Body.String()
+	if strings.Contains(page, "<script") || strings.Contains(page, "<a ") || strings.Count(page, "</pre>") != 1 || strings.Count(page, "&lt;script&gt;") != 3 {
+		t.Errorf("the page is %s", page)
+	}
+}

@@ -165,6 +165,44 @@ func TestContract_TheStyleIsTheOneThePolicyNames(t *testing.T) {
 	}
 }
 
+func TestContract_WhatDocumentsSayIsTextInThePage(t *testing.T) {
+	const hostile = `'"><script>alert(1)</script> ` + "`<script>`" + ` **<script>** javascript:alert(1)'`
+	all := strings.NewReplacer("HOSTILE", hostile).Replace(`openapi: 3.0.3
+info: {title: HOSTILE, version: HOSTILE, description: HOSTILE}
+tags: [{name: HOSTILE, description: HOSTILE}]
+paths:
+  HOSTILE:
+    post:
+      tags: [HOSTILE]
+      summary: HOSTILE
+      description: HOSTILE
+      parameters: [{name: HOSTILE, in: HOSTILE, description: HOSTILE, schema: {type: HOSTILE, format: HOSTILE}}]
+      requestBody: {description: HOSTILE, content: {HOSTILE: {schema: {properties: {HOSTILE: {enum: [HOSTILE], description: HOSTILE}}}}}}
+      responses: {HOSTILE: {description: HOSTILE}, '200': {description: HOSTILE, content: {a: {schema: {properties: {HOSTILE: {type: HOSTILE}}}}}}}
+`)
+	parsed, err := parse([]byte(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page strings.Builder
+	if err := writePage(&page, parsed); err != nil {
+		t.Fatal(err)
+	}
+	for _, sign := range []string{"<script", `""`, `href="javascript`} {
+		if strings.Contains(page.String(), sign) {
+			t.Errorf("the page holds %s: %s", sign, page.String())
+		}
+	}
+	if n := strings.Count(page.String(), "&lt;script&gt;"); n < 40 {
+		t.Errorf("only %d of the hostile words are shown as text", n)
+	}
+	for link := range strings.SplitSeq(page.String(), "href=\"") {
+		if !strings.HasPrefix(link, "#") && !strings.HasPrefix(link, "/openapi.") && !strings.HasPrefix(link, "<!doctype") {
+			t.Errorf("a link to %.40s", link)
+		}
+	}
+}
+
 func TestContract_FetchesOnceForAllAndServesWhatItHas(t *testing.T) {
 	src, fetches := service(t, 200, doc("  /a:\n    get: {operationId: a, responses: {'204': {description: n}}}\n", ""))
 	c := newContract(t, ownDoc, src)
