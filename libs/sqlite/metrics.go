@@ -11,10 +11,11 @@ import (
 )
 
 type metrics struct {
-	factory  promauto.Factory
-	group    prometheus.Histogram
-	seconds  prometheus.Histogram
-	repeated prometheus.Counter
+	factory   promauto.Factory
+	group     prometheus.Histogram
+	seconds   prometheus.Histogram
+	repeated  prometheus.Counter
+	walWrites prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, name string) *metrics {
@@ -34,6 +35,9 @@ func newMetrics(reg prometheus.Registerer, name string) *metrics {
 		})),
 		repeated: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_sqlite_repeated_commits_total", Help: "Groups of writes run again, each write apart, because one of them had failed.",
+		}),
+		walWrites: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_sqlite_wal_writes_total", Help: "Writes to the write-ahead log. A commit takes one for each 124 KiB; it holds 1 MiB at most.",
 		}),
 	}
 }

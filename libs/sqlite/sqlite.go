@@ -47,6 +47,7 @@ type Options struct {
 type DB struct {
 	path    string
 	writer  *writer
+	held    *walBuffer
 	idle    chan *conn // readers nobody uses
 	opened  int        // readers there are
 	closed  chan struct{}
@@ -86,17 +87,26 @@ func makePrivate(path string) error {
 	return f.Close()
 }
 
+// walSettings are the writer's. The log is brought home into the database every 3900 pages, which are less than the 16 MiB the file keeps:
+// pages that many commits change go home once, and what is written over costs its sync no change of the file's length.
+var walSettings = []string{"journal_mode(WAL)", "wal_autocheckpoint(3900)", "journal_size_limit(16777216)", "cache_size(-8192)"}
+
 func (db *DB) open(ctx context.Context, opts Options) error {
-	w, err := db.connect(ctx, "rwc", "journal_mode(WAL)", "journal_size_limit(16777216)", "cache_size(-8192)")
+	held, err := newWALBuffer(db.metrics.walWrites)
+	if err != nil {
+		return err
+	}
+	db.held = held
+	w, err := db.connect(ctx, dsn(db.path, "rwc", walSettings...)+held.params())
 	if err != nil {
 		return err
 	}
 	if err := w.exec("PRAGMA busy_timeout = 0"); err != nil { // from here on it waits in its own way
 		return errors.Join(err, w.close())
 	}
-	db.writer = newWriter(w, db.metrics, opts.Log)
+	db.writer = newWriter(w, held, db.metrics, opts.Log)
 	for range readers {
-		r, err := db.connect(ctx, "rw", "query_only(1)", "cache_size(-2048)")
+		r, err := db.connect(ctx, dsn(db.path, "rw", "query_only(1)", "cache_size(-2048)"))
 		if err != nil {
 			return err
 		}
@@ -108,8 +118,8 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 
 // connect opens one connection with a pool of its own: settings and prepared statements belong to a connection, and
 // database/sql would otherwise choose one for us.
-func (db *DB) connect(ctx context.Context, mode string, pragmas ...string) (*conn, error) {
-	pool, err := sql.Open("sqlite", dsn(db.path, mode, pragmas...))
+func (db *DB) connect(ctx context.Context, name string) (*conn, error) {
+	pool, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +211,9 @@ func (db *DB) Close() error {
 		}
 		for _, p := range slices.Backward(db.pools) { // the writer's last: it brings the log home into the file
 			errs = append(errs, p.Close())
+		}
+		if db.held != nil {
+			db.held.forget()
 		}
 	})
 	return errors.Join(errs...)

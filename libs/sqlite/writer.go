@@ -24,6 +24,7 @@ var errClosed = errors.New("the database is closed")
 // writer owns the one writing connection. Its goroutine ends with close.
 type writer struct {
 	conn    *conn
+	held    *walBuffer // of conn's WAL
 	queue   chan *job
 	metrics *metrics
 	log     *slog.Logger
@@ -45,12 +46,12 @@ type job struct {
 	done    chan struct{}
 }
 
-func newWriter(c *conn, m *metrics, log *slog.Logger) *writer {
+func newWriter(c *conn, held *walBuffer, m *metrics, log *slog.Logger) *writer {
 	if log == nil {
 		log = slog.Default()
 	}
 	w := &writer{
-		conn: c, metrics: m, log: log, flushes: true,
+		conn: c, held: held, metrics: m, log: log, flushes: true,
 		memo: map[any]any{}, queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.observeQueue(func() float64 { return float64(len(w.queue)) })
@@ -154,7 +155,7 @@ func (w *writer) flush(wanted bool) error {
 	if err := w.conn.exec(pragma); err != nil {
 		return fmt.Errorf("set what a commit waits for: %w", err)
 	}
-	w.flushes = wanted
+	w.flushes, w.held.through = wanted, !wanted
 	return nil
 }
 
