@@ -37,6 +37,7 @@ type side struct {
 	closed   error // what it gets from now on
 	deadline time.Time
 	timer    *time.Timer
+	due      time.Time // when the timer goes off; zero when it does not run
 	waiting  bool
 }
 
@@ -48,30 +49,52 @@ func newFlow() *flow {
 
 // wait returns when something may have changed for s, or fails when its deadline has passed. The caller holds mu.
 func (f *flow) wait(s *side) error {
-	if s.deadline.IsZero() {
-		s.waiting = true
-		s.moved.Wait()
-		s.waiting = false
-		return nil
+	if !s.deadline.IsZero() {
+		left := time.Until(s.deadline)
+		if left <= 0 {
+			return os.ErrDeadlineExceeded
+		}
+		f.alarm(s, left)
 	}
-	left := time.Until(s.deadline)
-	if left <= 0 {
-		return os.ErrDeadlineExceeded
-	}
-	if s.timer == nil {
-		s.timer = time.AfterFunc(left, func() {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			s.moved.Broadcast()
-		})
-	} else {
-		s.timer.Reset(left)
-	}
+	f.park(s)
+	return nil
+}
+
+// park waits until s is woken, whatever its deadline. The caller holds mu.
+func (*flow) park(s *side) {
 	s.waiting = true
 	s.moved.Wait()
 	s.waiting = false
-	s.timer.Stop()
-	return nil
+}
+
+// alarm has s looked at when its deadline has passed, which is in so long. A timer that goes off before that is left to find
+// out for itself that the deadline has moved: deadlines move with every request, nearly always into the future, and pass
+// hardly ever. The caller holds mu.
+func (f *flow) alarm(s *side, left time.Duration) {
+	switch {
+	case s.timer == nil:
+		s.timer = time.AfterFunc(left, func() { f.ring(s) })
+	case s.due.IsZero() || s.deadline.Before(s.due):
+		s.timer.Reset(left)
+	default:
+		return
+	}
+	s.due = s.deadline
+}
+
+// ring is the timer's: it wakes whoever waits and is late.
+func (f *flow) ring(s *side) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.due = time.Time{}
+	if !s.waiting || s.deadline.IsZero() {
+		return
+	}
+	if left := time.Until(s.deadline); left > 0 {
+		f.alarm(s, left)
+		return
+	}
+	s.wake()
 }
 
 func (s *side) wake() {
@@ -83,6 +106,7 @@ func (s *side) wake() {
 // late reports whether the deadline has passed.
 func (s *side) late() bool { return !s.deadline.IsZero() && time.Until(s.deadline) <= 0 }
 
+// setDeadline wakes whoever waits only when the deadline has passed: until then nothing changes for them.
 func (f *flow) setDeadline(s *side, t time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,7 +114,14 @@ func (f *flow) setDeadline(s *side, t time.Time) error {
 		return net.ErrClosed
 	}
 	s.deadline = t
-	s.wake()
+	if !s.waiting || t.IsZero() {
+		return nil
+	}
+	if left := time.Until(t); left > 0 {
+		f.alarm(s, left)
+	} else {
+		s.wake()
+	}
 	return nil
 }
 
@@ -115,9 +146,7 @@ func (f *flow) read(p []byte) (int, error) {
 	for {
 		switch {
 		case f.filling:
-			f.reader.waiting = true
-			f.reader.moved.Wait() // whatever the deadline: somebody writes to p
-			f.reader.waiting = false
+			f.park(&f.reader) // somebody writes to p
 		case f.taken > 0:
 			return f.taken, nil
 		case f.reader.closed != nil:
@@ -263,6 +292,7 @@ func (f *flow) stopWriting(why error) {
 func (s *side) stop() {
 	if s.timer != nil {
 		s.timer.Stop()
+		s.due = time.Time{}
 	}
 	s.wake()
 }
