@@ -15,6 +15,7 @@ var longAgo = time.Unix(1, 0)
 type leash struct {
 	setDeadline func(time.Time) error // of a http.ResponseController; fails only where there is no connection, in tests
 	mu          sync.Mutex
+	bounded     bool // a deadline is set
 	over        bool
 }
 
@@ -34,6 +35,14 @@ func (l *leash) until(t time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.over {
+		l.set(t)
+	}
+}
+
+// set moves the deadline; one that is not there is not taken away. The caller holds mu.
+func (l *leash) set(t time.Time) {
+	if l.bounded || !t.IsZero() {
+		l.bounded = !t.IsZero()
 		_ = l.setDeadline(t)
 	}
 }
@@ -45,6 +54,6 @@ func (l *leash) end(t time.Time) {
 	defer l.mu.Unlock()
 	if !l.over {
 		l.over = true
-		_ = l.setDeadline(t)
+		l.set(t)
 	}
 }
