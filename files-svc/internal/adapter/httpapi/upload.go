@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -193,18 +192,13 @@ func inMetadata(err error) (bad []fault.Field) {
 
 func writeFile(w http.ResponseWriter, status int, f files.File) error {
 	b := bodyOf(f)
-	b.Headers(w.Header())
-	return writeJSON(w, status, b)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) error {
-	raw, err := json.Marshal(body)
+	raw, err := b.text()
 	if err != nil {
 		return err
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
+	b.Headers(h)
+	h["Content-Type"], h["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // a client that has gone is no failure of ours
 	return nil
