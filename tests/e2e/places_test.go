@@ -18,6 +18,7 @@ var here = map[string]string{
 	"TestMainJob_ThreeProcesses":                        "starts the three services side by side; the cluster runs TestMainJob on two of each",
 	"TestMetrics_TellWhatAnOperatorLooksAt":             "scrapes the ops port, which nobody reaches through a gateway",
 	"TestPlaces_EveryCaseHasOne":                        "reads this folder",
+	"TestPrograms_HoldNoMethodsThatNobodyCalls":         "reads the programs it has built",
 	"TestReplicas_OneAuthServiceOfTwoMayFallSilent":     "stops processes in their tracks",
 	"TestSignInWithARealProvider":                       "configures a provider of identities on this machine",
 	"TestStack_BootstrapLetsTheAdminIn":                 "reads what the first start of a stack left in its folder",
