@@ -31,7 +31,6 @@ type upload struct {
 	done   func()    // called once, when the body has been read to its end
 	failed atomic.Pointer[fault.Error]
 	eof    atomic.Bool
-	closed atomic.Bool
 }
 
 func tooLarge(limit int64) *fault.Error {
@@ -47,18 +46,7 @@ func (u *upload) watch(x *exchange) {
 // ended reports whether nothing of the body is left to read.
 func (u *upload) ended() bool { return u.eof.Load() }
 
-// Close ends the reading, and leaves the client's body to net/http: whoever closes that waits for the rest of it.
-func (u *upload) Close() error {
-	u.closed.Store(true)
-	return nil
-}
-
-var errUploadClosed = errors.New("the body is read after it was closed")
-
 func (u *upload) Read(p []byte) (int, error) {
-	if u.closed.Load() {
-		return 0, errUploadClosed
-	}
 	if f := u.failed.Load(); f != nil {
 		return 0, f
 	}

@@ -3,8 +3,8 @@ package edge
 import (
 	"context"
 	"net/http"
+	"net/http/httputil"
 	"net/netip"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,12 +45,11 @@ type exchange struct {
 	upload   upload
 	answer   answer
 	lender   lender
-	out      clientWriter // what the answer is written to
-	target   url.URL      // of the request to the service
-	readOnly bool         // the request changes nothing
+	proxy    httputil.ReverseProxy
+	out      clientWriter // what the proxy writes to
 	values   []string     // one-value headers of the request to the service, in room
 	room     [8]string
-	aborted  bool        // passing has panicked: the connection is being cut already
+	aborted  bool        // the proxy has panicked: the connection is being cut already
 	begun    atomic.Bool // the answer has begun
 
 	mu    sync.Mutex

@@ -16,8 +16,9 @@ var (
 	errAnswerTimeout  = fault.New(fault.UpstreamTimeout, "the service did not answer in time")
 )
 
-// fail is told that no answer came, before anything has been written.
-func (x *exchange) fail(err error) {
+// fail is told that no answer came. The proxy calls it before anything has been written.
+func fail(_ http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r.Context())
 	reason := x.explain(err)
 	if reason == nil {
 		// The client has gone. Nobody reads an answer; aborting says so in the log and spares the connection's state.

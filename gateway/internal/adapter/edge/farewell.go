@@ -63,7 +63,7 @@ func (x *exchange) mayAnswerYet() bool {
 	if x.begun.Load() {
 		return x.farewell.marked
 	}
-	return x.upstream.endsCallers && !x.readOnly && (x.r.ContentLength == 0 || x.upload.ended())
+	return x.upstream.endsCallers && !web.ChangesNothing(x.r) && (x.r.ContentLength == 0 || x.upload.ended())
 }
 
 // admit is asked when the answer begins, and refuses it when its caller may not have it any more.
@@ -71,7 +71,7 @@ func (x *exchange) admit(answer http.Header) error {
 	f := &x.farewell
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.marked = x.upstream.endsCallers && answer[web.CallerEndedHeader] != nil && !x.readOnly
+	f.marked = x.upstream.endsCallers && answer[web.CallerEndedHeader] != nil && !web.ChangesNothing(x.r)
 	if f.cause != nil && !f.marked {
 		x.cancel(f.cause) // so that it counts as cut
 		return f.cause

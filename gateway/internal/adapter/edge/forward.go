@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"cloakroom.dev/gateway/internal/adapter/edge/upstream"
 	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/web"
 )
@@ -30,10 +29,9 @@ type exchangeContext struct {
 
 type exchangeKey struct{}
 
-// Value knows the exchange, also as who is told of informational answers, and what the contexts around it know.
+// Value knows the exchange, and what the contexts around it know.
 func (c *exchangeContext) Value(key any) any {
-	switch key.(type) {
-	case exchangeKey, upstream.InformedKey:
+	if _, mine := key.(exchangeKey); mine {
 		return c.x
 	}
 	return c.Context.Value(key)
@@ -51,7 +49,6 @@ func (x *exchange) forward() error {
 	if x.upstream == nil {
 		return fault.New(fault.Unavailable, "this route is not served right now")
 	}
-	x.readOnly = web.ChangesNothing(x.r)
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	x.ctx, x.cancel = exchangeContext{ctx, x}, cancel
 	defer cancel(nil)
@@ -74,22 +71,20 @@ func (x *exchange) forward() error {
 	return nil
 }
 
-// pass streams both ways. An upgrade, which ends in two connections joined, is httputil's to do.
+// pass hands the exchange to httputil, which streams both ways.
 func (x *exchange) pass() {
-	x.out = clientWriter{ResponseWriter: x.w, x: x}
-	x.aborted = true // unless what follows returns
-	defer x.finish()
-	if len(x.r.Header["Upgrade"]) > 0 {
-		proxy := httputil.ReverseProxy{
-			Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out) },
-			ModifyResponse: x.modify,
-			ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.fail(err) },
-			Transport:      x.upstream, BufferPool: &x.lender, ErrorLog: silent,
-		}
-		proxy.ServeHTTP(&upgradeWriter{ResponseWriter: &x.out, x: x}, x.r.WithContext(&x.ctx))
-	} else {
-		x.relay()
+	x.proxy = httputil.ReverseProxy{
+		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
+		Transport: x.upstream, BufferPool: &x.lender, ErrorLog: silent,
 	}
+	x.out = clientWriter{ResponseWriter: x.w, x: x}
+	var w http.ResponseWriter = &x.out
+	if len(x.r.Header["Upgrade"]) > 0 {
+		w = &upgradeWriter{ResponseWriter: w, x: x}
+	}
+	x.aborted = true // unless ServeHTTP returns
+	defer x.finish()
+	x.proxy.ServeHTTP(w, x.r.WithContext(&x.ctx))
 	x.aborted = false
 }
 
@@ -132,7 +127,6 @@ func (x *exchange) finish() {
 		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", x.answer.err.Error())
 	}
 	x.place.Done()
-	_ = x.upload.Close()
 	x.upload.abandon()
 }
 
@@ -179,10 +173,11 @@ func (x *exchange) stopTimers() {
 	}
 }
 
-// rewrite makes the request that the service sees. Hop-by-hop headers are gone from it already, and those the client listed
+// rewrite makes the request that the service sees. The proxy has removed hop-by-hop headers, and those the client listed
 // in Connection, so nothing that is set here can be taken away again.
-func (x *exchange) rewrite(out *http.Request) {
-	h := out.Header
+func rewrite(p *httputil.ProxyRequest) {
+	x := exchangeOf(p.In.Context())
+	out, h := p.Out, p.Out.Header
 	x.values = x.room[:0]
 	path, outside := x.rule.Path.Apply(x.decision, x.path)
 	out.URL.Scheme, out.URL.Host = x.upstream.url.Scheme, x.upstream.url.Host
@@ -193,7 +188,7 @@ func (x *exchange) rewrite(out *http.Request) {
 	x.edit(h, &x.rule.Request)
 	x.identify(h)
 	x.withholdCookies(h, path)
-	x.set(h, web.RequestIDHeader, web.RequestID(x.r.Context()))
+	x.set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
 	if x.client.IsValid() {
 		x.set(h, "X-Forwarded-For", x.client.String())
 	}
@@ -225,7 +220,8 @@ func (x *exchange) set(h http.Header, name, value string) {
 var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy", "Alt-Svc", web.CallerEndedHeader}
 
 // modify prepares a service's answer for the client.
-func (x *exchange) modify(res *http.Response) error {
+func modify(res *http.Response) error {
+	x := exchangeOf(res.Request.Context())
 	h := res.Header
 	if err := x.admit(h); err != nil {
 		return err

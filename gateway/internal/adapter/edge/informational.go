@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// clientWriter is the client's side as relay and httputil see it. httputil writes a service's informational answers (103 and the
+// clientWriter is the client's side as httputil sees it. httputil writes a service's informational answers (103 and the
 // like) with the headers of the answer that is still to come, and then forgets all of these; here an informational answer
 // has headers of its own. Those of the gateway stay, above all the Connection: close behind an upgrade.
 type clientWriter struct {
@@ -51,13 +51,6 @@ func (w *clientWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 	clear(own)
 	maps.Copy(own, kept)
-}
-
-// Inform implements upstream.Informed.
-func (x *exchange) Inform(status int, header http.Header) {
-	add(x.out.Header(), header)
-	x.out.WriteHeader(status)
-	clear(x.out.early)
 }
 
 // curtail takes out of an answer's trailer what is not for the client.

@@ -49,16 +49,12 @@ func (u *Upstream) observe(m *metrics, provider trace.TracerProvider) {
 	}
 }
 
-// RoundTrip is send for httputil.
-func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	return u.send(exchangeOf(r.Context()), r)
-}
-
-// send sends the request of an exchange and measures it until the answer begins. The exchange holds its place at the
+// RoundTrip sends the request of an exchange and measures it until the answer begins. The exchange holds its place at the
 // address until it is finished.
-func (u *Upstream) send(x *exchange, r *http.Request) (*http.Response, error) {
+func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
 	span := u.start(r)
+	x := exchangeOf(r.Context())
 	res, err := u.balancer.Send(r, &x.place, x.rule.Retries)
 	metric.Observe(r.Context(), u.metrics.seconds, time.Since(began))
 	if u.tracer != nil {

@@ -112,20 +112,12 @@ func (a *Address) Base() *url.URL { return a.base }
 // Stats tells how the pool is used now.
 func (a *Address) Stats() Stats { return a.pool.stats() }
 
-// Informed is told of informational answers, while RoundTrip runs and by its goroutine. It may keep the header.
-type Informed interface {
-	Inform(status int, header http.Header)
-}
-
-// InformedKey is where a request's context has its Informed.
-type InformedKey struct{}
-
 // RoundTrip sends r to this address, whatever its URL says of scheme and host, and returns the answer once its header
 // has come. It fails with a NotSentError when the service cannot have seen anything of the request. It does not change r,
 // and closes its body unless it fails with a NotSentError; the answer's Request is r. The answer's Body must be read to
 // its end or closed. When r's context ends, the error is the context's cause.
 //
-// Informational answers go to the Informed of r's context, or else to Got1xxResponse of its httptrace.ClientTrace. The Body of a 101 is the connection, an
+// Informational answers go to Got1xxResponse of r's httptrace.ClientTrace. The Body of a 101 is the connection, an
 // io.ReadWriteCloser with CloseWrite.
 func (a *Address) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := sendable(r); err != nil {

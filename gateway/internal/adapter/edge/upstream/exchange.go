@@ -119,10 +119,8 @@ func (x *exchange) inform(h *head) error {
 	if x.unbidden && !x.taken.Load() {
 		return nil
 	}
-	ctx := x.request.Context()
-	if told, ok := ctx.Value(InformedKey{}).(Informed); ok {
-		told.Inform(h.status, h.header)
-	} else if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.Got1xxResponse != nil {
+	trace := httptrace.ContextClientTrace(x.request.Context())
+	if trace != nil && trace.Got1xxResponse != nil {
 		if err := trace.Got1xxResponse(h.status, textproto.MIMEHeader(h.header)); err != nil {
 			return err
 		}
