@@ -88,8 +88,9 @@ func makePrivate(path string) error {
 }
 
 // walSettings are the writer's. The log is brought home into the database every 3900 pages, which are less than the 16 MiB the file keeps:
-// pages that many commits change go home once, and what is written over costs its sync no change of the file's length.
-var walSettings = []string{"journal_mode(WAL)", "wal_autocheckpoint(3900)", "journal_size_limit(16777216)", "cache_size(-8192)"}
+// pages that many commits change go home once, and what is written over costs its sync no change of the file's length. The cache has
+// room for what a full group of uploads of as many people touches, some 700 pages; what it has not, the operating system's has.
+var walSettings = []string{"journal_mode(WAL)", "wal_autocheckpoint(3900)", "journal_size_limit(16777216)", "cache_size(-3072)"}
 
 func (db *DB) open(ctx context.Context, opts Options) error {
 	held, err := newWALBuffer(db.metrics.walWrites)
@@ -106,7 +107,7 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 	}
 	db.writer = newWriter(w, held, db.metrics, opts.Log)
 	for range readers {
-		r, err := db.connect(ctx, dsn(db.path, "rw", "query_only(1)", "cache_size(-2048)"))
+		r, err := db.connect(ctx, dsn(db.path, "rw", "query_only(1)", "cache_size(-512)"))
 		if err != nil {
 			return err
 		}

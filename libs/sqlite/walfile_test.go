@@ -20,7 +20,7 @@ const (
 	page        = 4 << 10
 	maxHeld     = 1 << 20 // of a commit, before it goes to the log in parts
 	beyondHeld  = 100     // notes of a page: each is in the table and in its index, four pages in all
-	beyondCache = 600     // of the writer's 8 MiB
+	beyondCache = 300     // of the writer's 3 MiB
 )
 
 // add writes notes of a size in one transaction.
