@@ -72,12 +72,7 @@ const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
 // MarshalJSON writes the time.
 func (t Time) MarshalJSON() ([]byte, error) {
-	return t.Append(make([]byte, 0, len(timeLayout)+2)), nil
-}
-
-// Append appends what MarshalJSON writes.
-func (t Time) Append(b []byte) []byte {
-	return append(time.Time(t).UTC().AppendFormat(append(b, '"'), timeLayout), '"')
+	return []byte(`"` + time.Time(t).UTC().Format(timeLayout) + `"`), nil
 }
 
 // UnmarshalJSON reads any RFC 3339 time and keeps microseconds.

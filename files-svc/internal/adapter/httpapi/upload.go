@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -192,13 +193,18 @@ func inMetadata(err error) (bad []fault.Field) {
 
 func writeFile(w http.ResponseWriter, status int, f files.File) error {
 	b := bodyOf(f)
-	raw, err := b.text()
+	b.Headers(w.Header())
+	return writeJSON(w, status, b)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) error {
+	raw, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
 	h := w.Header()
-	b.Headers(h)
-	h["Content-Type"], h["X-Content-Type-Options"] = []string{"application/json"}, []string{"nosniff"}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // a client that has gone is no failure of ours
 	return nil

@@ -50,7 +50,7 @@ func bodyOf(f files.File) fileBody {
 func Describe(f files.File) any { return bodyOf(f) }
 
 // Headers adds the content's entity tag, so that a client can guard its next write without a second call.
-func (b fileBody) Headers(h http.Header) { h["Etag"] = []string{b.ETag} }
+func (b fileBody) Headers(h http.Header) { h.Set("ETag", b.ETag) }
 
 type usageBody struct {
 	Bytes      int64  `json:"bytes"`
