@@ -20,7 +20,8 @@ import (
 // What SQLite relies on stays as it was. Writes reach the file in their order, those that overwrite included. A commit is synced before
 // it is announced to other connections (walFrames in SQLite's wal.c), so nobody looks for pages that are still held. A
 // commit that doesn't wait for the disk is announced without a sync: for it nothing is held. A failed write fails the sync, and
-// SQLite undoes the transaction as after a write that failed at once.
+// SQLite undoes the transaction as after a write that failed at once. What is still held when the lock on writing is given up was
+// undone, and is dropped: its place in the file may be another process's next.
 //
 // https://sqlite.org/vfs.html describes the tables of functions that are copied and changed here: one of the VFS, whose xOpen is ours,
 // and one for each open WAL. The driver is SQLite in Go: what stands in its tables are addresses of Go functions.
@@ -41,19 +42,20 @@ type walBuffer struct {
 	number  string
 	through bool // hold nothing: the commit under way is announced without a sync
 	writes  prometheus.Counter
+	held    []byte // is written, and the WAL does not have it yet
+	from    int64  // where held belongs
 }
 
-// walFile is an open WAL. What SQLite is to follow addresses into lies in memory of SQLite's, from open to close.
-type walFile struct {
+// vfsFile is an open file of the writing connection whose functions are not all those of the file system below: its database or
+// its WAL. What SQLite is to follow addresses into lies in memory of SQLite's, from open to close.
+type vfsFile struct {
 	*walBuffer
 	below  *driver.Tsqlite3_io_methods // of the file system below
-	memory uintptr                     // walMemory
-	held   []byte                      // is written, and the file does not have it yet
-	from   int64                       // where held belongs
+	memory uintptr                     // fileMemory
 }
 
-// walMemory is the table that SQLite is given in place of below, and room for what is held.
-type walMemory struct {
+// fileMemory is the table that SQLite is given in place of below and, of a WAL, the room for what is held.
+type fileMemory struct {
 	table driver.Tsqlite3_io_methods
 	room  [maxHeld]byte
 }
@@ -64,13 +66,14 @@ type (
 	closeFunc    = func(tls *libc.TLS, file uintptr) int32
 	ioFunc       = func(tls *libc.TLS, file, bytes uintptr, n int32, offset int64) int32
 	truncateFunc = func(tls *libc.TLS, file uintptr, size int64) int32
+	lockFunc     = func(tls *libc.TLS, file uintptr, first, n, flags int32) int32 // xShmLock
 	syncFunc     = func(tls *libc.TLS, file uintptr, flags int32) int32
 	fileSizeFunc = func(tls *libc.TLS, file, size uintptr) int32
 )
 
 var (
 	walBuffers sync.Map // of databases that are open here, by number
-	walFiles   sync.Map // *walFile by the address of SQLite's file
+	vfsFiles   sync.Map // *vfsFile by the address of SQLite's file
 	lastNumber atomic.Uint64
 )
 
@@ -124,10 +127,10 @@ func registerVFS() error {
 	return nil
 }
 
-// openFile is the VFS's xOpen. It puts our table under a WAL whose database has a buffer.
+// openFile is the VFS's xOpen. It puts a table of ours under a database that has a buffer, and under its WAL.
 func openFile(tls *libc.TLS, self, name, file uintptr, flags int32, outFlags uintptr) int32 {
 	rc := openBelow(tls, self, name, file, flags, outFlags)
-	if rc != driver.SQLITE_OK || flags&driver.SQLITE_OPEN_WAL == 0 {
+	if rc != driver.SQLITE_OK || flags&(driver.SQLITE_OPEN_MAIN_DB|driver.SQLITE_OPEN_WAL) == 0 {
 		return rc
 	}
 	param := driver.Xsqlite3_uri_parameter(tls, name, paramName)
@@ -135,35 +138,55 @@ func openFile(tls *libc.TLS, self, name, file uintptr, flags int32, outFlags uin
 		return rc
 	}
 	if b, ok := walBuffers.Load(libc.GoString(param)); ok {
-		return hold(tls, b.(*walBuffer), file)
+		return watch(tls, b.(*walBuffer), file, flags&driver.SQLITE_OPEN_WAL != 0)
 	}
-	return driver.SQLITE_OK
+	return rc
 }
 
-// hold puts our table under an open WAL.
-func hold(tls *libc.TLS, b *walBuffer, file uintptr) int32 {
+// watch puts our table under an open file.
+func watch(tls *libc.TLS, b *walBuffer, file uintptr, wal bool) int32 {
+	size := unsafe.Offsetof(fileMemory{}.room)
+	if wal {
+		size = unsafe.Sizeof(fileMemory{})
+	}
 	head := at[driver.Tsqlite3_file](file)
-	f := &walFile{walBuffer: b, below: at[driver.Tsqlite3_io_methods](head.FpMethods)}
-	f.memory = driver.Xsqlite3_malloc(tls, int32(unsafe.Sizeof(walMemory{})))
+	f := &vfsFile{walBuffer: b, below: at[driver.Tsqlite3_io_methods](head.FpMethods), memory: driver.Xsqlite3_malloc(tls, int32(size))}
 	if f.memory == 0 {
 		_ = function[closeFunc](f.below.FxClose)(tls, file)
 		head.FpMethods = 0 // there is nothing to close
 		return driver.SQLITE_NOMEM
 	}
-	memory := at[walMemory](f.memory)
-	f.held = memory.room[:0]
+	memory := at[fileMemory](f.memory) // without its room, of a database
 	table := &memory.table
 	*table = *f.below
-	table.FxClose, table.FxSync = inTable[closeFunc](walClose), inTable[syncFunc](walSync)
-	table.FxRead, table.FxWrite = inTable[ioFunc](walRead), inTable[ioFunc](walWrite)
-	table.FxTruncate, table.FxFileSize = inTable[truncateFunc](walTruncate), inTable[fileSizeFunc](walFileSize)
-	walFiles.Store(file, f)
+	table.FxClose = inTable[closeFunc](closeFile)
+	if wal {
+		b.held = memory.room[:0]
+		table.FxRead, table.FxWrite = inTable[ioFunc](walRead), inTable[ioFunc](walWrite)
+		table.FxTruncate, table.FxFileSize = inTable[truncateFunc](walTruncate), inTable[fileSizeFunc](walFileSize)
+		table.FxSync = inTable[syncFunc](walSync)
+	} else {
+		table.FxShmLock = inTable[lockFunc](shmLock)
+	}
+	vfsFiles.Store(file, f)
 	head.FpMethods = f.memory
 	return driver.SQLITE_OK
 }
 
+// writeLock is the first of a WAL's locks: whoever has it writes (WAL_WRITE_LOCK in SQLite's wal.c).
+const writeLock = 0
+
+// shmLock is xShmLock of the database, which takes and gives up the locks of its WAL.
+func shmLock(tls *libc.TLS, file uintptr, first, n, flags int32) int32 {
+	f := fileAt(file)
+	if first == writeLock && flags&driver.SQLITE_SHM_UNLOCK != 0 {
+		f.held = f.held[:0]
+	}
+	return function[lockFunc](f.below.FxShmLock)(tls, file, first, n, flags)
+}
+
 func walWrite(tls *libc.TLS, file, bytes uintptr, n int32, offset int64) int32 {
-	f := walAt(file)
+	f := fileAt(file)
 	if offset != f.from+int64(len(f.held)) || len(f.held)+int(n) > maxHeld {
 		if rc := f.flush(tls, file); rc != driver.SQLITE_OK {
 			return rc
@@ -181,7 +204,7 @@ func walWrite(tls *libc.TLS, file, bytes uintptr, n int32, offset int64) int32 {
 }
 
 func walSync(tls *libc.TLS, file uintptr, flags int32) int32 {
-	f := walAt(file)
+	f := fileAt(file)
 	if rc := f.flush(tls, file); rc != driver.SQLITE_OK {
 		return rc
 	}
@@ -189,7 +212,7 @@ func walSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 }
 
 func walRead(tls *libc.TLS, file, bytes uintptr, n int32, offset int64) int32 {
-	f := walAt(file)
+	f := fileAt(file)
 	if rc := f.flush(tls, file); rc != driver.SQLITE_OK {
 		return rc
 	}
@@ -197,7 +220,7 @@ func walRead(tls *libc.TLS, file, bytes uintptr, n int32, offset int64) int32 {
 }
 
 func walTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
-	f := walAt(file)
+	f := fileAt(file)
 	if rc := f.flush(tls, file); rc != driver.SQLITE_OK {
 		return rc
 	}
@@ -205,24 +228,25 @@ func walTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
 }
 
 func walFileSize(tls *libc.TLS, file, size uintptr) int32 {
-	f := walAt(file)
+	f := fileAt(file)
 	if rc := f.flush(tls, file); rc != driver.SQLITE_OK {
 		return rc
 	}
 	return function[fileSizeFunc](f.below.FxFileSize)(tls, file, size)
 }
 
-// walClose drops what is held: it belongs to a commit that was never announced.
-func walClose(tls *libc.TLS, file uintptr) int32 {
-	f := walAt(file)
-	walFiles.Delete(file)
+// closeFile is xClose of both. What is held then was undone.
+func closeFile(tls *libc.TLS, file uintptr) int32 {
+	f := fileAt(file)
+	vfsFiles.Delete(file)
+	f.held = nil
 	at[driver.Tsqlite3_file](file).FpMethods = address(f.below)
 	driver.Xsqlite3_free(tls, f.memory)
 	return function[closeFunc](f.below.FxClose)(tls, file)
 }
 
 // flush writes what is held to the file.
-func (f *walFile) flush(tls *libc.TLS, file uintptr) int32 {
+func (f *vfsFile) flush(tls *libc.TLS, file uintptr) int32 {
 	rest := f.held
 	f.held = f.held[:0]
 	for len(rest) > 0 {
@@ -237,9 +261,9 @@ func (f *walFile) flush(tls *libc.TLS, file uintptr) int32 {
 	return driver.SQLITE_OK
 }
 
-func walAt(file uintptr) *walFile {
-	f, _ := walFiles.Load(file)
-	return f.(*walFile)
+func fileAt(file uintptr) *vfsFile {
+	f, _ := vfsFiles.Load(file)
+	return f.(*vfsFile)
 }
 
 // at is what lies at an address of SQLite's memory.

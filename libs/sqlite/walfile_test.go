@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -141,6 +142,64 @@ func again(t *testing.T, in func(func(*sqlite.Tx) error) error) func(func(*sqlit
 	}
 }
 
+// TestWAL_WhatWasUndoneNeverReachesAnothersCommit undoes a transaction that has written pages to the log already. Another's commit takes their
+// place, as a command beside a service would, before the next of ours.
+func TestWAL_WhatWasUndoneNeverReachesAnothersCommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, other := open(t, path, sqlite.Options{}), open(t, path, sqlite.Options{})
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	want := 0
+	for size := 1; size <= 8; size++ {
+		if _, err := raw.ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil { // so that nobody reads the log to undo
+			t.Fatal(err)
+		}
+		undo := errors.New("undo")
+		err := db.InTx(t.Context(), func(tx *sqlite.Tx) error {
+			return errors.Join(add(t, tx, beyondCache+size*8, page), undo)
+		})
+		if !errors.Is(err, undo) {
+			t.Fatal(err)
+		}
+		for _, by := range []*sqlite.DB{other, db} {
+			if err := by.InTx(t.Context(), func(tx *sqlite.Tx) error { return add(t, tx, 2*beyondHeld, page) }); err != nil {
+				t.Fatal(err)
+			}
+			want += 2 * beyondHeld
+		}
+		var verdict string
+		var got int
+		left := filepath.Join(t.TempDir(), "left.db")
+		copyFiles(t, path, left)
+		err = open(t, left, sqlite.Options{}).View(t.Context(), func(tx *sqlite.Tx) error {
+			if err := tx.QueryRow(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil {
+				return err
+			}
+			return tx.QueryRow(t.Context(), "SELECT count(*) FROM note").Scan(&got)
+		})
+		if err != nil || verdict != "ok" || got != want {
+			t.Fatalf("round %d: the database is %q with %d notes, want %d, %v", size, verdict, got, want, err)
+		}
+	}
+}
+
+// copyFiles copies a database as a crash would leave it.
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for _, part := range []string{"", "-wal"} {
+		b, err := os.ReadFile(from + part)
+		if err == nil {
+			err = os.WriteFile(to+part, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestWAL_WhatIsAcknowledgedIsInTheFile copies the files after each acknowledgement, as a crash would leave them.
 func TestWAL_WhatIsAcknowledgedIsInTheFile(t *testing.T) {
 	dir := t.TempDir()
@@ -158,15 +217,7 @@ func TestWAL_WhatIsAcknowledgedIsInTheFile(t *testing.T) {
 		}
 		want += notes
 		left := filepath.Join(dir, fmt.Sprintf("left-%d.db", i))
-		for _, part := range []string{"", "-wal"} {
-			b, err := os.ReadFile(path + part)
-			if err == nil {
-				err = os.WriteFile(left+part, b, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		copyFiles(t, path, left)
 		if got := count(t, open(t, left, sqlite.Options{})); got != want {
 			t.Fatalf("%d notes are in the file after %d were acknowledged", got, want)
 		}
