@@ -24,7 +24,7 @@ import (
 // undone, and is dropped: its place in the file may be another process's next.
 //
 // https://sqlite.org/vfs.html describes the tables of functions that are copied and changed here: one of the VFS, whose xOpen is ours,
-// and one for each open WAL. The driver is SQLite in Go: what stands in its tables are addresses of Go functions.
+// and one each for the open database and its WAL. The driver is SQLite in Go: what stands in its tables are addresses of Go functions.
 const (
 	vfsName  = "cloakroom"
 	vfsParam = "held" // of a database's URI: the number of the walBuffer its WAL has
