@@ -102,6 +102,9 @@ func (b *walBuffer) params() string { return "&vfs=" + vfsName + "&" + vfsParam 
 func registerVFS() error {
 	tls := libc.NewTLS()
 	defer tls.Close()
+	if err := poolPages(tls); err != nil {
+		return err
+	}
 	below := driver.Xsqlite3_vfs_find(tls, 0)
 	if below == 0 {
 		return errors.New("SQLite has no file system here")
