@@ -29,15 +29,15 @@ func addresses(cfg Config) (upstreamURLs, error) {
 		name, instead string
 		listed        []v1alpha1.OriginURL
 		into          *[]*url.URL
-		dial          Dial
-		inside        string
+		inside        Inside
+		host          string
 	}{
-		{"auth", "", up.Auth.All(), &at.auth, cfg.DialAuth, authInside},
+		{"auth", "", up.Auth.All(), &at.auth, cfg.Auth, authInside},
 		{"auth internal", cfg.AuthInternalURL, up.Auth.AllInternal(), &at.authInternal, nil, ""},
-		{"files", "", up.Files.All(), &at.files, cfg.DialFiles, filesInside},
+		{"files", "", up.Files.All(), &at.files, cfg.Files, filesInside},
 	} {
-		if u.dial != nil {
-			u.instead = "http://" + u.inside
+		if u.inside != nil {
+			u.instead = "http://" + u.host
 		}
 		if u.instead != "" {
 			u.listed = []v1alpha1.OriginURL{v1alpha1.OriginURL(u.instead)}
@@ -60,14 +60,12 @@ func addresses(cfg Config) (upstreamURLs, error) {
 func upstreams(cfg Config, at upstreamURLs, deps Deps) (map[string]*edge.Upstream, error) {
 	all, up := map[string]*edge.Upstream{}, cfg.Boot.Spec.Upstreams
 	for _, u := range []struct {
-		name string
-		urls []*url.URL
-		care v1alpha1.Care
-		dial Dial
-	}{{"auth", at.auth, up.Auth.Care, cfg.DialAuth}, {"files", at.files, up.Files.Care, cfg.DialFiles}} {
-		opts := balance(u.name, u.urls, u.care, deps)
-		opts.Dial = u.dial
-		made, err := edge.NewUpstream(opts, pool(u.care.Pool))
+		name   string
+		urls   []*url.URL
+		care   v1alpha1.Care
+		inside Inside
+	}{{"auth", at.auth, up.Auth.Care, cfg.Auth}, {"files", at.files, up.Files.Care, cfg.Files}} {
+		made, err := edge.NewUpstream(balance(u.name, u.urls, u.care, deps), pool(u.care.Pool), u.inside)
 		if err != nil {
 			return nil, err
 		}

@@ -47,7 +47,7 @@ func TestEarly_AClientThatStallsInItsBodyIsAnsweredAtOnce(t *testing.T) {
 		{"the service talks nonsense", "nonsense\r\n\r\n", false, "Transfer-Encoding: chunked", 502},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := start(t, setup{})
+			w := start(t, setup{wire: true})
 			w.files.says(c.text, c.hangUp)
 			conn, err := net.Dial("tcp", w.addr)
 			if err != nil {
@@ -75,7 +75,7 @@ func TestEarly_AClientThatStallsInItsBodyIsAnsweredAtOnce(t *testing.T) {
 // TestEarly_AClientInFullFlightReadsTheAnswer: a connection that is closed while its client sends is reset, and what the
 // client has not read by then it never will.
 func TestEarly_AClientInFullFlightReadsTheAnswer(t *testing.T) {
-	w := start(t, setup{boot: "  trustedProxies: {none: {}}\n  limits: {maxBodyBytes: 1Gi}\n"})
+	w := start(t, setup{wire: true, boot: "  trustedProxies: {none: {}}\n  limits: {maxBodyBytes: 1Gi}\n"})
 	w.files.says("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig", false)
 	body := make([]byte, 64<<20)
 	for i := range 20 {
@@ -112,7 +112,7 @@ func (w *world) rawAnswers(request string) string {
 // TestInformational_TakesNothingFromTheAnswer: what a service says beforehand is not the gateway's word, and the headers
 // that are stay on the answer.
 func TestInformational_TakesNothingFromTheAnswer(t *testing.T) {
-	w := start(t, setup{})
+	w := start(t, setup{wire: true})
 	w.files.says("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nSet-Cookie: __Host-cloakroom=evil\r\nX-Request-Id: forged\r\n"+
 		"Connection: close, x-hop\r\nX-Hop: 1\r\nAlt-Svc: h3=\":1\"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", true)
 	upgrade := "GET /open HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n"
@@ -139,7 +139,7 @@ func TestInformational_TakesNothingFromTheAnswer(t *testing.T) {
 
 // TestTrailer_IsNotTheGatewaysWord: what comes behind an answer has been through as much as what stands in its head.
 func TestTrailer_IsNotTheGatewaysWord(t *testing.T) {
-	w := start(t, setup{})
+	w := start(t, setup{wire: true})
 	w.files.says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Digest, Set-Cookie, X-Request-Id, Connection\r\n\r\n"+
 		"2\r\nok\r\n0\r\nX-Digest: abc\r\nSet-Cookie: __Host-cloakroom=evil\r\nX-Request-Id: forged\r\nConnection: x\r\n\r\n", true)
 	all := w.rawAnswers("GET /open HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTE: trailers\r\n\r\n")
@@ -151,7 +151,7 @@ func TestTrailer_IsNotTheGatewaysWord(t *testing.T) {
 // TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure: the service answers while the body comes, and the body turns
 // out to be none. Whoever likes could send such bodies until the service is out of use.
 func TestEarly_AClientThatBreaksOffItsBodyIsNotTheServicesFailure(t *testing.T) {
-	w := start(t, setup{})
+	w := start(t, setup{wire: true})
 	w.files.says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun", false)
 	for range 3 {
 		conn, err := net.Dial("tcp", w.addr)

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -23,11 +26,13 @@ import (
 
 	"cloakroom.dev/gateway"
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/hop"
 	"cloakroom.dev/libs/logtest"
 	"cloakroom.dev/libs/resource"
 	"cloakroom.dev/libs/resource/resourcetest"
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token/tokentest"
+	"cloakroom.dev/libs/web"
 )
 
 // world is a whole gateway on a loopback port: behind it two services that tests write, beside it an auth service of
@@ -54,6 +59,7 @@ type world struct {
 // backend is a service behind the gateway. It records every request it gets.
 type backend struct {
 	*httptest.Server
+	inside  gateway.Inside // nil on loopback
 	handler atomic.Pointer[http.HandlerFunc]
 	silent  atomic.Bool // records nothing
 	mu      sync.Mutex
@@ -61,9 +67,9 @@ type backend struct {
 	bodies  []string
 }
 
-func newBackend(t testing.TB) *backend {
+func newBackend(t testing.TB, inside bool) *backend {
 	b := &backend{}
-	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := b.handler.Load(); h != nil {
 			if !b.silent.Load() {
 				b.note(r, "")
@@ -75,8 +81,33 @@ func newBackend(t testing.TB) *backend {
 		b.note(r, string(body))
 		_, _ = io.WriteString(w, "ok")
 	}))
+	if inside {
+		l := hop.Listen("backend")
+		l.Handle(context.Background(), web.Edge(b.Config.Handler, web.EdgeOptions{Listener: "inside", Log: slog.New(slog.DiscardHandler)}))
+		_ = b.Listener.Close()
+		b.inside, b.Listener = l, l
+	}
+	b.Start()
 	t.Cleanup(b.Close)
 	return b
+}
+
+// insideVariable has the services of this package's tests called in the gateway's process, not reached over loopback.
+const insideVariable = "CLOAKROOM_TEST_INSIDE"
+
+// TestInside_KeepsEveryPromise runs all the other tests again, with services of the same process. Tests of connections to services
+// bring services of their own, on loopback.
+func TestInside_KeepsEveryPromise(t *testing.T) {
+	if os.Getenv(insideVariable) != "" || flag.Lookup("test.run").Value.String() != "" {
+		t.Log("only once, and with all the others")
+		return
+	}
+	t.Parallel()
+	all := exec.CommandContext(t.Context(), os.Args[0], "-test.timeout=8m")
+	all.Env = append(os.Environ(), insideVariable+"=1")
+	if out, err := all.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func (b *backend) note(r *http.Request, body string) {
@@ -123,6 +154,7 @@ type setup struct {
 	resources []string
 	boot      string // more of GatewayConfig's spec, two spaces deep
 	files     string // the files upstream, in place of the world's own, which is not asked whether it is well
+	wire      bool   // services are on loopback in any case: the test is about what is on a connection
 	tracer    trace.TracerProvider
 	log       *slog.Logger
 }
@@ -166,8 +198,9 @@ spec:
 // start begins a world and waits until it is ready.
 func start(t testing.TB, s setup) *world {
 	t.Helper()
+	inside := os.Getenv(insideVariable) != "" && !s.wire
 	w := &world{
-		t: t, issuer: tokentest.New(t), auth: newBackend(t), files: newBackend(t),
+		t: t, issuer: tokentest.New(t), auth: newBackend(t, inside), files: newBackend(t, inside),
 		metrics: prometheus.NewRegistry(), logs: &logtest.Text{}, stopped: make(chan error, 1),
 	}
 	if s.boot == "" {
@@ -192,7 +225,11 @@ func start(t testing.TB, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.service, err = gateway.New(t.Context(), gateway.Config{Boot: config},
+	made := gateway.Config{Boot: config, Auth: w.auth.inside}
+	if s.files == "" {
+		made.Files = w.files.inside
+	}
+	w.service, err = gateway.New(t.Context(), made,
 		gateway.Deps{Log: s.log, Registerer: w.metrics, Tracer: s.tracer, Source: w.source})
 	if err != nil {
 		t.Fatal(err)

@@ -45,15 +45,14 @@ type Config struct {
 	Boot *v1alpha1.GatewayConfig
 	// AuthInternalURL takes the place of Boot's where it is not empty.
 	AuthInternalURL string
-	// DialAuth and DialFiles, where set, reach services of the same process, in place of Boot's URLs. Everything else is as it is
-	// over the network: requests are written, framed and bounded by the same code.
-	DialAuth, DialFiles Dial
+	// Auth and Files, where set, are services of the same process, in place of Boot's URLs: they are called, not sent to.
+	Auth, Files Inside
 	// BaseDir is where Boot's relative paths start; empty is the working directory.
 	BaseDir string
 }
 
-// Dial makes a connection to a service; a hop.Listener has one.
-type Dial = upstream.Dial
+// Inside is a service of the same process; a hop.Listener is one.
+type Inside = edge.Inside
 
 // Deps are what the gateway shares with its process. All are needed; Registerer must be the gateway's own.
 type Deps = process.Deps
@@ -190,12 +189,12 @@ func followerName() string {
 // internalClient asks the services for what the gateway itself needs.
 func internalClient(cfg Config) *http.Client {
 	dialer := &net.Dialer{Timeout: 3 * time.Second}
-	inside := map[string]Dial{authInside + ":80": cfg.DialAuth, filesInside + ":80": cfg.DialFiles}
+	inside := map[string]Inside{authInside + ":80": cfg.Auth, filesInside + ":80": cfg.Files}
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				if dial := inside[address]; dial != nil {
-					return dial(ctx)
+				if service := inside[address]; service != nil {
+					return service.Dial(ctx)
 				}
 				return dialer.DialContext(ctx, network, address)
 			},

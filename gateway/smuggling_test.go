@@ -160,7 +160,7 @@ func TestSmuggling_BodiesAreReframed(t *testing.T) {
 
 // TestSmuggling_AServiceThatAnswersTwiceFoolsNobody: what nobody asked for is no request's answer, however many run.
 func TestSmuggling_AServiceThatAnswersTwiceFoolsNobody(t *testing.T) {
-	w := start(t, setup{})
+	w := start(t, setup{wire: true})
 	w.files.serve(func(rw http.ResponseWriter, r *http.Request) {
 		conn, buf, err := http.NewResponseController(rw).Hijack()
 		if err != nil {

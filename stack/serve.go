@@ -187,7 +187,7 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 	front, err := open(ctx, s, "gateway", s.boot.gateway.Spec.Telemetry, func(deps process.Deps) (*gateway.Service, error) {
 		return gateway.New(ctx, gateway.Config{
 			Boot: s.boot.gateway, BaseDir: s.folder.path, AuthInternalURL: url(s.at.internal),
-			DialAuth: s.at.auth.Dial, DialFiles: s.at.files.Dial,
+			Auth: s.at.auth, Files: s.at.files,
 		}, deps)
 	})
 	if err != nil {

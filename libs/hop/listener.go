@@ -23,11 +23,14 @@ type Listener struct {
 	closed  chan struct{}
 	once    sync.Once
 	clients atomic.Uint32
+	calls   calls
 }
 
 // Listen makes a Listener. The name is only for people: it is what Addr says.
 func Listen(name string) *Listener {
-	return &Listener{addr: addr(name), waiting: make(chan net.Conn), closed: make(chan struct{})}
+	l := &Listener{addr: addr(name), waiting: make(chan net.Conn), closed: make(chan struct{})}
+	l.calls.served = make(chan struct{})
+	return l
 }
 
 // Dial returns a connection that has been accepted. It waits for that until ctx ends.

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cloakroom.dev/libs/hop"
 	"cloakroom.dev/libs/web"
 )
 
@@ -106,6 +107,9 @@ func start(group *errgroup.Group, s Server, log *slog.Logger, ending <-chan stru
 	if s.Configure != nil {
 		s.Configure(srv)
 	}
+	if inside, ok := s.Listener.(*hop.Listener); ok {
+		inside.Handle(srv.BaseContext(inside), srv.Handler)
+	}
 	group.Go(func() error {
 		if err := srv.Serve(s.Listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve %s on %s: %w", s.Name, s.Listener.Addr(), err)
@@ -155,7 +159,11 @@ func shutdown(servers []Server, running []*http.Server, opts ServeOptions, stage
 			continue
 		}
 		group.Go(func() error {
-			if err := srv.Shutdown(ctx); err != nil {
+			err := srv.Shutdown(ctx)
+			if inside, ok := servers[i].Listener.(*hop.Listener); ok {
+				err = errors.Join(err, inside.Finish(ctx))
+			}
+			if err != nil {
 				opts.Log.Warn("requests outlasted the drain and were cut", "listener", servers[i].Name)
 				return srv.Close()
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cloakroom.dev/libs/hop"
 	"cloakroom.dev/libs/run"
 )
 
@@ -241,5 +242,43 @@ func TestDispatch_ExitCodesAndHelp(t *testing.T) {
 				t.Errorf("code %d\nstdout %s\nstderr %s", code, &stdout, &stderr)
 			}
 		})
+	}
+}
+
+// TestServe_WaitsForWhatIsCalledInTheProcess: the front has been cut, and what it had called still works.
+func TestServe_WaitsForWhatIsCalledInTheProcess(t *testing.T) {
+	t.Parallel()
+	inside, front := hop.Listen("service"), listen(t)
+	started, seen, taskEnded := make(chan struct{}), make(chan bool, 1), make(chan struct{})
+	service := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { // deaf: it does not see that its caller is cut
+		close(started)
+		time.Sleep(500 * time.Millisecond)
+		select {
+		case <-taskEnded:
+			seen <- false
+		default:
+			seen <- true
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run.Serve(ctx, run.ServeOptions{Log: slog.New(slog.DiscardHandler), DrainTimeout: 300 * time.Millisecond}, []run.Server{
+			{Name: "front", Listener: front, Stage: run.Front, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = inside.Call(w, r) })},
+			{Name: "service", Listener: inside, Stage: run.Back, Handler: service},
+		}, func(ctx context.Context) error {
+			<-ctx.Done()
+			close(taskEnded)
+			return nil
+		})
+	}()
+	go get(t, front, "/")
+	<-started
+	stop()
+	if !<-seen {
+		t.Error("tasks ended before the service had")
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

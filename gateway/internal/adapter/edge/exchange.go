@@ -52,8 +52,13 @@ type exchange struct {
 	aborted  bool        // the proxy has panicked: the connection is being cut already
 	begun    atomic.Bool // the answer has begun
 
-	mu    sync.Mutex
-	ended bool // the handler has returned: its connection may be another request's by now
+	called called // when the service is one of this process
+
+	mu            sync.Mutex
+	ended         bool      // the handler has returned: its connection may be another request's by now
+	cut           bool      // writes have been ended
+	readBy        time.Time // the deadline of reads
+	serviceReadBy time.Time // and the one a service of the same process has set
 }
 
 // serve takes the request through every step. It returns the error to answer with, or nil when the answer is written.

@@ -18,7 +18,11 @@ var (
 
 // fail is told that no answer came. The proxy calls it before anything has been written.
 func fail(_ http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r.Context())
+	exchangeOf(r.Context()).failed(err)
+}
+
+// failed refuses an exchange that got no answer.
+func (x *exchange) failed(err error) {
 	reason := x.explain(err)
 	if reason == nil {
 		// The client has gone. Nobody reads an answer; aborting says so in the log and spares the connection's state.

@@ -71,8 +71,12 @@ func (x *exchange) forward() error {
 	return nil
 }
 
-// pass hands the exchange to httputil, which streams both ways.
+// pass calls a service of the same process, and hands any other exchange to httputil, which streams both ways.
 func (x *exchange) pass() {
+	if x.upstream.inside != nil && len(x.r.Header["Upgrade"]) == 0 {
+		x.call()
+		return
+	}
 	x.proxy = httputil.ReverseProxy{
 		Rewrite: rewrite, ModifyResponse: modify, ErrorHandler: fail,
 		Transport: x.upstream, BufferPool: &x.lender, ErrorLog: silent,
@@ -99,11 +103,40 @@ func (x *exchange) deadlines(read, write time.Time) {
 	if x.ended {
 		return
 	}
-	control := http.NewResponseController(x.w)
-	_ = control.SetReadDeadline(read) // a writer without deadlines is a test's
+	x.readBy = read
+	x.boundReads()
 	if !write.IsZero() {
-		_ = control.SetWriteDeadline(write)
+		x.cut = true
+		_ = http.NewResponseController(x.w).SetWriteDeadline(write) // a writer without deadlines is a test's
 	}
+}
+
+// serviceDeadline is how a service of the same process bounds reads of the client's connection.
+func (x *exchange) serviceDeadline(read time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return
+	}
+	x.serviceReadBy = read
+	x.boundReads()
+}
+
+// serviceIsPast reports whether a service of the same process has let its deadline for reads go by, and the gateway none of its own.
+func (x *exchange) serviceIsPast() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	return !x.serviceReadBy.IsZero() && !x.serviceReadBy.After(now) && (x.readBy.IsZero() || x.readBy.After(now))
+}
+
+// boundReads sets the earlier of the two deadlines for reads. The caller holds mu.
+func (x *exchange) boundReads() {
+	by := x.readBy
+	if s := x.serviceReadBy; by.IsZero() || !s.IsZero() && s.Before(by) {
+		by = s
+	}
+	_ = http.NewResponseController(x.w).SetReadDeadline(by) // a writer without deadlines is a test's
 }
 
 // end is when the handler returns.
@@ -115,19 +148,25 @@ func (x *exchange) end() {
 
 // finish counts an answer that broke off, and makes sure no read of the client's body is left behind.
 func (x *exchange) finish() {
+	if err := x.answer.err; err != nil {
+		x.brokeOff(err)
+	}
+	x.place.Done()
+	x.upload.abandon()
+}
+
+// brokeOff counts an answer that did.
+func (x *exchange) brokeOff(err error) {
 	var cut *fault.Error
 	switch {
-	case x.answer.err == nil:
 	case x.upload.failed.Load() != nil: // what broke the exchange off is the client's body
 	case errors.As(context.Cause(&x.ctx), &cut):
 		x.upstream.metrics.ended(cut)
 	case x.ctx.Err() == nil:
 		x.upstream.metrics.broken.Inc()
 		x.place.Broke()
-		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", x.answer.err.Error())
+		x.edge.log.WarnContext(x.r.Context(), "answer broke off", "upstream", x.upstream.name, "error", err.Error())
 	}
-	x.place.Done()
-	x.upload.abandon()
 }
 
 // startTimers bounds the whole exchange, and the wait for the answer once the request is sent.
@@ -175,9 +214,10 @@ func (x *exchange) stopTimers() {
 
 // rewrite makes the request that the service sees. The proxy has removed hop-by-hop headers, and those the client listed
 // in Connection, so nothing that is set here can be taken away again.
-func rewrite(p *httputil.ProxyRequest) {
-	x := exchangeOf(p.In.Context())
-	out, h := p.Out, p.Out.Header
+func rewrite(p *httputil.ProxyRequest) { exchangeOf(p.In.Context()).rewrite(p.Out) }
+
+func (x *exchange) rewrite(out *http.Request) {
+	h := out.Header
 	x.values = x.room[:0]
 	path, outside := x.rule.Path.Apply(x.decision, x.path)
 	out.URL.Scheme, out.URL.Host = x.upstream.url.Scheme, x.upstream.url.Host
@@ -188,7 +228,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	x.edit(h, &x.rule.Request)
 	x.identify(h)
 	x.withholdCookies(h, path)
-	x.set(h, web.RequestIDHeader, web.RequestID(p.In.Context()))
+	x.set(h, web.RequestIDHeader, web.RequestID(x.r.Context()))
 	if x.client.IsValid() {
 		x.set(h, "X-Forwarded-For", x.client.String())
 	}
@@ -222,7 +262,21 @@ var gatewaysOwn = []string{web.RequestIDHeader, "Ratelimit", "Ratelimit-Policy",
 // modify prepares a service's answer for the client.
 func modify(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
-	h := res.Header
+	if err := x.approve(res.Header); err != nil {
+		return err
+	}
+	x.curtail(res.Trailer)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil // its body is the connection
+	}
+	x.lender.short = res.ContentLength >= 0 && res.ContentLength <= smallBuffer
+	x.answer.ReadCloser, x.answer.w = res.Body, x.w
+	res.Body = &x.answer
+	return nil
+}
+
+// approve makes the head of a service's answer one for the client, or says why there is none for it any more.
+func (x *exchange) approve(h http.Header) error {
 	if err := x.admit(h); err != nil {
 		return err
 	}
@@ -244,13 +298,6 @@ func modify(res *http.Response) error {
 		}
 	}
 	x.edit(h, &x.rule.Answer)
-	x.curtail(res.Trailer)
 	x.upload.announce(h)
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return nil // its body is the connection
-	}
-	x.lender.short = res.ContentLength >= 0 && res.ContentLength <= smallBuffer
-	x.answer.ReadCloser, x.answer.w = res.Body, x.w
-	res.Body = &x.answer
 	return nil
 }

@@ -3,6 +3,7 @@ package edge
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -68,22 +69,26 @@ func (x *exchange) curtail(trailer http.Header) {
 // passesApart reports whether a header that a service sends before its answer or behind it is for the client: not one that
 // is about the connection, nor one that the gateway looks after, which has its place in the answer's head.
 func passesApart(name string, connection []string) bool {
-	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
-		"Proxy-Authenticate", "Proxy-Authorization", "Set-Cookie":
+	switch {
+	case name == "Content-Length", name == "Set-Cookie", strings.HasPrefix(name, "Access-Control-"):
 		return false
 	}
-	for _, own := range gatewaysOwn {
-		if name == own {
-			return false
-		}
+	return !slices.Contains(gatewaysOwn, name) && !ofConnection(name, connection)
+}
+
+// ofConnection reports whether a header is about the connection it comes over (RFC 9110 §7.6.1), in itself or because
+// the Connection header lists it.
+func ofConnection(name string, connection []string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authenticate", "Proxy-Authorization":
+		return true
 	}
 	for _, listed := range connection {
 		for item := range strings.SplitSeq(listed, ",") {
 			if strings.EqualFold(strings.TrimSpace(item), name) {
-				return false
+				return true
 			}
 		}
 	}
-	return !strings.HasPrefix(name, "Access-Control-")
+	return false
 }

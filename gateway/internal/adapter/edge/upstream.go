@@ -23,19 +23,23 @@ type Upstream struct {
 	balancer *upstream.Balancer
 	tracer   trace.Tracer // nil without tracing
 	metrics  *upstreamMetrics
+	inside   Inside // nil when it is reached over the network
 	// endsCallers says that the service ends sessions, and marks answers of requests that ended their own.
 	endsCallers bool
 }
 
-// NewUpstream makes an upstream. opts.Connect is the edge's own, and opts.Dial the pool's as well.
-func NewUpstream(opts upstream.Options, pool upstream.Pool) (*Upstream, error) {
-	pool.Dial = opts.Dial
+// NewUpstream makes an upstream. opts.Connect is the edge's own, and opts.Dial the pool's as well: both are the inside's for a
+// service of the same process, which is nil for all others.
+func NewUpstream(opts upstream.Options, pool upstream.Pool, inside Inside) (*Upstream, error) {
+	if inside != nil {
+		opts.Dial, pool.Dial = inside.Dial, inside.Dial
+	}
 	opts.Connect = func(base *url.URL) upstream.Conn { return upstream.NewAddress(base, pool) }
 	balancer, err := upstream.New(opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Upstream{name: opts.Name, url: opts.URLs[0], balancer: balancer}, nil
+	return &Upstream{name: opts.Name, url: opts.URLs[0], balancer: balancer, inside: inside}, nil
 }
 
 // EndsCallers says that this service ends sessions, keys and rights, and marks what it answers to those who ended their own.
@@ -56,11 +60,20 @@ func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	span := u.start(r)
 	x := exchangeOf(r.Context())
 	res, err := u.balancer.Send(r, &x.place, x.rule.Retries)
-	metric.Observe(r.Context(), u.metrics.seconds, time.Since(began))
-	if u.tracer != nil {
-		end(span, &x.place, res, err)
+	status := 0
+	if err == nil {
+		status = res.StatusCode
 	}
+	u.measure(x, began, span, status, err)
 	return res, err
+}
+
+// measure notes that the wait for an answer that began then is over.
+func (u *Upstream) measure(x *exchange, began time.Time, span trace.Span, status int, err error) {
+	metric.Observe(&x.ctx, u.metrics.seconds, time.Since(began))
+	if u.tracer != nil {
+		end(span, &x.place, status, err)
+	}
 }
 
 var propagator = propagation.TraceContext{}
@@ -77,7 +90,7 @@ func (u *Upstream) start(r *http.Request) trace.Span {
 	return span
 }
 
-func end(span trace.Span, place *upstream.Place, res *http.Response, err error) {
+func end(span trace.Span, place *upstream.Place, status int, err error) {
 	if at := place.Address(); at != "" {
 		span.SetAttributes(attribute.String("server.address", at))
 	}
@@ -88,8 +101,8 @@ func end(span trace.Span, place *upstream.Place, res *http.Response, err error) 
 	case err != nil:
 		span.SetStatus(codes.Error, "no answer")
 	default:
-		span.SetAttributes(attribute.Int("http.response.status_code", res.StatusCode))
-		if res.StatusCode >= http.StatusInternalServerError {
+		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		if status >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, "")
 		}
 	}

@@ -89,10 +89,23 @@ func New(opts Options) (*Balancer, error) {
 // error is fault.Overloaded or fault.Unavailable when r was not sent for want of room or of an address, else the last
 // address's.
 func (b *Balancer) Send(r *http.Request, p *Place, retries int) (*http.Response, error) {
+	if err := b.Enter(p); err != nil {
+		return nil, err
+	}
+	res, err := b.send(r, p, p.at, retries)
+	if err != nil {
+		p.Done()
+	}
+	return res, err
+}
+
+// Enter is the beginning of Send, for a request that reaches the service in another way: it takes a place at one of the
+// addresses, if there is room and one that is well. What became of the request is told with Answered.
+func (b *Balancer) Enter(p *Place) error {
 	if n := b.inFlight.Add(1); b.opts.MaxRequests > 0 && n > int64(b.opts.MaxRequests) {
 		b.inFlight.Add(-1)
 		b.metrics.busy.Inc()
-		return nil, errBusy
+		return errBusy
 	}
 	p.balancer = b
 	now := time.Now()
@@ -101,13 +114,10 @@ func (b *Balancer) Send(r *http.Request, p *Place, retries int) (*http.Response,
 	if at == nil {
 		p.Done()
 		b.metrics.down.Inc()
-		return nil, errDown
+		return errDown
 	}
-	res, err := b.send(r, p, at, retries)
-	if err != nil {
-		p.Done()
-	}
-	return res, err
+	p.enter(at)
+	return nil
 }
 
 // send tries at, and then others.
@@ -115,7 +125,9 @@ func (b *Balancer) send(r *http.Request, p *Place, at *endpoint, retries int) (*
 	source := r.Body
 	var tried []*endpoint
 	for body := &p.body; ; body = new(requestBody) {
-		p.enter(at)
+		if p.at != at {
+			p.enter(at)
+		}
 		r.URL.Scheme, r.URL.Host = at.base.Scheme, at.host
 		if source != nil && source != http.NoBody {
 			body.ReadCloser = source

@@ -31,6 +31,12 @@ func (p *Place) Done() {
 	p.balancer = nil
 }
 
+// Answered says that the service's answer has begun.
+func (p *Place) Answered() {
+	p.at.answers.Add(1)
+	p.good = true
+}
+
 // Broke says that the answer broke off behind its header, by the service's fault.
 func (p *Place) Broke() {
 	if p.balancer != nil && p.good {
