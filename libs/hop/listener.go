@@ -1,5 +1,6 @@
 // Package hop is a net.Listener whose connections never leave the process. Servers and clients that share one speak over it as
 // they would over TCP: what is written, framed, streamed, bounded and cut is decided by the same code, only the kernel is not asked.
+// Whoever has a request and its answer's writer at hand can Call, and hand both over as they are.
 //
 //	Dial ── two ends of one connection ── Accept
 //	         flow: bytes one way, from whoever writes into the memory of whoever waits to read

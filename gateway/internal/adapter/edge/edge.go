@@ -6,7 +6,8 @@
 //	  -> match    which rule of which Route: 404, 405, or 503 for a rule that may not be served
 //	  -> cors, body limit, rate limit
 //	  -> authenticate, authorize
-//	  -> forward  httputil.ReverseProxy over the gateway's own exchange (package upstream); bodies stream both ways
+//	  -> forward  httputil.ReverseProxy over the gateway's own exchange (package upstream); bodies stream both ways.
+//	              A service of the same process is called instead
 //
 // Every step is one method of exchange, and each may end the request with an error that package problem writes. The
 // order is the order of the file exchange.go.
