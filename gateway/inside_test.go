@@ -127,6 +127,34 @@ func TestService_ThatIsDeafHoldsNobody(t *testing.T) {
 	}
 }
 
+// TestService_SaysNothingMoreToWhoIsRevoked: what it had said by then was not all, and the client sees that.
+func TestService_SaysNothingMoreToWhoIsRevoked(t *testing.T) {
+	w := start(t, setup{})
+	begun := make(chan struct{})
+	w.files.answer(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(rw, "begun, ")
+		_ = http.NewResponseController(rw).Flush()
+		close(begun)
+		<-r.Context().Done()
+		_, _ = io.WriteString(rw, "and a secret")
+	})
+	raw := w.issuer.Mint(tokentest.Session("s-cut"))
+	go func() {
+		<-begun
+		w.issuer.Revoke(token.KindSession, "s-cut")
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.addr+"/closed", nil)
+	r.Header.Set("Authorization", "Bearer "+raw)
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err == nil || string(text) != "begun, " {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
 // TestService_SeesARequestOfItsOwn: nothing of what the gateway knows of a request is in its context, and its header is nobody else's.
 func TestService_SeesARequestOfItsOwn(t *testing.T) {
 	w := start(t, setup{})

@@ -56,7 +56,6 @@ type exchange struct {
 
 	mu            sync.Mutex
 	ended         bool      // the handler has returned: its connection may be another request's by now
-	cut           bool      // writes have been ended
 	readBy        time.Time // the deadline of reads
 	serviceReadBy time.Time // and the one a service of the same process has set
 }

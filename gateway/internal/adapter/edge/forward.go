@@ -106,7 +106,6 @@ func (x *exchange) deadlines(read, write time.Time) {
 	x.readBy = read
 	x.boundReads()
 	if !write.IsZero() {
-		x.cut = true
 		_ = http.NewResponseController(x.w).SetWriteDeadline(write) // a writer without deadlines is a test's
 	}
 }

@@ -67,8 +67,7 @@ func (x *exchange) call() {
 	c := &x.called
 	c.x, c.header = x, http.Header{}
 	x.aborted = true // unless this returns
-	defer x.upload.abandon()
-	defer x.place.Done()
+	defer x.finish()
 	if err := c.serve(); err != nil {
 		x.failed(err)
 	}
@@ -204,7 +203,7 @@ func (c *called) WriteHeader(status int) {
 	case status >= http.StatusOK || status == http.StatusSwitchingProtocols:
 		c.begin(status)
 	case c.ended() == nil:
-		early := clientWriter{ResponseWriter: c.x.w, x: c.x, early: maps.Clone(c.header)}
+		early := clientWriter{ResponseWriter: c.x.w, x: c.x, early: c.header}
 		early.WriteHeader(status)
 	}
 }
@@ -301,7 +300,7 @@ func (c *called) SetReadDeadline(at time.Time) error {
 func (c *called) SetWriteDeadline(at time.Time) error {
 	c.x.mu.Lock()
 	defer c.x.mu.Unlock()
-	if c.x.ended || c.x.cut {
+	if c.x.ended {
 		return nil
 	}
 	return http.NewResponseController(c.x.w).SetWriteDeadline(at)
