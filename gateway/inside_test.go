@@ -80,6 +80,7 @@ func TestService_BreaksOff(t *testing.T) {
 	}
 	w.files.answer(func(http.ResponseWriter, *http.Request) {})
 	w.want(w.get("/open"), 200, "")
+	eventually(t, "no request is with the service any more", func() bool { return w.metric("cloakroom_gateway_upstream_requests") == 0 })
 }
 
 const briefRoute = `
