@@ -38,21 +38,32 @@ func (w *writer) together(group []*job) (done bool) {
 	if !w.start(group) {
 		return true
 	}
-	for i, j := range group {
-		if w.call(j); !j.failed() {
-			continue
-		}
-		_ = w.conn.exec("ROLLBACK") // fails when SQLite has done so already: a full disk, an i/o error
-		if len(group) == 1 {
-			return true
-		}
-		for _, again := range group[:i+1] {
-			again.err, again.panic = nil, nil
-		}
-		return false
+	if w.callTogether(group) {
+		w.finish(group, start)
+		return true
 	}
-	w.finish(group, start)
-	return true
+	_ = w.conn.exec("ROLLBACK") // fails when SQLite has done so already: a full disk, an i/o error
+	if len(group) == 1 {
+		return true
+	}
+	for _, j := range group {
+		j.err, j.panic = nil, nil
+	}
+	return false
+}
+
+// callTogether runs the jobs until one fails, and reports whether all can be committed. Who is alone has no use for rows that wait.
+func (w *writer) callTogether(group []*job) bool {
+	if len(group) == 1 {
+		w.call(group[0], nil)
+		return !group[0].failed()
+	}
+	for _, j := range group {
+		if w.call(j, w.waiting); j.failed() {
+			return false
+		}
+	}
+	return w.waiting.write() == nil
 }
 
 // apart runs each of the group in its savepoint.
@@ -76,6 +87,7 @@ func (w *writer) apart(group []*job) {
 // start begins the transaction of a group.
 func (w *writer) start(group []*job) bool {
 	clear(w.memo)
+	w.waiting.forget()
 	if err := w.begin(); err != nil {
 		failAll(group, fmt.Errorf("begin: %w", err))
 		return false
@@ -99,7 +111,7 @@ func (w *writer) callApart(j *job) error {
 	if err := w.conn.exec("SAVEPOINT job"); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}
-	w.call(j)
+	w.call(j, nil)
 	if j.failed() {
 		clear(w.memo) // it may know of rows that are undone
 		if err := w.conn.exec("ROLLBACK TO job"); err != nil {
@@ -112,8 +124,8 @@ func (w *writer) callApart(j *job) error {
 	return nil
 }
 
-// call runs a job, unless its caller has gone before it ever ran.
-func (w *writer) call(j *job) {
+// call runs a job, unless its caller has gone before it ever ran. Its rows wait if they may.
+func (w *writer) call(j *job, rows *waiting) {
 	if !j.ran {
 		if j.err = j.ctx.Err(); j.err != nil {
 			return
@@ -126,7 +138,7 @@ func (w *writer) call(j *job) {
 		}
 	}()
 	// Without cancel: an interrupted statement would roll back the whole group, not only this job.
-	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true, memo: w.memo})
+	j.err = j.fn(&Tx{conn: w.conn, uncancelled: true, memo: w.memo, waiting: rows})
 }
 
 // failed reports whether the job has left something to undo.

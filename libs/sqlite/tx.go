@@ -25,6 +25,8 @@ type Tx struct {
 	conn        *conn
 	uncancelled bool
 	memo        map[any]any
+	waiting     *waiting // nil: rows are written at once
+	beside      bool     // what waits is of no concern
 }
 
 // Memo is what the writes that share a commit remember of rows they have read or written: nobody else can change a row between
@@ -34,6 +36,9 @@ func (tx *Tx) Memo() map[any]any { return tx.memo }
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := tx.ready(); err != nil {
+		return 0, err
+	}
 	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	n, err := tx.conn.run(ctx, query, args)
 	end(err)
@@ -42,6 +47,9 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 
 // Query runs a statement that returns rows. Close them before the next statement.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := tx.ready(); err != nil {
+		return nil, err
+	}
 	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	stmt, err := tx.conn.prepare(ctx, query)
 	if err != nil {
@@ -69,6 +77,9 @@ func (r *Row) Scan(dest ...any) error {
 
 // QueryRow runs a statement that returns at most one row.
 func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *Row {
+	if err := tx.ready(); err != nil {
+		return &Row{err: err}
+	}
 	ctx, end := tx.conn.tracing.Statement(tx.context(ctx), query)
 	stmt, err := tx.conn.prepare(ctx, query)
 	if err != nil {

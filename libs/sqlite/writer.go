@@ -33,6 +33,7 @@ type writer struct {
 	once    sync.Once
 	done    chan struct{}
 	memo    map[any]any // of the commit under way: Tx.Memo
+	waiting *waiting    // rows of the commit under way
 	wary    int         // how many groups still run apart
 }
 
@@ -52,7 +53,7 @@ func newWriter(c *conn, held *walBuffer, m *metrics, log *slog.Logger) *writer {
 	}
 	w := &writer{
 		conn: c, held: held, metrics: m, log: log, flushes: true,
-		memo: map[any]any{}, queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
+		memo: map[any]any{}, waiting: &waiting{conn: c}, queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	m.observeQueue(func() float64 { return float64(len(w.queue)) })
 	go w.run()

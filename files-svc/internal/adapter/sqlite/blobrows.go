@@ -87,11 +87,9 @@ func (t tx) BlobStats(ctx context.Context) (map[files.BlobState]files.BlobStat, 
 	return stats, nil
 }
 
-const insertBlob = `INSERT INTO blobs (` + blobColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
 // InsertBlob implements files.BlobWriter.
 func (t tx) InsertBlob(ctx context.Context, b files.Blob) error {
-	return t.insert(ctx, insertBlob, string(b.ID), string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt),
+	return t.add(ctx, blobRows, string(b.ID), string(b.Owner), string(b.State), b.Size, b.SHA256[:], b.Reserved, micros(b.ChangedAt),
 		micros(b.VerifiedAt), string(b.Flaw))
 }
 

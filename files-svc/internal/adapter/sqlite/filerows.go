@@ -101,15 +101,13 @@ func (t tx) TrashedFiles(ctx context.Context, owner files.OwnerID, after *files.
 	return all(rows, err, scanFile)
 }
 
-const insertFile = `INSERT INTO files (` + fileColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
 // InsertFile implements files.FileWriter.
 func (t tx) InsertFile(ctx context.Context, f files.File) error {
 	metadata, err := metadataText(f.Metadata)
 	if err != nil {
 		return err
 	}
-	return t.insert(ctx, insertFile, string(f.ID), string(f.Owner), f.Name, f.Fold, f.ContentType, f.Size, f.SHA256[:], f.Version,
+	return t.add(ctx, fileRows, string(f.ID), string(f.Owner), f.Name, f.Fold, f.ContentType, f.Size, f.SHA256[:], f.Version,
 		string(f.Blob), metadata, micros(f.CreatedAt), micros(f.ContentAt), micros(f.UpdatedAt), micros(f.ExpiresAt),
 		micros(f.DeletedAt), f.Revision)
 }
@@ -158,11 +156,9 @@ func (t tx) Versions(ctx context.Context, id files.FileID) ([]files.Version, err
 	return all(rows, err, scanVersion)
 }
 
-const insertVersion = `INSERT INTO versions (` + versionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)`
-
 // InsertVersion implements files.VersionWriter.
 func (t tx) InsertVersion(ctx context.Context, v files.Version) error {
-	return t.insert(ctx, insertVersion, string(v.File), v.Number, string(v.Blob), v.Size, v.SHA256[:], v.ContentType, micros(v.CreatedAt))
+	return t.add(ctx, versionRows, string(v.File), v.Number, string(v.Blob), v.Size, v.SHA256[:], v.ContentType, micros(v.CreatedAt))
 }
 
 const deleteVersion = `DELETE FROM versions WHERE file = ? AND number = ?`

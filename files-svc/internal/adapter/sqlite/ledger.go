@@ -17,7 +17,7 @@ func (t tx) Owner(ctx context.Context, id files.OwnerID) (files.Owner, error) {
 	return remembered(t, id, func() (files.Owner, error) {
 		o := files.Owner{ID: id}
 		var erased int64
-		err := t.QueryRow(ctx, selectOwner, string(id)).Scan(&o.Bytes, &o.Reserved, &o.Files, &o.Versions, &erased)
+		err := t.Beside().QueryRow(ctx, selectOwner, string(id)).Scan(&o.Bytes, &o.Reserved, &o.Files, &o.Versions, &erased)
 		if errors.Is(err, sql.ErrNoRows) {
 			return o, nil
 		}
@@ -33,7 +33,7 @@ const saveOwner = `INSERT INTO owners (id, bytes, reserved, files, versions, era
 // SaveOwner implements files.OwnerWriter.
 func (t tx) SaveOwner(ctx context.Context, o files.Owner) error {
 	forget(t, o.ID)
-	_, err := t.Exec(ctx, saveOwner, string(o.ID), o.Bytes, o.Reserved, o.Files, o.Versions, micros(o.ErasedAt))
+	_, err := t.Beside().Exec(ctx, saveOwner, string(o.ID), o.Bytes, o.Reserved, o.Files, o.Versions, micros(o.ErasedAt))
 	if err == nil {
 		o.ErasedAt = timeOf(micros(o.ErasedAt)) // as it would be read
 		remember(t, o.ID, o)
@@ -71,7 +71,7 @@ const selectEpoch = `SELECT ` + epochColumns + ` FROM epochs WHERE id = ?`
 // Epoch implements files.EpochReader. Every upload asks for its writer's.
 func (t tx) Epoch(ctx context.Context, id files.EpochID) (files.Epoch, error) {
 	return remembered(t, id, func() (files.Epoch, error) {
-		return one(t.QueryRow(ctx, selectEpoch, string(id)), scanEpoch)
+		return one(t.Beside().QueryRow(ctx, selectEpoch, string(id)), scanEpoch)
 	})
 }
 
@@ -142,12 +142,9 @@ func (t tx) EventRange(ctx context.Context) (first, last int64, err error) {
 	return first, last, err
 }
 
-const insertEvent = `INSERT INTO events (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
-
 // AppendEvent implements files.Outbox.
 func (t tx) AppendEvent(ctx context.Context, e files.Event) error {
-	_, err := t.Exec(ctx, insertEvent, string(e.Kind), string(e.Owner), string(e.File), e.Version, string(e.Link), micros(e.At))
-	return err
+	return t.Insert(ctx, eventRows, string(e.Kind), string(e.Owner), string(e.File), e.Version, string(e.Link), micros(e.At))
 }
 
 // Only the oldest are looked at: the statement costs the same however long the outbox is.

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"database/sql"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,18 +16,7 @@ import (
 // A list page must cost the same with ten million rows as with ten: it walks its order's index and sorts nothing. The
 // same holds for what the reaper asks once a minute.
 func TestPlans(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "files.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := New(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
+	db := openForPlans(t)
 	want := map[string]string{
 		selectFileNamed: "files_by_name", selectExpired: "files_expiring", selectTrashed: "files_trashed",
 		selectLiveBlobs: "blobs_to_verify", selectFlawStats: "blobs_flawed",
@@ -51,8 +42,25 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-func explain(t *testing.T, db *sqlite.DB, query string) string {
+func openForPlans(t *testing.T) *sqlite.DB {
 	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "files.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := New(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// someArgs are values for a statement's parameters.
+func someArgs(query string) []any {
 	args := make([]any, strings.Count(query, "?")) // of unnumbered parameters
 	for n := range 11 {
 		if strings.Contains(query, "?"+strconv.Itoa(n)) {
@@ -62,6 +70,12 @@ func explain(t *testing.T, db *sqlite.DB, query string) string {
 	for i := range args {
 		args[i] = "x"
 	}
+	return args
+}
+
+func explain(t *testing.T, db *sqlite.DB, query string) string {
+	t.Helper()
+	args := someArgs(query)
 	var plan strings.Builder
 	err := db.View(t.Context(), func(tx *sqlite.Tx) error {
 		rows, err := tx.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
@@ -77,4 +91,53 @@ func explain(t *testing.T, db *sqlite.DB, query string) string {
 		t.Fatal(err)
 	}
 	return plan.String()
+}
+
+// What runs beside the rows of a group that are not written yet must not read or write their tables.
+func TestBeside_TouchesNoTableOfRows(t *testing.T) {
+	db := openForPlans(t)
+	for _, query := range []string{selectOwner, saveOwner, selectEpoch} {
+		for _, table := range []string{"blobs", "files", "versions", "events"} {
+			if slices.Contains(tablesOf(t, db, query), table) {
+				t.Errorf("%s\ntouches %s", query, table)
+			}
+		}
+	}
+	if got := tablesOf(t, db, deleteBlob); !slices.Equal(got, []string{"blobs", "versions"}) {
+		t.Fatalf("tables are not known from a statement: %v", got)
+	}
+}
+
+// tablesOf is which tables a statement opens, by themselves or by an index of theirs.
+func tablesOf(t *testing.T, db *sqlite.DB, query string) []string {
+	t.Helper()
+	opened := map[string]bool{}
+	err := db.View(t.Context(), func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(t.Context(), "SELECT rootpage, tbl_name FROM sqlite_schema")
+		table := map[int64]string{}
+		_, err = all(rows, err, func(row scanner) (root int64, err error) {
+			var name string
+			err = row.Scan(&root, &name)
+			table[root] = name
+			return root, err
+		})
+		if err != nil {
+			return err
+		}
+		rows, err = tx.Query(t.Context(), "EXPLAIN "+query, someArgs(query)...)
+		_, err = all(rows, err, func(row scanner) (op string, err error) {
+			var root int64
+			var skip any
+			err = row.Scan(&skip, &op, &skip, &root, &skip, &skip, &skip, &skip)
+			if (op == "OpenRead" || op == "OpenWrite") && table[root] != "" {
+				opened[table[root]] = true
+			}
+			return op, err
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(opened))
 }

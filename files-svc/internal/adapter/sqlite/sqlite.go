@@ -76,6 +76,23 @@ func (t tx) insert(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
+// What every upload adds. Uploads that share a commit add theirs together: a version after its file and its blob.
+var (
+	blobRows    = sqlite.NewRows(1, "blobs", blobColumns)
+	fileRows    = sqlite.NewRows(2, "files", fileColumns)
+	versionRows = sqlite.NewRows(3, "versions", versionColumns)
+	eventRows   = sqlite.NewRows(4, "events", eventColumns)
+)
+
+// add is insert for these.
+func (t tx) add(ctx context.Context, rows *sqlite.Rows, args ...any) error {
+	err := t.Insert(ctx, rows, args...)
+	if sqlite.IsUnique(err) {
+		return errConflict()
+	}
+	return err
+}
+
 // scanner is a row or rows.
 type scanner interface{ Scan(dest ...any) error }
 
