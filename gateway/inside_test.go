@@ -239,3 +239,27 @@ func TestService_HearsThatItsClientHasGone(t *testing.T) {
 		t.Fatal("the service has not heard")
 	}
 }
+
+// TestService_HearsThatABodyBrokeOff as it would from a client of its own.
+func TestService_HearsThatABodyBrokeOff(t *testing.T) {
+	w := start(t, setup{})
+	read := make(chan error, 1)
+	w.files.answer(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		read <- err
+	})
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "POST /open HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhell")
+	_ = conn.Close()
+	select {
+	case err := <-read:
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Error(err)
+		}
+	case <-time.After(soon):
+		t.Fatal("the service has not heard")
+	}
+}
