@@ -11,10 +11,12 @@ import (
 	"strconv"
 
 	authsvc "cloakroom.dev/auth-svc"
+	"cloakroom.dev/libs/resource/admit"
 	"cloakroom.dev/libs/run"
 )
 
 func main() {
+	admit.Main()
 	authsvc.HelpHashing()
 	run.Main("stack", "Cloakroom in one process: gateway, auth-svc and files-svc over SQLite and local disk.",
 		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--ops-port N] [--config DIR]", Run: serveCommand},

@@ -5,7 +5,7 @@
 // known. The only difference in words is that unknown fields and broken rules are told together, not one after the other.
 //
 // Schemas are compiled on first use of their kind and can be forgotten again with Release: a process that reloads once a
-// day need not hold them for the day.
+// day need not hold them for the day. A service has the work done by a helper, see Apart.
 package admit
 
 import (
@@ -60,6 +60,11 @@ type Verdict struct {
 // Admit judges an object of one of our kinds. raw is what JSON decoding into `any` gives, with whole numbers as int64; it
 // is not kept or changed. old is the Content of the last accepted version, or nil.
 func (a *Admitter) Admit(ctx context.Context, kind string, raw, old map[string]any) (Verdict, error) {
+	if a.apart != nil {
+		if v, err, done := a.apart.admit(kind, raw, old); done {
+			return v, err
+		}
+	}
 	k, err := a.kind(kind)
 	if err != nil {
 		return Verdict{}, err

@@ -18,6 +18,7 @@ import (
 
 // Admitter judges objects. It is safe for concurrent use.
 type Admitter struct {
+	apart *apart // nil: the work is done here
 	mu    sync.Mutex
 	kinds map[string]func() (*kind, error)
 }
@@ -27,6 +28,14 @@ func New() *Admitter { return &Admitter{kinds: map[string]func() (*kind, error){
 
 // Warm compiles the schemas of these kinds, side by side. Errors are left for Admit to tell.
 func (a *Admitter) Warm(kinds ...string) {
+	if len(kinds) == 0 {
+		return
+	}
+	if a.apart != nil {
+		if _, done := a.apart.do(job{Warm: kinds}); done {
+			return
+		}
+	}
 	var wg sync.WaitGroup
 	for _, name := range kinds {
 		wg.Go(func() { _, _ = a.kind(name) })
@@ -34,8 +43,11 @@ func (a *Admitter) Warm(kinds ...string) {
 	wg.Wait()
 }
 
-// Release forgets the compiled schemas, about a megabyte a kind. The next Admit compiles what it needs.
+// Release forgets the compiled schemas, about a megabyte a kind, and ends the helper. The next Admit compiles what it needs.
 func (a *Admitter) Release() {
+	if a.apart != nil {
+		a.apart.release()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.kinds)

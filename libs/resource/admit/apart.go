@@ -1,0 +1,85 @@
+package admit
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Apart returns an Admitter whose work is done by a helper, a process of this very program that lives from the first Warm or
+// Admit to Release: what the API server's library takes, some ten megabytes that stay after it has forgotten its schemas, is
+// never this process's. Verdicts are the same. Where the program is none that can be a helper (see Main), or its helper can't be
+// started or dies, the work is done here.
+func Apart() *Admitter {
+	a := New()
+	if helpful.Load() {
+		a.apart = &apart{}
+	}
+	return a
+}
+
+// apart is the helper of an Admitter.
+type apart struct {
+	mu     sync.Mutex
+	helper *helper
+	failed bool // until Release: a helper that died would die again
+}
+
+// do has a job done by the helper. Whoever hears false does it.
+func (p *apart) do(j job) (outcome, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed {
+		return outcome{}, false
+	}
+	if p.helper == nil {
+		h, err := start()
+		if err != nil {
+			p.failed = true
+			return outcome{}, false
+		}
+		p.helper = h
+	}
+	o, err := p.helper.do(j)
+	if err != nil {
+		p.helper.end()
+		p.helper, p.failed = nil, true
+	}
+	return o, err == nil
+}
+
+func (p *apart) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.helper != nil {
+		p.helper.end()
+		p.helper = nil
+	}
+	p.failed = false
+}
+
+// do is the helper's side.
+func (a *Admitter) do(j job) (o outcome) {
+	if j.Warm != nil {
+		a.Warm(j.Warm...)
+		return o
+	}
+	v, err := a.Admit(context.Background(), j.Kind, j.Raw, j.Old)
+	if err != nil {
+		o.Failed = err.Error()
+	}
+	o.Content, o.Problems = v.Content, v.Problems
+	return o
+}
+
+// admitApart is Admit by a helper.
+func (p *apart) admit(kind string, raw, old map[string]any) (v Verdict, err error, done bool) {
+	o, done := p.do(job{Kind: kind, Raw: raw, Old: old})
+	if !done {
+		return v, nil, false
+	}
+	if o.Failed != "" {
+		return v, errors.New(o.Failed), true
+	}
+	return Verdict{Content: o.Content, Object: typed(kind, o.Content), Problems: o.Problems}, nil, true
+}
