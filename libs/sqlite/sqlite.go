@@ -48,8 +48,8 @@ type DB struct {
 	path    string
 	writer  *writer
 	held    *walBuffer
-	idle    chan *conn // readers nobody uses
-	opened  int        // readers there are
+	idle    *bench // readers nobody uses
+	opened  int    // readers there are
 	closed  chan struct{}
 	once    sync.Once // closes
 	pools   []*sql.DB
@@ -69,7 +69,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, fmt.Errorf("make the database: %w", err)
 	}
 	db := &DB{
-		path: path, idle: make(chan *conn, readers), closed: make(chan struct{}),
+		path: path, idle: newBench(readers), closed: make(chan struct{}),
 		metrics: newMetrics(opts.Registerer, opts.Name), tracing: dbtrace.New(opts.Tracer, "cloakroom.dev/libs/sqlite", "sqlite", opts.Name),
 	}
 	if err := db.open(ctx, opts); err != nil {
@@ -111,7 +111,7 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 		if err != nil {
 			return err
 		}
-		db.idle <- r
+		db.idle.put(r)
 		db.opened++
 	}
 	return nil
@@ -186,8 +186,9 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	ctx, end := db.tracing.Start(ctx, "sqlite.read")
 	defer func() { end(err) }()
 	select {
-	case c := <-db.idle:
-		defer func() { db.idle <- c }()
+	case <-db.idle.some:
+		c := db.idle.take()
+		defer db.idle.put(c)
 		return mapError(c.view(fn))
 	case <-db.closed:
 		return mapError(errClosed)
@@ -205,7 +206,8 @@ func (db *DB) Close() error {
 		}
 		close(db.closed)
 		for range db.opened {
-			errs = append(errs, (<-db.idle).close())
+			<-db.idle.some
+			errs = append(errs, db.idle.take().close())
 		}
 		if db.writer != nil {
 			errs = append(errs, db.writer.conn.close())
