@@ -330,6 +330,11 @@ func (c *called) answerInstead() {
 	if c.over || c.begun {
 		return
 	}
+	defer func() { // refuse gives up so when the client has gone; here is no handler to give up
+		if cause := recover(); cause != nil && cause != http.ErrAbortHandler {
+			panic(cause)
+		}
+	}()
 	c.begun, c.instead = true, true
 	c.measure(0, errNotTaken)
 	x := c.x
