@@ -104,6 +104,8 @@ type VersionWriter interface {
 type BlobReader interface {
 	// Blob finds a blob's row. It returns fault.NotFound when there is none.
 	Blob(ctx context.Context, id BlobID) (Blob, error)
+	// KnownBlobs tells which of ids have a row, of whatever state. There are at most some hundred.
+	KnownBlobs(ctx context.Context, ids []BlobID) (map[BlobID]bool, error)
 	// BlobsIn lists at most limit blobs in state dead, deleting or tombstone since then or earlier, the longest waiting first.
 	BlobsIn(ctx context.Context, state BlobState, since time.Time, limit int) ([]Blob, error)
 	// PendingBlobs lists at most limit pending blobs of an epoch, in the order of their ids.

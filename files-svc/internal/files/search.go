@@ -275,32 +275,24 @@ func (s *Service) adoptKeys(ctx context.Context, epoch EpochID, from int64, mine
 	return flush()
 }
 
-// adopt asks the rows first, which costs uploads nothing, and writes only for keys without one. Where a context can end, a database's
-// driver has goroutines wait for that in every statement, so many that a busy minute's keys took ten megabytes of stacks.
-// Looking up one key is over before it could be stopped: ctx is asked in between.
+// adopt asks the rows first, which costs uploads nothing, and writes only for keys without one. It asks for all at once: a busy
+// minute has hundreds of thousands of keys.
 func (s *Service) adopt(ctx context.Context, ids []BlobID) error {
-	var strays []BlobID
-	lookUp := context.WithoutCancel(ctx)
-	err := s.catalog.Read(ctx, func(tx ReadTx) error {
-		strays = strays[:0]
-		for _, id := range ids {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			_, err := tx.Blob(lookUp, id)
-			switch {
-			case errors.Is(err, fault.Of(fault.NotFound)):
-				strays = append(strays, id)
-			case err != nil:
-				return err
-			}
-		}
+	if len(ids) == 0 {
 		return nil
+	}
+	var known map[BlobID]bool
+	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
+		known, err = tx.KnownBlobs(ctx, ids)
+		return err
 	})
-	if err != nil || len(strays) == 0 {
+	if err != nil {
 		return err
 	}
-	for _, id := range strays {
+	for _, id := range ids {
+		if known[id] {
+			continue
+		}
 		row := Blob{ID: id, State: BlobDead, ChangedAt: s.now()}
 		err := s.catalog.Write(ctx, func(tx Tx) error { return tx.InsertBlob(ctx, row) })
 		switch {

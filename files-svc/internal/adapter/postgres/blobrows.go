@@ -37,6 +37,19 @@ func (t tx) Blob(ctx context.Context, id files.BlobID) (files.Blob, error) {
 	return one(ctx, t, scanBlob, takeBlob, string(id))
 }
 
+const selectKnownBlobs = `SELECT id FROM blobs WHERE id = ANY($1)`
+
+// KnownBlobs implements files.BlobReader.
+func (t tx) KnownBlobs(ctx context.Context, ids []files.BlobID) (map[files.BlobID]bool, error) {
+	known := make(map[files.BlobID]bool, len(ids))
+	_, err := all(ctx, t, func(row pgx.CollectableRow) (id files.BlobID, err error) {
+		err = row.Scan(&id)
+		known[id] = true
+		return id, err
+	}, selectKnownBlobs, ids)
+	return known, err
+}
+
 // The planner is told the state in so many words, or it would not see that the index has all such rows. Reapers of several
 // processes share the rows: nobody waits for those another has in hand.
 const (

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -27,6 +28,24 @@ const selectBlob = `SELECT ` + blobColumns + ` FROM blobs WHERE id = ?`
 // Blob implements files.BlobReader.
 func (t tx) Blob(ctx context.Context, id files.BlobID) (files.Blob, error) {
 	return one(t.QueryRow(ctx, selectBlob, string(id)), scanBlob)
+}
+
+const selectKnownBlobs = `SELECT id FROM blobs WHERE id IN (SELECT value FROM json_each(?))`
+
+// KnownBlobs implements files.BlobReader.
+func (t tx) KnownBlobs(ctx context.Context, ids []files.BlobID) (map[files.BlobID]bool, error) {
+	asked, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[files.BlobID]bool, len(ids))
+	rows, err := t.Query(ctx, selectKnownBlobs, string(asked))
+	_, err = all(rows, err, func(row scanner) (id files.BlobID, err error) {
+		err = row.Scan(&id)
+		known[id] = true
+		return id, err
+	})
+	return known, err
 }
 
 const selectBlobsIn = `SELECT ` + blobColumns + ` FROM blobs INDEXED BY blobs_dying

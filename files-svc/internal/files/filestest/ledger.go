@@ -37,6 +37,16 @@ func (s *state) PendingBlobs(_ context.Context, epoch files.EpochID, limit int) 
 	return found, nil
 }
 
+func (s *state) KnownBlobs(_ context.Context, ids []files.BlobID) (map[files.BlobID]bool, error) {
+	known := map[files.BlobID]bool{}
+	for _, id := range ids {
+		if _, ok := s.blobs[id]; ok {
+			known[id] = true
+		}
+	}
+	return known, nil
+}
+
 func (s *state) EpochHasBlobs(_ context.Context, epoch files.EpochID) (bool, error) {
 	for id := range s.blobs {
 		if strings.HasPrefix(string(id), string(epoch)+".") {

@@ -92,6 +92,8 @@ func checkBlobSearch(t *testing.T, c catalogTest) {
 		old, err4 := tx.BlobsIn(ctx, files.BlobDead, Noon.Add(time.Second), 9)
 		few, err5 := tx.BlobsIn(ctx, files.BlobDead, Noon.Add(time.Hour), 1)
 		stats, err6 := tx.BlobStats(ctx)
+		known, err9 := tx.KnownBlobs(ctx, []files.BlobID{dead1.ID, files.NewBlobID(EpochA, 8), pending2.ID, dead1.ID, `no"blob's`})
+		nobody, err10 := tx.KnownBlobs(ctx, nil)
 		has, err7 := tx.EpochHasBlobs(ctx, EpochB)
 		none, err8 := tx.EpochHasBlobs(ctx, EpochB[:len(EpochB)-1])
 		return errors.Join(
@@ -102,6 +104,8 @@ func checkBlobSearch(t *testing.T, c catalogTest) {
 				files.BlobPending: {Blobs: 3, Bytes: 8}, files.BlobLive: {Blobs: 1, Bytes: 7}, files.BlobDead: {Blobs: 2, Bytes: 20},
 				files.BlobTombstone: {Blobs: 1, Bytes: 10},
 			}, stats, err6),
+			expect(t, "known", map[files.BlobID]bool{dead1.ID: true, pending2.ID: true}, known, err9),
+			expect(t, "known of none", map[files.BlobID]bool{}, nobody, err10),
 			expect(t, "epoch has blobs", true, has, err7), expect(t, "part of an epoch's name has blobs", false, none, err8),
 		)
 	})
