@@ -331,7 +331,9 @@ func (c *called) answerInstead() {
 		return
 	}
 	defer func() { // refuse gives up so when the client has gone; here is no handler to give up
-		if cause := recover(); cause != nil && cause != http.ErrAbortHandler {
+		switch cause := recover(); cause {
+		case nil, http.ErrAbortHandler:
+		default:
 			panic(cause)
 		}
 	}()
