@@ -102,7 +102,7 @@ func New(config *rest.Config, opts Options) (*Source, error) {
 	}
 	s := &Source{
 		opts: opts, log: opts.Log.With("namespace", opts.Namespace), cluster: c, metrics: newMetrics(opts.Registerer),
-		signs: make(chan struct{}, 1), reports: make(chan struct{}, 1), news: make(chan struct{}), admitter: admit.Apart(),
+		signs: make(chan struct{}, 1), reports: make(chan struct{}, 1), news: make(chan struct{}), admitter: admit.Apart(opts.Log),
 	}
 	for _, name := range opts.Kinds {
 		s.kinds = append(s.kinds, newKind(c, name, s.sign))

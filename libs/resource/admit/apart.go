@@ -3,23 +3,25 @@ package admit
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 )
 
 // Apart returns an Admitter whose work is done by a helper, a process of this very program that lives from the first Warm or
 // Admit to Release: what the API server's library takes, some ten megabytes that stay after it has forgotten its schemas, is
 // never this process's. Verdicts are the same. Where the program is none that can be a helper (see Main), or its helper can't be
-// started or dies, the work is done here.
-func Apart() *Admitter {
+// started or dies, the work is done here, and log says so.
+func Apart(log *slog.Logger) *Admitter {
 	a := New()
 	if helpful.Load() {
-		a.apart = &apart{}
+		a.apart = &apart{log: log}
 	}
 	return a
 }
 
 // apart is the helper of an Admitter.
 type apart struct {
+	log    *slog.Logger
 	mu     sync.Mutex
 	helper *helper
 	failed bool // until Release: a helper that died would die again
@@ -35,7 +37,7 @@ func (p *apart) do(j job) (outcome, bool) {
 	if p.helper == nil {
 		h, err := start()
 		if err != nil {
-			p.failed = true
+			p.lost(err)
 			return outcome{}, false
 		}
 		p.helper = h
@@ -43,9 +45,16 @@ func (p *apart) do(j job) (outcome, bool) {
 	o, err := p.helper.do(j)
 	if err != nil {
 		p.helper.end()
-		p.helper, p.failed = nil, true
+		p.helper = nil
+		p.lost(err)
 	}
 	return o, err == nil
+}
+
+// lost is when there is no helper. The caller holds mu.
+func (p *apart) lost(err error) {
+	p.failed = true
+	p.log.Warn("resources are judged in this process, which costs it memory: there is no process that helps", "error", err.Error())
 }
 
 func (p *apart) release() {

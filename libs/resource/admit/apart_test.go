@@ -3,6 +3,7 @@ package admit
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"math"
 	"os"
 	"testing"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 
 func newApart(t *testing.T) *Admitter {
 	t.Helper()
-	a := Apart()
+	a := Apart(slog.New(slog.DiscardHandler))
 	if a.apart == nil {
 		t.Fatal("this program can't be started as a helper")
 	}
@@ -100,7 +101,14 @@ func TestApart_WithoutItsHelperTheWorkIsDoneHere(t *testing.T) {
 	if err := a.apart.helper.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	same(t, a, "StoragePolicy", object(t, "StoragePolicy", "a", "{quota: 1}"), nil)
+	var said bytes.Buffer
+	a.apart.log = slog.New(slog.NewTextHandler(&said, nil))
+	for range 2 {
+		same(t, a, "StoragePolicy", object(t, "StoragePolicy", "a", "{quota: 1}"), nil)
+	}
+	if n := bytes.Count(said.Bytes(), []byte("judged in this process")); n != 1 {
+		t.Errorf("it is said %d times: %s", n, said.String())
+	}
 	// What JSON can't say goes to nobody.
 	strange := object(t, "SessionPolicy", "a", "{}")
 	strange["spec"] = map[string]any{"maxSessions": math.Inf(1)}

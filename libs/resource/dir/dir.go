@@ -73,7 +73,7 @@ func New(folder string, opts Options) *Source {
 	if opts.Rescan == 0 {
 		opts.Rescan = 30 * time.Second
 	}
-	a := admit.Apart()
+	a := admit.Apart(opts.Log)
 	return &Source{
 		folder: folder, opts: opts, log: opts.Log.With("config_dir", folder), admitter: a,
 		metrics: board.NewMeter(opts.Registerer),
