@@ -95,6 +95,9 @@ func TestMux_NotFoundAndMethodNotAllowed(t *testing.T) {
 	m.Get("/a/{id}", "a.get", ok)
 	m.Delete("/a/{id}", "a.delete", ok)
 	m.Post("/b", "b", web.Func(func(http.ResponseWriter, *http.Request) error { return fault.New(fault.Conflict, "no") }))
+	m.Put("/a/all", "all.put", ok)
+	m.Get("/a/all", "all.get", web.Func(func(http.ResponseWriter, *http.Request) error { return fault.New(fault.Conflict, "no") }))
+	m.Put("/{what}/2", "what.put", ok)
 	h := web.Edge(m, web.EdgeOptions{Listener: "test"})
 	for _, c := range []struct {
 		method, path string
@@ -109,6 +112,13 @@ func TestMux_NotFoundAndMethodNotAllowed(t *testing.T) {
 		{"GET", "//a/1", 404, ""},
 		{"GET", "/x/../a/1", 404, ""},
 		{"POST", "/b", 409, ""},
+		{"GET", "/a/all", 409, ""}, // a path before the templates that match it
+		{"DELETE", "/a/all", 200, ""},
+		{"POST", "/a/all", 405, "GET, HEAD, DELETE, PUT"},
+		{"GET", "/a/{id}", 200, ""}, // what a template is written like is no path of its own
+		{"PUT", "/a/2", 200, ""},    // a later template has the method that an earlier one has not
+		{"POST", "/a/2", 405, "GET, HEAD, DELETE, PUT"},
+		{"PUT", "/{what}/2", 200, ""},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
 			r := httptest.NewRequest(c.method, "/", nil)
@@ -120,6 +130,18 @@ func TestMux_NotFoundAndMethodNotAllowed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMux_TwoHandlersForOneRequestAreAMistake(t *testing.T) {
+	m := web.NewMux()
+	h := http.NotFoundHandler()
+	m.Get("/a", "a", h)
+	defer func() {
+		if recover() == nil {
+			t.Error("the second was passed over in silence")
+		}
+	}()
+	m.Handle(http.MethodGet, "/a", "b", h)
 }
 
 func TestTrustedProxies_Client(t *testing.T) {

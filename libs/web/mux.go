@@ -13,22 +13,24 @@ import (
 )
 
 // Mux routes requests to named handlers. Paths are gorilla/mux templates (`/v1/files/{id}`) and match the path as it was
-// sent: nothing is cleaned, redirected or decoded first, so what a gateway checked is what is matched.
+// sent: nothing is cleaned, redirected or decoded first, so what a gateway checked is what is matched. A path without
+// variables is looked up, and goes before templates that match it too.
 type Mux struct {
-	router *mux.Router
+	paths  map[string]methods
+	router *mux.Router // paths with variables
 	routes []Route
 }
+
+// methods are the handlers of one path.
+type methods map[string]http.Handler
 
 // Route is one entry of a Mux.
 type Route struct{ Method, Path, Name string }
 
 // NewMux makes an empty Mux. A path nobody has answers 404, a known path with another method 405 and Allow.
 func NewMux() *Mux {
-	m := &Mux{router: mux.NewRouter().SkipClean(true).UseEncodedPath()}
-	m.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.New(fault.NotFound, "no such path"))
-	})
-	m.router.MethodNotAllowedHandler = http.HandlerFunc(m.methodNotAllowed)
+	m := &Mux{paths: map[string]methods{}, router: mux.NewRouter().SkipClean(true).UseEncodedPath()}
+	m.router.NotFoundHandler = http.HandlerFunc(m.notFound)
 	return m
 }
 
@@ -38,19 +40,38 @@ var errQuery = fault.Validation(fault.Field{
 	Field: "query", Code: "INVALID", Detail: "the query can't be read: join its pairs with &, and escape what is not a letter or digit",
 })
 
-// Handle routes a method and a path to h, which sees no query that can't be read whole. The name labels metrics, logs and spans, so it must be unique to the route.
+// Handle routes a method and a path to h, which sees no query that can't be read whole. The name labels metrics, logs and
+// spans, so it must be unique to the route. It panics when the path has that method already.
 func (m *Mux) Handle(method, path, name string, h http.Handler) {
 	m.routes = append(m.routes, Route{method, path, name})
-	// The path first: gorilla/mux forgets that it has seen a wrong method as soon as any later route's method fits, and
-	// would answer 404 for 405.
-	m.router.Path(path).Methods(method).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	at := m.paths[path]
+	if at == nil {
+		at = methods{}
+		m.paths[path] = at
+		if strings.Contains(path, "{") {
+			m.template(path, at)
+		}
+	}
+	if at[method] != nil {
+		panic("two handlers for " + method + " " + path)
+	}
+	at[method] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		SetRoute(r.Context(), name)
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 			problem.Write(w, r, errQuery)
 			return
 		}
 		h.ServeHTTP(w, r)
-	}))
+	})
+}
+
+// template matches what has a path with variables and a method of it. Other methods are left to later templates, and in the end to
+// notFound: gorilla/mux's own way with methods takes a route, two expressions compiled, for each method of a path.
+func (m *Mux) template(path string, at methods) {
+	m.router.Path(path).MatcherFunc(func(r *http.Request, match *mux.RouteMatch) bool {
+		match.Handler = at[r.Method]
+		return match.Handler != nil
+	})
 }
 
 // Get routes GET, and HEAD with it.
@@ -77,7 +98,13 @@ func (m *Mux) Head(path, name string, h http.Handler) { m.Handle(http.MethodHead
 // Routes lists what is routed, for tests that hold it against a contract.
 func (m *Mux) Routes() []Route { return slices.Clone(m.routes) }
 
-func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.router.ServeHTTP(w, r) }
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := m.paths[r.URL.EscapedPath()][r.Method]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	m.router.ServeHTTP(w, r)
+}
 
 // Var returns a variable of the matched path, decoded, or "" when there is none.
 func Var(r *http.Request, name string) string {
@@ -88,16 +115,29 @@ func Var(r *http.Request, name string) string {
 	return v
 }
 
-func (m *Mux) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+// notFound answers for a path that nobody has, or that nobody has with this method.
+func (m *Mux) notFound(w http.ResponseWriter, r *http.Request) {
 	var allow []string
 	for _, route := range m.routes {
-		probe := *r
-		probe.Method = route.Method
-		var match mux.RouteMatch
-		if !slices.Contains(allow, route.Method) && m.router.Match(&probe, &match) && match.MatchErr == nil {
+		if !slices.Contains(allow, route.Method) && m.takes(r, route.Method) {
 			allow = append(allow, route.Method)
 		}
 	}
+	if allow == nil {
+		problem.Write(w, r, fault.New(fault.NotFound, "no such path"))
+		return
+	}
 	w.Header().Set("Allow", strings.Join(allow, ", "))
 	problem.Write(w, r, fault.New(fault.MethodNotAllowed, "this path does not take that method"))
+}
+
+// takes says whether there is a handler for the request's path with another method.
+func (m *Mux) takes(r *http.Request, method string) bool {
+	if m.paths[r.URL.EscapedPath()][method] != nil {
+		return true
+	}
+	probe := *r
+	probe.Method = method
+	var match mux.RouteMatch
+	return m.router.Match(&probe, &match) && match.MatchErr == nil
 }
