@@ -58,6 +58,13 @@ const defaultDrainTimeout = 30 * time.Second
 // hardly any of that memory is needed again.
 const settled = 500 * time.Millisecond
 
+func giveBack(log *slog.Logger) {
+	debug.FreeOSMemory()
+	if err := giveBackProgram(); err != nil {
+		log.Debug("pages of the program that only starting needed stay mapped", "error", err.Error())
+	}
+}
+
 // Serve serves until ctx ends or a server or task fails, then drains and waits for everything it started. Tasks
 // run until the context they are given ends, which is after the last request has been answered. It returns the first
 // failure, or nil after a drain that was asked for.
@@ -82,7 +89,7 @@ func Serve(ctx context.Context, opts ServeOptions, servers []Server, tasks ...fu
 	for i, s := range servers {
 		running[i] = start(group, s, opts.Log, ending)
 	}
-	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
+	defer time.AfterFunc(settled, func() { giveBack(opts.Log) }).Stop()
 	select {
 	case <-ctx.Done():
 		drainDelay(groupCtx, opts)
