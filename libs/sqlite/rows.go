@@ -9,8 +9,8 @@ import (
 )
 
 // Rows that the writes of a group add wait until something could see them, at the latest until the commit, and reach their tables
-// many at a time: a statement opens its table and each of its indexes, and makes what its constraints compare with, once however
-// many rows it has. A row that its table refuses is found out late, so then the group runs again apart, where no row waits.
+// many at a time: a statement opens its table and each of its indexes once however many rows it has. What its constraints compare
+// with is made for each row. A row that its table refuses is found out late, so then the group runs again apart, where no row waits.
 
 const (
 	// rowsAtOnce is how many rows a statement has at most. More save little, and every statement stays prepared.
