@@ -55,7 +55,9 @@ type listeners struct {
 // serve is the stack's life, from the folder to the drain.
 func serve(ctx context.Context, o options, to run.IO) (err error) {
 	s := &stack{registry: telemetry.NewRegistry()}
-	defer func() { err = errors.Join(err, s.close()) }()
+	lines := telemetry.Gather(to.Stderr)
+	to.Stderr = lines
+	defer func() { err = errors.Join(err, s.close(), lines.Flush()) }()
 	if s.folder, err = openFolder(o.data, "DATA_DIR"); err != nil {
 		return err
 	}

@@ -26,6 +26,14 @@ func (o *output) Write(line []byte) (int, error) {
 	return o.to.Write(line)
 }
 
+// flush has a writer that gathers lines write them.
+func (o *output) flush() error {
+	if g, ok := o.to.(*Gathered); ok {
+		return g.Flush()
+	}
+	return nil
+}
+
 // lines are memory for one each.
 var lines = sync.Pool{New: func() any { b := make([]byte, 0, lineRoom); return &b }}
 

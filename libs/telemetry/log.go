@@ -31,6 +31,14 @@ type contextHandler struct {
 }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
+	err := h.handle(ctx, r)
+	if err == nil && r.Level >= slog.LevelWarn {
+		err = h.out.flush()
+	}
+	return err
+}
+
+func (h contextHandler) handle(ctx context.Context, r slog.Record) error {
 	room := lines.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	text, simple := h.line(ctx, (*room)[:0], &r)
 	defer func() {
