@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+
+	"cloakroom.dev/libs/helper"
 )
 
 // Apart returns an Admitter whose work is done by a helper, a process of this very program that lives from the first Warm or
@@ -13,7 +15,7 @@ import (
 // started or dies, the work is done here, and log says so.
 func Apart(log *slog.Logger) *Admitter {
 	a := New()
-	if helpful.Load() {
+	if helpers.Possible() {
 		a.apart = &apart{log: log}
 	}
 	return a
@@ -23,7 +25,7 @@ func Apart(log *slog.Logger) *Admitter {
 type apart struct {
 	log    *slog.Logger
 	mu     sync.Mutex
-	helper *helper
+	helper *helper.Process[job, outcome]
 	failed bool // until Release: a helper that died would die again
 }
 
@@ -35,16 +37,16 @@ func (p *apart) do(j job) (outcome, bool) {
 		return outcome{}, false
 	}
 	if p.helper == nil {
-		h, err := start()
+		h, err := helpers.Start()
 		if err != nil {
 			p.lost(err)
 			return outcome{}, false
 		}
 		p.helper = h
 	}
-	o, err := p.helper.do(j)
+	o, err := p.helper.Do(j)
 	if err != nil {
-		p.helper.end()
+		p.helper.End()
 		p.helper = nil
 		p.lost(err)
 	}
@@ -61,7 +63,7 @@ func (p *apart) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.helper != nil {
-		p.helper.end()
+		p.helper.End()
 		p.helper = nil
 	}
 	p.failed = false

@@ -2,7 +2,6 @@ package admit
 
 import (
 	"bytes"
-	"encoding/json"
 	"log/slog"
 	"math"
 	"os"
@@ -81,13 +80,13 @@ func TestApart_ReleaseEndsTheHelper(t *testing.T) {
 	if first == nil {
 		t.Fatal("no helper")
 	}
-	if first.cmd.Env == nil || len(first.cmd.Env) != 0 {
-		t.Errorf("the helper's environment is %v", first.cmd.Env)
+	if first.Cmd.Env == nil || len(first.Cmd.Env) != 0 {
+		t.Errorf("the helper's environment is %v", first.Cmd.Env)
 	}
 	a.Release()
 	a.Release()
-	if first.cmd.ProcessState == nil || !first.cmd.ProcessState.Success() {
-		t.Errorf("the helper ended with %v", first.cmd.ProcessState)
+	if first.Cmd.ProcessState == nil || !first.Cmd.ProcessState.Success() {
+		t.Errorf("the helper ended with %v", first.Cmd.ProcessState)
 	}
 	same(t, a, "StoragePolicy", object(t, "StoragePolicy", "a", "{}"), nil)
 	if a.apart.helper == nil {
@@ -98,7 +97,7 @@ func TestApart_ReleaseEndsTheHelper(t *testing.T) {
 func TestApart_WithoutItsHelperTheWorkIsDoneHere(t *testing.T) {
 	a := newApart(t)
 	a.Warm("StoragePolicy")
-	if err := a.apart.helper.cmd.Process.Kill(); err != nil {
+	if err := a.apart.helper.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
@@ -117,13 +116,8 @@ func TestApart_WithoutItsHelperTheWorkIsDoneHere(t *testing.T) {
 	}
 }
 
-func TestServe_EndsAtWhatIsNoJob(t *testing.T) {
-	var out bytes.Buffer
-	if err := serve(bytes.NewReader([]byte(`{"kind":"Secret"} x`)), &out); err == nil {
-		t.Error("it goes on")
-	}
-	var o outcome
-	if err := json.Unmarshal(out.Bytes(), &o); err != nil || o.Failed == "" {
-		t.Errorf("%v: %s", err, out.String())
+func TestApart_WhatFailsInTheHelperIsTold(t *testing.T) {
+	if o := New().do(job{Kind: "Secret"}); o.Failed == "" {
+		t.Errorf("got %+v for a kind that is none", o)
 	}
 }

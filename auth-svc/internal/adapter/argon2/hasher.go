@@ -2,7 +2,7 @@
 //
 // Every hash first passes the gate, which is weighed by memory: so many bytes run, so many callers wait, the rest get
 // fault.Overloaded with a time to come back. So a flood of sign-ins can neither exhaust memory nor take all cores from
-// refreshes. In a service the work itself is done by helpers, processes of the lowest priority (Main, Hasher.Apart, ADR 39).
+// refreshes. In a service the work itself is done by helpers, processes of the lowest priority (Main, Hasher.Apart, package helper, ADR 39).
 // Parameters come from policy and may change while the service runs; Verify reports a hash that was
 // made with cheaper ones, so the core can make a new one while it has the password. Parameters inside a stored
 // hash are checked against caps before they are used: a row must not be able to ask for gigabytes.
@@ -172,7 +172,7 @@ func (h *Hasher) do(j job) (outcome, error) {
 // programs that call Main and reports whether this is one; in others hashing stays where it is. It must come before the
 // first hash. Run ends the processes.
 func (h *Hasher) Apart(log *slog.Logger) bool {
-	if helpful.Load() {
+	if kind.Possible() {
 		h.helpers = &helpers{log: log, count: h.metrics.helpers}
 	}
 	return h.helpers != nil

@@ -1,56 +1,29 @@
 package argon2
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"syscall"
+	"time"
+
+	"cloakroom.dev/libs/helper"
 )
 
-// helperWord is the one argument of a process that hashes for another.
-const helperWord = "hash-for-parent"
+// kind of helpers: one job may take a minute, far above the dearest hash that is allowed on a slow machine.
+var kind = helper.NewKind[job, outcome]("hash-for-parent", time.Minute)
 
-// helpful is set in programs that can be started as helpers.
-var helpful atomic.Bool
-
-// Main must come first in the main function of a program whose service shall hash apart (see Hasher.Apart). In a process that
-// was started as a helper it does the work and does not return; in every other it returns at once.
+// Main must come first in the main function of a program whose service shall hash apart (see Hasher.Apart and helper.Kind).
 func Main() {
-	if len(os.Args) == 2 && os.Args[1] == helperWord {
-		// The parent ends us by closing the pipe, after it has finished what it answers; a signal to the whole group is its own.
-		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	kind.Main(func() func(job) outcome {
 		yield()
-		if err := serve(os.Stdin, os.Stdout); err != nil {
-			os.Exit(1)
+		return func(j job) outcome {
+			o, err := j.run()
+			if err != nil {
+				o = outcome{Failed: err.Error()}
+			}
+			return o
 		}
-		os.Exit(0)
-	}
-	helpful.Store(true)
-}
-
-// serve does one job after the other until in ends.
-func serve(in io.Reader, out io.Writer) error {
-	jobs, outcomes := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var j job
-		if err := jobs.Decode(&j); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		o, err := j.run()
-		if err != nil {
-			o = outcome{Failed: err.Error()}
-		}
-		if err := outcomes.Encode(o); err != nil {
-			return err
-		}
-	}
+	})
 }
 
 // yield gives every thread of this process the lowest priority: whoever is asked to wait for something else than a

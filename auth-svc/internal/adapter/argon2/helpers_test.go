@@ -60,12 +60,12 @@ func TestHelpers_AreBareAndYield(t *testing.T) {
 	if _, err := apart.Hash(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
-	process := apart.helpers.idle[0].cmd.Process.Pid
+	process := apart.helpers.idle[0].Cmd.Process.Pid
 	// The kernel tells 20 minus the nice value.
 	if kernel, err := syscall.Getpriority(syscall.PRIO_PROCESS, process); err != nil || kernel != 1 {
 		t.Errorf("priority %d, %v; want the lowest", 20-kernel, err)
 	}
-	if environ := apart.helpers.idle[0].cmd.Env; environ == nil || len(environ) != 0 {
+	if environ := apart.helpers.idle[0].Cmd.Env; environ == nil || len(environ) != 0 {
 		t.Errorf("the helper's environment is %v", environ)
 	}
 }
@@ -76,7 +76,7 @@ func TestHelpers_OneThatDiedIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := apart.helpers.idle[0].cmd.Process.Kill(); err != nil {
+	if err := apart.helpers.idle[0].Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if match, _, err := apart.Verify(t.Context(), "x", made); err != nil || !match {
@@ -92,7 +92,7 @@ func TestHelpers_EndWhenNobodyNeedsThem(t *testing.T) {
 	if _, err := apart.Hash(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
-	process := apart.helpers.idle[0].cmd.Process
+	process := apart.helpers.idle[0].Cmd.Process
 	apart.helpers.retire(apart.helpers.idle[0])
 	if got := testutil.ToFloat64(apart.metrics.helpers); got != 0 {
 		t.Errorf("%v helpers, want none", got)
