@@ -23,13 +23,13 @@ help: ## list the targets
 
 .PHONY: run
 run: ## run the stack on http://localhost:8080; PORT, DATA_DIR and CONFIG_DIR override
-	@go build -o $(BIN)/stack ./stack
+	@CGO_ENABLED=0 go build -o $(BIN)/stack ./stack
 	@exec $(BIN)/stack serve
 
 .PHONY: build
 build: ## build the stack and the three services into .bin
-	@go build -o $(BIN)/stack ./stack
-	@for s in auth-svc files-svc gateway; do go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
+	@CGO_ENABLED=0 go build -o $(BIN)/stack ./stack
+	@for s in auth-svc files-svc gateway; do CGO_ENABLED=0 go build -o $(BIN)/$$s ./$$s/cmd/$$s || exit 1; done
 
 .PHONY: images
 images: ## make container images of the services and the stack, FROM scratch, into .bin/images and docker

@@ -57,7 +57,8 @@ func serve(ctx context.Context, o options, to run.IO) (err error) {
 	s := &stack{registry: telemetry.NewRegistry()}
 	lines := telemetry.Gather(to.Stderr)
 	to.Stderr = lines
-	defer func() { err = errors.Join(err, s.close(), lines.Flush()) }()
+	defer func() { _ = lines.Close() }() // a log that can't be written fails nobody
+	defer func() { err = errors.Join(err, s.close()) }()
 	if s.folder, err = openFolder(o.data, "DATA_DIR"); err != nil {
 		return err
 	}

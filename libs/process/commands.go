@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,10 +26,10 @@ func Commands[Boot resource.Object](p Program[Boot]) []run.Command {
 	}
 }
 
-func (p Program[Boot]) serveCommand(ctx context.Context, args []string, to run.IO) (err error) {
+func (p Program[Boot]) serveCommand(ctx context.Context, args []string, to run.IO) error {
 	lines := telemetry.Gather(to.Stderr)
 	to.Stderr = lines
-	defer func() { err = errors.Join(err, lines.Flush()) }()
+	defer func() { _ = lines.Close() }() // a log that can't be written fails nobody
 	config, log, err := p.flags("serve", "Serves until it is told to stop, then finishes what runs.", args, to)
 	if err != nil {
 		return err

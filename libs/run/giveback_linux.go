@@ -15,7 +15,8 @@ type pages struct{ from, to uintptr }
 
 // giveBackProgram ends the mapping of the program's own pages. Starting up runs most of what a program has, once: inits, parsers,
 // generators. The kernel maps 64 KiB around each place and keeps them all. What is needed from here on is mapped again where it is
-// touched, from memory, without a read; the rest stays in the page cache as long as nobody needs the space, and is held by no process.
+// touched, from memory unless that was short meanwhile; the rest stays in the page cache as long as nobody needs the space, and is held
+// by no process.
 func giveBackProgram() error {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -48,25 +49,40 @@ func (p pages) advise(advice uintptr) error {
 
 // unchangedPages reads from a process's smaps (proc_pid_smaps(5)) where it has the file mapped as the file is: the process can't write
 // there, and nobody has, as a loader does that moves a program before it forbids writing. Such pages can be read from the file again.
+// What smaps does not say so of is left alone: there are imitations of it that know less.
 func unchangedPages(smaps io.Reader, file string) ([]pages, error) {
 	var got []pages
-	here := false // what follows is about the last of got
+	var here struct {
+		pages
+		ofFile, held, noneOwn, noneSwapped bool
+	}
+	end := func() {
+		if here.ofFile && here.held && here.noneOwn && here.noneSwapped {
+			got = append(got, here.pages)
+		}
+	}
 	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
 		// "00400000-01a4c000 r-xp 00001000 fe:00 9982   /the/file", then lines about it such as "Anonymous:     0 kB"
 		var p pages
 		var rights string
 		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s", &p.from, &p.to, &rights); n == 3 {
-			if here = (rights == "r-xp" || rights == "r--p") && strings.HasSuffix(lines.Text(), " "+file); here {
-				got = append(got, p)
-			}
+			end()
+			here.pages, here.held, here.noneOwn, here.noneSwapped = p, false, false, false
+			here.ofFile = (rights == "r-xp" || rights == "r--p") && strings.HasSuffix(lines.Text(), " "+file)
 			continue
 		}
-		switch name, size, _ := strings.Cut(lines.Text(), ":"); {
-		case !here, name != "Anonymous" && name != "Swap": // those of its pages that are no longer the file's
-		case strings.TrimSpace(size) != "0 kB":
-			got, here = got[:len(got)-1], false
+		name, size, _ := strings.Cut(lines.Text(), ":")
+		none := strings.TrimSpace(size) == "0 kB"
+		switch name {
+		case "Rss":
+			here.held = !none
+		case "Anonymous":
+			here.noneOwn = none
+		case "Swap":
+			here.noneSwapped = none
 		}
 	}
+	end()
 	return got, lines.Err()
 }

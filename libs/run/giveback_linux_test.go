@@ -12,29 +12,76 @@ import (
 func TestUnchangedPages(t *testing.T) {
 	const smaps = `00400000-01a4c000 r-xp 00001000 fe:00 9982                           /the program
 Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
 Swap:                  0 kB
 VmFlags: rd ex mr mw me
 01a4c000-03330000 r--p 0164c000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
 Swap:                  0 kB
+VmFlags: rd ex mr mw me
 03330000-03470000 rw-p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
 Swap:                  0 kB
+VmFlags: rd ex mr mw me
 03470000-03480000 r--p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             4 kB
 Swap:                  0 kB
+VmFlags: rd ex mr mw me
 03480000-03490000 r--p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
 Swap:                  8 kB
+VmFlags: rd ex mr mw me
 03490000-034a0000 r--s 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
+034a0000-034b0000 r--p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               0 kB
+Anonymous:             0 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
+034b0000-034c0000 r--p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
+034c0000-034d0000 r--p 02f30000 fe:00 9982                               /the program
+Size:              22832 kB
+Rss:               12 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
 1be9cc00000-1be9e800000 rw-p 00000000 00:00 0 
-Anonymous:         19720 kB
+Size:              22832 kB
+Rss:               12 kB
+Anonymous:             19720 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
 7ff616e12000-7ff616f68000 r-xp 00026000 fe:00 326269                     /usr/lib/libc.so.6
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
 7ff616f68000-7ff616f69000 r--p 00026000 fe:00 326269                     /the program
+Size:              22832 kB
+Rss:               12 kB
 Anonymous:             0 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
+7ff616f69000-7ff616f6a000 r--p 00026000 fe:00 326269                     /the program
+Rss:               4 kB
 `
 	got, err := unchangedPages(strings.NewReader(smaps), "/the program")
 	if want := []pages{{0x400000, 0x1a4c000}, {0x1a4c000, 0x3330000}, {0x7ff616f68000, 0x7ff616f69000}}; err != nil || !slices.Equal(got, want) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,23 +81,34 @@ func TestGathered_FlushLeavesNothing(t *testing.T) {
 	w.is(t, "a", "b")
 }
 
-func TestGathered_HoldsLittle(t *testing.T) {
+// A pipe takes 4 KiB whole, whoever else writes to it.
+func TestGathered_WritesWholeLinesOf4KiBAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &writes{}
 		g := telemetry.Gather(w)
 		_, _ = io.WriteString(g, "a")
-		for range 40 {
-			_, _ = g.Write(make([]byte, 1<<10))
+		for range 6 {
+			_, _ = g.Write(make([]byte, 1500))
 		}
-		if sizes := w.sizes(); len(sizes) != 2 || sizes[1] != 33<<10 {
-			t.Errorf("written were %d", sizes)
+		_, _ = g.Write(make([]byte, 1<<20)) // a line that is longer
+		_, _ = io.WriteString(g, "b")
+		time.Sleep(20 * time.Millisecond)
+		if got, want := w.sizes(), []int{1, 3000, 3000, 3000, 1 << 20, 1}; !slices.Equal(got, want) {
+			t.Errorf("written were %d, want %d", got, want)
 		}
-		_, _ = g.Write(make([]byte, 1<<20))
-		if sizes := w.sizes(); len(sizes) != 3 || sizes[2] != 1<<20+7<<10 {
-			t.Errorf("written were %d", sizes)
-		}
-		time.Sleep(10 * time.Millisecond)
 	})
+}
+
+func TestGathered_CloseLeavesNothingAndKeepsNothing(t *testing.T) {
+	w := &writes{}
+	g := telemetry.Gather(w)
+	_, _ = io.WriteString(g, "a")
+	_, _ = io.WriteString(g, "b")
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(g, "c")
+	w.is(t, "a", "b", "c")
 }
 
 func TestGathered_WarningsDontWait(t *testing.T) {

@@ -28,8 +28,8 @@ func (o *output) Write(line []byte) (int, error) {
 
 // flush has a writer that gathers lines write them.
 func (o *output) flush() error {
-	if g, ok := o.to.(*Gathered); ok {
-		return g.Flush()
+	if to, ok := o.to.(interface{ Flush() error }); ok {
+		return to.Flush()
 	}
 	return nil
 }

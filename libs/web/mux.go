@@ -14,11 +14,13 @@ import (
 
 // Mux routes requests to named handlers. Paths are gorilla/mux templates (`/v1/files/{id}`) and match the path as it was
 // sent: nothing is cleaned, redirected or decoded first, so what a gateway checked is what is matched. A path without
-// variables is looked up, and goes before templates that match it too.
+// variables is looked up, and goes before templates that match it too; of templates that match, the one that was there first and has the
+// method. A Mux is not for use below a path with variables of another.
 type Mux struct {
-	paths  map[string]methods
-	router *mux.Router // paths with variables
-	routes []Route
+	paths   map[string]methods
+	methods []string    // that any path has, each once
+	router  *mux.Router // paths with variables
+	routes  []Route
 }
 
 // methods are the handlers of one path.
@@ -44,6 +46,9 @@ var errQuery = fault.Validation(fault.Field{
 // spans, so it must be unique to the route. It panics when the path has that method already.
 func (m *Mux) Handle(method, path, name string, h http.Handler) {
 	m.routes = append(m.routes, Route{method, path, name})
+	if !slices.Contains(m.methods, method) {
+		m.methods = append(m.methods, method)
+	}
 	at := m.paths[path]
 	if at == nil {
 		at = methods{}
@@ -118,9 +123,9 @@ func Var(r *http.Request, name string) string {
 // notFound answers for a path that nobody has, or that nobody has with this method.
 func (m *Mux) notFound(w http.ResponseWriter, r *http.Request) {
 	var allow []string
-	for _, route := range m.routes {
-		if !slices.Contains(allow, route.Method) && m.takes(r, route.Method) {
-			allow = append(allow, route.Method)
+	for _, method := range m.methods {
+		if m.takes(r, method) {
+			allow = append(allow, method)
 		}
 	}
 	if allow == nil {

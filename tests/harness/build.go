@@ -1,11 +1,12 @@
 package harness
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,10 +38,11 @@ func Build(t testing.TB, pkg string) string {
 	linked := path + ".linked"
 	cmd := exec.Command("go", "build", "-tags", run.BuildTags, "-o", linked, pkg)
 	cmd.Dir = Root(t)
-	if strings.HasPrefix(pkg, "./") { // a server of others: they have a module of their own
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as images have them
+	if strings.HasPrefix(pkg, "./") {               // a server of others: they have a module of their own
 		cmd = exec.Command("go", "build", "-tags=", "-o", linked, pkg)
 		cmd.Dir = filepath.Join(Root(t), "tests", "bench")
-		cmd.Env = append(os.Environ(), "GOWORK=off")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
@@ -55,36 +57,37 @@ func Build(t testing.TB, pkg string) string {
 	return path
 }
 
-// install copies a program that is newer than its copy, as what unpacks archives and images does, a little at a time. What a linker has
+// install copies a program that is not its copy already, as what unpacks archives and images does, a little at a time. What a linker has
 // just written is in the kernel's cache in pieces of up to 2 MiB, and each that is touched is mapped whole: memory that was measured would
 // say more about the build than about the program.
 func install(linked, path string) error {
-	from, err := os.Open(linked)
+	program, err := os.ReadFile(linked)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	if upToDate(path, from) {
+	if copied, err := os.ReadFile(path); err == nil && bytes.Equal(copied, program) {
 		return nil
 	}
-	to, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700)
-	if err != nil {
-		return err
-	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, 32<<10))
-	if err := errors.Join(err, to.Close()); err != nil {
+	if err := write(path+".new", program); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path) // what runs of the one before goes on
 }
 
-func upToDate(path string, source *os.File) bool {
-	is, err := os.Stat(path)
+func write(path string, program []byte) error {
+	// A process that is started meanwhile would have the file open for writing, and nobody could run it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700)
 	if err != nil {
-		return false
+		return err
 	}
-	from, err := source.Stat()
-	return err == nil && is.ModTime().After(from.ModTime())
+	for piece := range slices.Chunk(program, 32<<10) {
+		if _, err := f.Write(piece); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	return f.Close()
 }
 
 // turn waits until no other process builds here, and returns how to let the next one.

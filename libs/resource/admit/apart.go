@@ -26,7 +26,7 @@ type apart struct {
 	log    *slog.Logger
 	mu     sync.Mutex
 	helper *helper.Process[job, outcome]
-	failed bool // until Release: a helper that died would die again
+	failed bool // until Release: a helper that died would die again, and each look at the configuration says so once
 }
 
 // do has a job done by the helper. Whoever hears false does it.
