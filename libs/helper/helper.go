@@ -127,10 +127,13 @@ func (p *Process[Job, Outcome]) Do(j Job) (o Outcome, err error) {
 	return o, nil
 }
 
-// End closes the pipe, which ends a helper that is well, and kills one that does not follow within a second.
+// endsWithin is how long a helper that is well may take to end: a machine may be busy, and the race detector waits a second at each exit.
+const endsWithin = 5 * time.Second
+
+// End closes the pipe, which ends a helper that is well, and kills one that does not follow.
 func (p *Process[Job, Outcome]) End() {
 	_ = p.in.Close()
-	kill := time.AfterFunc(time.Second, func() { _ = p.Cmd.Process.Kill() })
+	kill := time.AfterFunc(endsWithin, func() { _ = p.Cmd.Process.Kill() })
 	_ = p.Cmd.Wait() // how it ended is of no interest: it has nothing of ours
 	kill.Stop()
 }
