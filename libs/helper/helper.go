@@ -5,8 +5,8 @@
 //	service -> Kind.Start -> Process.Do, one job after the other -> Process.End
 //
 // Jobs and outcomes are JSON on the helper's standard input and output. A helper is the very program that runs, also after another
-// version has taken its place in the filesystem (unless it does so in the moment of the start). It has no environment: the service's secrets are none of its business. It ends when
-// the service does, however that ends.
+// version has taken its place in the filesystem (unless it does so in the moment of the start). It has no environment: the service's
+// secrets are none of its business. It ends when the service does, however that ends.
 package helper
 
 import (

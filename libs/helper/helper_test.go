@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -55,6 +56,10 @@ func TestProcess_DoesOneJobAfterTheOther(t *testing.T) {
 		if got, err := p.Do(job); err != nil || got != want {
 			t.Errorf("%s: got %q, %v", job, got, err)
 		}
+		// One that is sent to the whole group, as a terminal does: who ends is the service's to say.
+		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
 	}
 	p.End()
 	if program, err := os.Executable(); err != nil || p.Cmd.Path != program {
@@ -76,6 +81,17 @@ func TestProcess_HangsOrDies(t *testing.T) {
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: known after %v", job, took)
 		}
+	}
+}
+
+func TestProcess_EndKillsOneThatDoesNotFollow(t *testing.T) {
+	p := start(t)
+	if err := p.jobs.Encode("hang"); err != nil {
+		t.Fatal(err)
+	}
+	p.End()
+	if status, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Errorf("it ended with %v", p.Cmd.ProcessState)
 	}
 }
 
