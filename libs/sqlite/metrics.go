@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +22,7 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, name string) *metrics {
 	if reg != nil {
+		observePages(reg)
 		reg = prometheus.WrapRegistererWith(prometheus.Labels{"db": name}, reg)
 	}
 	f := promauto.With(reg)
@@ -39,6 +42,16 @@ func newMetrics(reg prometheus.Registerer, name string) *metrics {
 		walWrites: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_sqlite_wal_writes_total", Help: "Writes to the write-ahead log. A commit takes one for each 124 KiB; it holds 1 MiB at most.",
 		}),
+	}
+}
+
+// observePages tells of the pool of pages, which all databases of the process share: the first of them brings its metric.
+func observePages(reg prometheus.Registerer) {
+	err := reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_sqlite_pooled_pages", Help: fmt.Sprintf("Pages of the caches that are in the pool, of at most %d. Those beyond take twice the memory.", slotsAtMost),
+	}, func() float64 { return float64(pages.used()) }))
+	if !errors.As(err, new(prometheus.AlreadyRegisteredError)) && err != nil {
+		panic(err) // as promauto does: another metric has this name
 	}
 }
 

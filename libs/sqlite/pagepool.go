@@ -27,6 +27,7 @@ type pagePool struct {
 	begin, end uintptr
 	fresh      uintptr // where slots begin that were never used
 	free       uintptr // the first free slot; each holds the address of the next
+	inUse      int
 }
 
 // The functions of SQLite's table that are called or replaced here.
@@ -78,15 +79,17 @@ func poolPages(tls *libc.TLS) error {
 func (p *pagePool) take() uintptr {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slot := p.free; slot != 0 {
+	slot := p.free
+	switch {
+	case slot != 0:
 		p.free = *at[uintptr](slot)
-		return slot
-	}
-	if p.fresh == p.end {
+	case p.fresh == p.end:
 		return 0
+	default:
+		slot = p.fresh
+		p.fresh += slotSize
 	}
-	slot := p.fresh
-	p.fresh += slotSize
+	p.inUse++
 	return slot
 }
 
@@ -95,6 +98,14 @@ func (p *pagePool) give(slot uintptr) {
 	defer p.mu.Unlock()
 	*at[uintptr](slot) = p.free
 	p.free = slot
+	p.inUse--
+}
+
+// used is how many slots hold something.
+func (p *pagePool) used() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inUse
 }
 
 // holds tells a slot from other memory.

@@ -2,22 +2,14 @@ package sqlite
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"unsafe"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"modernc.org/libc"
 )
-
-// used is how many slots hold something, and open what is left of the room.
-func (p *pagePool) used() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := int(p.fresh-p.begin) / slotSize
-	for slot := p.free; slot != 0; slot = *at[uintptr](slot) {
-		n--
-	}
-	return n
-}
 
 func TestPagePool_PagesOfCachesHaveSlotsOfTheirSize(t *testing.T) {
 	ctx := t.Context()
@@ -78,6 +70,24 @@ func TestPagePool_WithoutRoomPagesComeFromBelow(t *testing.T) {
 		t.Error("a free slot is not used again")
 	} else {
 		pageFree(tls, again)
+	}
+}
+
+func TestPagePool_AllDatabasesShareItsMetric(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	for _, name := range []string{"x.db", "y.db"} {
+		db, err := Open(t.Context(), filepath.Join(t.TempDir(), name), Options{Registerer: reg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+	}
+	if families, err := reg.Gather(); err != nil {
+		t.Error(err)
+	} else if i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "cloakroom_sqlite_pooled_pages" }); i < 0 {
+		t.Error("it is missing")
+	} else if got := families[i].GetMetric()[0].GetGauge().GetValue(); int(got) != pages.used() || got == 0 {
+		t.Errorf("it is %v where %d pages are in the pool", got, pages.used())
 	}
 }
 

@@ -23,6 +23,7 @@ func databases() row {
 		graph("SQLite: time of a commit", "s", "", quantiles("cloakroom_sqlite_commit_seconds", "{NS}", "db")...),
 		graph("SQLite: writes a commit", "short", "", quantiles("cloakroom_sqlite_commit_writes", "{NS}", "db")...),
 		graph("SQLite: writes to the log", "reqps", "Writes to the write-ahead log: one for each 124 KiB of a commit, which holds 1 MiB at most.", rate("cloakroom_sqlite_wal_writes_total", "{NS}", "service", "db")),
+		graph("SQLite: pages in the pool", "short", "Of at most 3799. Those beyond take twice the memory.", gauge("cloakroom_sqlite_pooled_pages", "service")),
 		graph("SQLite: commits again", "reqps", "Groups run again, each write apart, because one of them had failed.", rate("cloakroom_sqlite_repeated_commits_total", "{NS}", "service", "db")),
 		graph("PostgreSQL: time of a transaction", "s", "", quantiles("cloakroom_postgres_transaction_seconds", "{NS}", "db", "kind")...),
 		graph("PostgreSQL: connections", "short", "", gauge("cloakroom_postgres_connections_busy", "service", "db"),
