@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -63,8 +64,11 @@ func Dispatch(ctx context.Context, program, about string, args []string, io IO, 
 	}
 	switch args[0] {
 	case "help", "-h", "--help", "-help":
-		help(io.Stdout, program, about, commands)
-		return ExitOK
+		if len(args) == 1 {
+			help(io.Stdout, program, about, commands)
+			return ExitOK
+		}
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	for _, c := range commands {
 		if c.Name == args[0] {
@@ -105,7 +109,7 @@ func help(w io.Writer, program, about string, commands []Command) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-*s  %s\n", widest, c.Name, c.Summary)
 	}
-	fmt.Fprintf(w, "\n`%s COMMAND --help` shows the flags of a command.\n", program)
+	fmt.Fprintf(w, "\n`%s COMMAND --help` or `%s help COMMAND` shows the flags of a command.\n", program, program)
 }
 
 // Flags makes a flag set whose help begins with usage, printed to stdout when it is asked for. Parse it with ParseFlags.

@@ -230,6 +230,8 @@ func TestDispatch_ExitCodesAndHelp(t *testing.T) {
 		{"do --help", 0, "Does things.", ""},
 		{"do --help", 0, "\n  --fail", ""},
 		{"help", 0, "does", ""},
+		{"help do", 0, "Does things.", ""},
+		{"help undo", 2, "", `no command "undo"`},
 		{"", 2, "", "Usage:"},
 		{"undo", 2, "", `no command "undo"`},
 		{"version -output json", 0, `"go":"go1`, ""},
