@@ -21,6 +21,7 @@ import (
 type hooks struct {
 	service *webhook.Service
 	sender  *hookhttp.Sender
+	meter   *hookMeter
 	rows    *catalogue
 }
 
@@ -44,7 +45,8 @@ func newHooks(ctx context.Context, cfg Config, rows *catalogue, deps Deps) (*hoo
 		return nil, err
 	}
 	opts := cfg.hooks
-	opts.Meter = newHookMeter(deps.Registerer, endpoints)
+	meter := newHookMeter(deps.Registerer, endpoints)
+	opts.Meter = meter
 	service, err := webhook.New(rows.hooks, sender, endpoints, func() string { return "msg_" + newID() }, deps.Log, opts)
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
@@ -52,11 +54,16 @@ func newHooks(ctx context.Context, cfg Config, rows *catalogue, deps Deps) (*hoo
 	if err := service.Register(ctx); err != nil {
 		return nil, err
 	}
-	return &hooks{service, sender, rows}, nil
+	return &hooks{service, sender, meter, rows}, nil
 }
 
 // run sends while no other process on the store does: receivers hear of each event from one of them.
-func (h *hooks) run(ctx context.Context) error { return h.rows.inTurn(ctx, "webhooks", h.service.Run) }
+func (h *hooks) run(ctx context.Context) error {
+	return h.rows.inTurn(ctx, "webhooks", func(ctx context.Context) error {
+		defer h.meter.turnEnded()
+		return h.service.Run(ctx)
+	})
+}
 
 func (h *hooks) close() { h.sender.Close() }
 
@@ -131,6 +138,13 @@ func (m *hookMeter) Stands(endpoint string, b webhook.Backlog, behind int64, ope
 		"circuit_open": flag[open], "stopped": flag[stopped],
 	} {
 		m.stands[name].WithLabelValues(endpoint).Set(value)
+	}
+}
+
+// turnEnded takes back how endpoints stand: another process knows that now.
+func (m *hookMeter) turnEnded() {
+	for _, stands := range m.stands {
+		stands.Reset()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -254,6 +255,9 @@ func TestJWKS_ServesStaleKeysUpToALimit(t *testing.T) {
 		}
 		time.Sleep(time.Minute + time.Millisecond)
 		wantKey(t, j, "a", fault.Unavailable)
+		if got := metric(t, reg, "cloakroom_jwks_age_seconds"); !math.IsInf(got, 1) {
+			t.Errorf("age %v without keys", got)
+		}
 		s.set(respond(200, keySet(okp("a"))))
 		time.Sleep(10 * time.Second)
 		wantKey(t, j, "a", -1)

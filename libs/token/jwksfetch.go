@@ -1,9 +1,11 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -116,16 +118,18 @@ func newJWKSMetrics(reg prometheus.Registerer, name string, set *atomic.Pointer[
 	fetches := counterVec(reg, "cloakroom_jwks_fetches_total", "Fetches of the key set, by result.", "result")
 	gauge := func(name, help string, read func(*keySet) float64) {
 		registerFunc(reg, prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			if s := set.Load(); s != nil {
-				return read(s)
-			}
-			return 0
+			return read(cmp.Or(set.Load(), &keySet{}))
 		})
 	}
 	gauge("cloakroom_jwks_keys", "Signing keys in use.", func(s *keySet) float64 { return float64(len(s.keys)) })
 	gauge("cloakroom_jwks_skipped_keys", "Keys of the set that can't be used.", func(s *keySet) float64 { return float64(s.skipped) })
-	gauge("cloakroom_jwks_age_seconds", "Time since the key set was last known to be true; 0 without a set.",
-		func(s *keySet) float64 { return time.Since(s.fetched).Seconds() })
+	gauge("cloakroom_jwks_age_seconds", "Time since the key set was last known to be true; +Inf without a set.",
+		func(s *keySet) float64 {
+			if s.fetched.IsZero() {
+				return math.Inf(1)
+			}
+			return time.Since(s.fetched).Seconds()
+		})
 	return jwksMetrics{
 		fetched: fetches.WithLabelValues("ok"), unchanged: fetches.WithLabelValues("unchanged"), failed: fetches.WithLabelValues("error"),
 		unknown: counter(reg, "cloakroom_jwks_unknown_kid_total", "Look-ups of a kid that is in no key set."),

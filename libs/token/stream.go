@@ -184,7 +184,7 @@ func (s *stream) takeEntry(ctx context.Context, e Entry) (ending, error) {
 	}
 	s.entries.Inc()
 	s.view.Apply(e)
-	if s.view.incomplete.Load() {
+	if s.view.Incomplete() {
 		s.whole = false
 		return endIncomplete, errors.New("more live entries than the view may hold")
 	}

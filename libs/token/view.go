@@ -91,9 +91,9 @@ func (v *View) observe(reg prometheus.Registerer) {
 		Name: "cloakroom_revocation_head_seq", Help: "Newest position of the revocation log known to be applied.",
 	}, func() float64 { return float64(v.head.Load()) })
 	registerFunc(reg, prometheus.GaugeOpts{
-		Name: "cloakroom_revocation_lag_seconds", Help: "Age of what is known of the revocation log; +Inf before it was read.",
+		Name: "cloakroom_revocation_lag_seconds", Help: "Age of what is known of the revocation log; +Inf before it was read, and while an entry of it could not be held.",
 	}, func() float64 {
-		if heard := v.heard.Load(); heard != nil {
+		if heard := v.heard.Load(); heard != nil && !v.Incomplete() {
 			return heard.age(time.Now()).Seconds()
 		}
 		return math.Inf(1)
@@ -135,6 +135,9 @@ func (v *View) Heard(head int64, made time.Time) {
 		v.bound.cutExpired(now)
 	}
 }
+
+// Incomplete reports whether an entry could not be taken in: the view refuses until Reset, and wants the whole log anew after it.
+func (v *View) Incomplete() bool { return v.incomplete.Load() }
 
 // Reset forgets every entry; the view is not fresh until Heard.
 func (v *View) Reset() {
@@ -188,7 +191,7 @@ func (v *View) freshWithin(now time.Time, maxStaleness time.Duration) error {
 	switch {
 	case heard == nil || heard.age(now) > maxStaleness:
 		return errNotFresh
-	case v.incomplete.Load():
+	case v.Incomplete():
 		return errIncomplete
 	default:
 		return nil

@@ -148,6 +148,11 @@ func TestView_Metrics(t *testing.T) {
 				t.Errorf("%s = %v, want %v", name, got, want)
 			}
 		}
+		v.Apply(entry(8, "planet", "earth", time.Hour))
+		v.Heard(8, time.Now())
+		if got := metric(t, reg, "cloakroom_revocation_lag_seconds"); !math.IsInf(got, 1) {
+			t.Errorf("lag without knowing what an entry meant = %v", got)
+		}
 	})
 }
 

@@ -48,7 +48,7 @@ func (s *Service) reap(ctx context.Context) error {
 	}
 	var errs []error
 	for _, part := range []func(context.Context) error{
-		s.fenceDead, s.expire, s.purge, s.expireLinks, s.forgetReceipts, s.reapUploads, s.abandonLeft, s.search, s.bury, s.forget, s.trim, s.report,
+		s.fenceDead, s.expire, s.purge, s.expireLinks, s.forgetReceipts, s.reapUploads, s.abandonLeft, s.search, s.bury, s.forget, s.trim, s.report, s.reportSoundness,
 	} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

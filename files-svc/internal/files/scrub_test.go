@@ -88,6 +88,10 @@ func TestScrub_QuarantinesDamageAndTakesItBack(t *testing.T) {
 	if k.meter.flawed[files.FlawCorrupt] != (files.BlobStat{Blobs: 1, Bytes: 7}) || k.meter.flawed[files.FlawMissing].Blobs != 1 {
 		t.Errorf("the meter heard %+v", k.meter.flawed)
 	}
+	k.meter.flawed = nil // as in a process whose turn it isn't to scrub
+	if err := k.Reap(t.Context()); err != nil || k.meter.flawed[files.FlawCorrupt].Blobs != 1 {
+		t.Errorf("a pass of the reaper: %v, the meter heard %+v", err, k.meter.flawed)
+	}
 	for name, id := range map[string]files.FileID{"damaged": damaged.ID, "missing": missing.ID} {
 		if got, err := k.read(id); err == nil || fault.KindOf(err) != fault.Internal {
 			t.Errorf("%s: read %q, %v", name, got, err)

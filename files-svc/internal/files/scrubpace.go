@@ -68,9 +68,6 @@ func (s *Service) keepScrubbing(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		_, err := s.Scrub(ctx, ScrubPass{Rate: s.opts.Scrub.Rate, Until: s.now().Add(-s.opts.Scrub.Every)})
-		if err == nil {
-			err = s.reportSoundness(ctx)
-		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 			s.log.ErrorContext(ctx, "scrub failed", "error", err.Error())
 		}
@@ -78,18 +75,22 @@ func (s *Service) keepScrubbing(ctx context.Context) {
 	}
 }
 
-// reportSoundness tells the meter how old the oldest verification is, and what is flawed.
+// reportSoundness tells the meter how old the oldest verification is, if somebody is to verify, and what is flawed. Every process does so
+// in its passes of the reaper, whoever's turn it is to scrub: what one said when it was its turn would stand for ever.
 func (s *Service) reportSoundness(ctx context.Context) error {
 	var oldest time.Time
 	var flawed map[Flaw]BlobStat
 	err := s.catalog.Read(ctx, func(tx ReadTx) error {
-		rows, err := tx.LiveBlobs(ctx, VerifyPlace{}, endOfTime, 1)
-		if err != nil {
-			return err
+		if s.opts.Scrub.Rate > 0 {
+			rows, err := tx.LiveBlobs(ctx, VerifyPlace{}, endOfTime, 1)
+			if err != nil {
+				return err
+			}
+			if len(rows) > 0 {
+				oldest = rows[0].VerifiedAt
+			}
 		}
-		if len(rows) > 0 {
-			oldest = rows[0].VerifiedAt
-		}
+		var err error
 		flawed, err = tx.FlawStats(ctx)
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -26,7 +27,9 @@ type ear struct {
 	passes  int
 
 	scrubbed, scanned []string
-	flawed            map[files.Flaw]files.BlobStat
+
+	mu     sync.Mutex // scrub and reaper tell of flawed
+	flawed map[files.Flaw]files.BlobStat
 }
 
 func (e *ear) Uploaded(_ context.Context, result string, n int64, _ time.Duration) {
@@ -41,6 +44,8 @@ func (e *ear) Corrupt()                                       { e.corrupt++ }
 func (e *ear) Scrubbed(result string, _ int64)                { e.scrubbed = append(e.scrubbed, result) }
 func (e *ear) Scanned(result string)                          { e.scanned = append(e.scanned, result) }
 func (e *ear) Soundness(_ time.Time, flawed map[files.Flaw]files.BlobStat) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.flawed = flawed
 }
 

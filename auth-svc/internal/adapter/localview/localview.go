@@ -25,6 +25,8 @@ const (
 	retry       = 150 * time.Millisecond // while the log can't be read
 	loadTimeout = 2 * time.Second
 	pageSize    = 1000
+	// mendEvery is how often a view that could not hold an entry is made anew: that entry may have expired meanwhile.
+	mendEvery = 10 * time.Second
 )
 
 // Store is an identity.Store that tells the view what its transactions revoke.
@@ -34,7 +36,10 @@ type Store struct {
 	log  *slog.Logger
 	acks *ackTimes
 	grew chan struct{} // tells Run to look before its time
-	read int64         // position up to which the log has been read; used by Load alone, one call at a time
+
+	// Used by Load alone, one call at a time.
+	read int64     // position up to which the log has been read
+	anew time.Time // when the view was last made anew because it was incomplete
 }
 
 var _ identity.Store = (*Store)(nil)
@@ -91,6 +96,10 @@ func (s *Store) Load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	made := time.Now()
+	if s.view.Incomplete() && made.Sub(s.anew) >= mendEvery {
+		s.anew, s.read = made, 0
+		s.view.Reset()
+	}
 	var head int64
 	err := s.View(ctx, func(tx identity.Tx) (err error) {
 		if head, err = tx.RevocationHead(ctx); err != nil {
@@ -118,7 +127,7 @@ func (s *Store) apply(ctx context.Context, tx identity.Tx) error {
 		}
 		for _, r := range page {
 			s.view.Apply(entry(r))
-			after = r.Seq
+			after, s.read = r.Seq, r.Seq // a reading that is cut goes on here
 		}
 		if len(page) < pageSize {
 			return nil

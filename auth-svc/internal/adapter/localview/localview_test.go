@@ -42,10 +42,12 @@ type fixture struct {
 	reg   *prometheus.Registry
 }
 
-func newFixture() *fixture {
+func newFixture() *fixture { return newFixtureOf(token.ViewOptions{}) }
+
+func newFixtureOf(opts token.ViewOptions) *fixture {
 	reg := prometheus.NewRegistry()
 	under := &flaky{Store: identitytest.Memory(time.Now)}
-	view := token.NewView(token.ViewOptions{})
+	view := token.NewView(opts)
 	return &fixture{New(under, view, slog.New(slog.DiscardHandler), reg), under, view, reg}
 }
 
@@ -142,6 +144,32 @@ func TestRun_AStoreThatCanNotBeReadMakesTheViewStale(t *testing.T) {
 			t.Errorf("not fresh after the store came back: %v", err)
 		}
 		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a view can't hold makes it refuse, but only as long as it must: when the entries have expired it is made anew.
+func TestRun_AViewThatWasTooFullIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixtureOf(token.ViewOptions{MaxEntries: 2})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		for _, session := range []string{"a", "b", "c"} {
+			revoke(t, f, session, nil) // for an hour
+		}
+		time.Sleep(30 * time.Minute)
+		if f.Ready(ctx) == nil || f.refuses("d") {
+			t.Errorf("with one entry too many: ready %v, an unheard-of session refused %v", f.Ready(ctx), f.refuses("d"))
+		}
+		revoke(t, f, "later", nil)
+		time.Sleep(35 * time.Minute)
+		if err := f.Ready(ctx); err != nil || !f.refuses("later") {
+			t.Errorf("with room again: %v, what is live is refused: %v", err, f.refuses("later"))
+		}
+		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
