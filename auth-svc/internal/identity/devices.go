@@ -61,10 +61,10 @@ func (s *Service) EndSessionsOf(ctx context.Context, caller principal.Principal,
 
 // NameSessionOf changes what the device of a session is called. Faults: Forbidden, NotFound, Invalid.
 func (s *Service) NameSessionOf(ctx context.Context, caller principal.Principal, userID, sessionID, deviceName string) (sess Session, err error) {
-	name := showable(deviceName, maxDeviceNameBytes)
+	name := showable(deviceName, maxDeviceName)
 	if name == "" || name != deviceName {
 		return Session{}, fault.Validation(fault.Field{
-			Field: "device_name", Code: "INVALID", Detail: "must be 1 to 100 bytes of text, without control characters or blanks at its ends",
+			Field: "device_name", Code: "INVALID", Detail: "must be 1 to 100 characters of text, without control characters or blanks at its ends",
 		})
 	}
 	a := act{resource: resSessions, verb: actUpdate, owner: userID, name: "session.name", target: sessionTarget(sessionID)}

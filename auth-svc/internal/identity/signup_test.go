@@ -126,7 +126,11 @@ func TestClient_IsCutToWhatIsWorthKeeping(t *testing.T) {
 		Client: identity.Client{UserAgent: strings.Repeat("ü", 1<<16), DeviceName: " my\r\n\x00lap\u202etop \xff"},
 	}))
 	s := must[identity.Page[identity.Session]](t)(w.Service.ListSessions(t.Context(), w.Caller(e.Tokens), identity.Cursor{}, 10)).Items[0]
-	if len(s.UserAgent) != 256 || s.DeviceName != "mylaptop" {
+	if s.UserAgent != strings.Repeat("ü", 256) || s.DeviceName != "mylaptop" {
 		t.Errorf("kept %d bytes of agent and %q", len(s.UserAgent), s.DeviceName)
+	}
+	longest := strings.Repeat("я", 100) // as many characters as the API takes
+	if s = must[identity.Session](t)(w.Service.NameSessionOf(t.Context(), w.Caller(e.Tokens), e.User.ID, s.ID, longest)); s.DeviceName != longest {
+		t.Errorf("of a name of 100 characters %q is left", s.DeviceName)
 	}
 }

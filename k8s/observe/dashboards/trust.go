@@ -31,7 +31,7 @@ func trust() *dashboard {
 			graph("Requests cut by a revocation", "reqps", "", rate("cloakroom_revocation_cut_requests_total", "{NS}", "service")),
 		}},
 		row{"Keys", []*panel{
-			graph("Age of the key set", "s", "Fetched every five minutes.", gauge("cloakroom_jwks_age_seconds", "service")),
+			graph("Age of the key set", "s", "Fetched every minute by gateways, every five by files-svc.", gauge("cloakroom_jwks_age_seconds", "service")),
 			graph("Fetches", "reqps", "", rate("cloakroom_jwks_fetches_total", "{NS}", "service", "result")),
 			graph("Keys", "short", "In use, and ones that can't be used.", gauge("cloakroom_jwks_keys", "service"),
 				query{`max by (service) (cloakroom_jwks_skipped_keys{NS})`, "{{service}} skipped"}),

@@ -194,7 +194,7 @@ type PostgresStore struct {
 	// +required
 	DSN SecretRef `json:"dsn"`
 
-	// MaxConnections of each replica. Replicas times this, and three more for each, must stay below the server's own
+	// MaxConnections of each replica. Replicas times this, and four more for each, must stay below the server's own
 	// max_connections.
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=2

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
-	"unicode/utf8"
 
 	"cloakroom.dev/libs/secret"
 	"cloakroom.dev/libs/web"
@@ -75,27 +73,13 @@ type sessionBody struct {
 	SessionID        string `json:"session_id"`
 }
 
-// maxUserAgent bounds what is kept of a header that has no limit of its own.
-const maxUserAgent = 512
-
 // client is the other end of the request, as the core keeps it.
 func client(ctx context.Context, deviceName string) identity.Client {
 	c := identity.Client{Address: web.ClientAddr(ctx), DeviceName: deviceName}
 	if r := web.Request(ctx); r != nil {
-		c.UserAgent = cut(strings.ToValidUTF8(r.UserAgent(), ""), maxUserAgent)
+		c.UserAgent = r.UserAgent()
 	}
 	return c
-}
-
-// cut shortens text to at most n bytes without breaking a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
 
 func orNull(s string) *string { return wire.OrNull(s) }

@@ -1,10 +1,11 @@
 // Package disk keeps blobs as files in a folder, so that what was acknowledged survives kill -9 and power loss.
 //
-// The layout is <root>/<epoch>/<bucket>/<number>. A writer fills one bucket after the other, so that the uploads of one
+// The layout is <root>/<epoch>/<bucket>/<number>, and <root>/<epoch>/<bucket>/pack for small blobs. A writer fills one bucket after the other, so that the uploads of one
 // moment lie in one directory and share its fsync. A blob is written to a file without a name (O_TMPFILE), synced, linked
 // under its number, and then the directory is synced: before the link nothing of it is visible, and a crash leaves
-// nothing. A small blob is held until it is whole, and then created under its number at once: one commit of the filesystem's
-// journal has its name and its bytes, which makes it twice as quick. So is any blob where the filesystem knows no unnamed files.
+// nothing. A small blob is held until it is whole, and then written to the pack of its bucket; where that has failed it becomes a
+// file of its own, created under its number at once: one commit of the filesystem's journal has its name and its bytes. So does any
+// blob where the filesystem knows no unnamed files.
 // No row names it before both syncs, and the reaper finds what a crash leaves. Small blobs of one moment are synced in one
 // round, and their directory once behind them.
 //
