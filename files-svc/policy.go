@@ -103,7 +103,7 @@ func (l *livePolicy) bootStatus(boot *v1alpha1.FilesConfig, s *resource.Snapshot
 // policyOf is a StoragePolicy in the core's words.
 func policyOf(s v1alpha1.StoragePolicySpec) files.Policy {
 	p := files.Policy{
-		QuotaBytes: s.Quota.Bytes(), MaxObjectBytes: s.MaxObjectBytes.Bytes(),
+		QuotaBytes: s.Quota.Bytes(), MaxVersions: s.MaxFiles, MaxObjectBytes: s.MaxObjectBytes.Bytes(),
 		KeepVersions: int(s.VersionsKept), TrashRetention: s.TrashRetention.Std(), MaxLinkTTL: s.MaxLinkTTL.Std(),
 		UploadExpiry: s.UploadExpiry.Std(),
 	}

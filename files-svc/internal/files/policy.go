@@ -12,6 +12,7 @@ import (
 // value sets no limit and keeps nothing.
 type Policy struct {
 	QuotaBytes     int64         // per owner; 0: no limit
+	MaxVersions    int64         // per owner, of all files together; 0: no limit
 	MaxObjectBytes int64         // per version; 0: no limit
 	ContentTypes   []string      // allowed: "image/png", "image/*"; empty: all
 	KeepVersions   int           // older versions kept beside the newest

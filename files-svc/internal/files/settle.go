@@ -57,12 +57,15 @@ func (u *upload) commit(ctx context.Context, tx Tx, fn func(tx Tx, o *Owner) err
 	if err := u.enliven(ctx, tx); err != nil {
 		return err
 	}
-	before := o.Bytes
+	before := o
 	o.Reserved -= u.reserved
 	if err := fn(tx, &o); err != nil {
 		return err
 	}
-	if err := s.checkQuota(o, o.Bytes-before); err != nil {
+	if err := s.checkQuota(o, o.Bytes-before.Bytes); err != nil {
+		return err
+	}
+	if err := s.checkVersions(o, o.Versions-before.Versions); err != nil {
 		return err
 	}
 	if err := tx.SaveOwner(ctx, o); err != nil {

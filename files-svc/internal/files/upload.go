@@ -89,6 +89,11 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 		if err := s.checkQuota(o, hold); err != nil {
 			return err
 		}
+		if u.action == "create" {
+			if err := s.checkNewFile(o); err != nil {
+				return err
+			}
+		}
 		if quota := s.opts.Policy().QuotaBytes; quota > 0 {
 			more = max(0, min(reserveStep, quota-o.Bytes-o.Reserved)) // look again no later than when it is used up
 		}
@@ -137,6 +142,21 @@ func (s *Service) checkQuota(o Owner, growth int64) error {
 		return fault.New(fault.QuotaExceeded, "not enough space left in your quota")
 	}
 	return nil
+}
+
+// checkVersions refuses more versions than an owner may have. Like checkQuota it refuses only what grows.
+func (s *Service) checkVersions(o Owner, growth int64) error {
+	most := s.opts.Policy().MaxVersions
+	if most > 0 && growth > 0 && o.Versions > most {
+		return fault.New(fault.QuotaExceeded, "you keep as many files as you may, old versions and trash included: delete some")
+	}
+	return nil
+}
+
+// checkNewFile is checkVersions before a file comes: nobody should send gigabytes for nothing.
+func (s *Service) checkNewFile(o Owner) error {
+	o.Versions++
+	return s.checkVersions(o, 1)
 }
 
 // asFenced reads a conflict over our own row as what it is: another process has taken us for dead.

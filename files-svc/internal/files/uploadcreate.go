@@ -77,6 +77,9 @@ func (s *Service) insertUpload(ctx context.Context, up Upload) error {
 		if err := s.checkQuota(o, up.Reserved); err != nil {
 			return err
 		}
+		if err := s.checkNewFile(o); err != nil {
+			return err
+		}
 		if err := tx.InsertUpload(ctx, up); err != nil {
 			return err
 		}

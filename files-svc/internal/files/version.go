@@ -108,7 +108,7 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 	if err != nil {
 		return File{}, err
 	}
-	now := s.now()
+	before, now := o.Versions, s.now()
 	row, err := tx.Blob(ctx, v.Blob)
 	if err != nil {
 		return File{}, err
@@ -126,6 +126,9 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 	}
 	o.Versions++
 	if err := s.keepVersions(ctx, tx, &o, all, newest.Blob); err != nil {
+		return File{}, err
+	}
+	if err := s.checkVersions(o, o.Versions-before); err != nil {
 		return File{}, err
 	}
 	if err := tx.SaveOwner(ctx, o); err != nil {

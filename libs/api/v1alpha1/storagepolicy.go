@@ -36,6 +36,13 @@ type StoragePolicySpec struct {
 	// +kubebuilder:default="10Gi"
 	Quota Size `json:"quota,omitempty"`
 
+	// MaxFiles is how many files one person may keep, empty ones included. What is in the trash counts, and each old version
+	// counts as one.
+	// +kubebuilder:default=1000000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	MaxFiles int64 `json:"maxFiles,omitempty"`
+
 	// MaxObjectBytes is the largest file.
 	// +kubebuilder:default="5Gi"
 	MaxObjectBytes Size `json:"maxObjectBytes,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
@@ -62,6 +63,49 @@ func checkQuotaLowered(t *testing.T, b *bench) {
 	}
 	_, err = b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: 9}, strings.NewReader("012345678"))
 	wantKind(t, err, fault.QuotaExceeded)
+	b.audit(t)
+}
+
+// checkMostFiles: files without bytes cost no quota, and still a row each.
+func checkMostFiles(t *testing.T, b *bench) {
+	b.policy.Store(&files.Policy{MaxVersions: 3, KeepVersions: 1, TrashRetention: time.Hour})
+	ctx := As(t.Context(), ann)
+	empty := func(name string) (files.File, error) {
+		return b.Create(ctx, ann, files.NewFile{Name: name}, strings.NewReader(""))
+	}
+	first, trashed := b.upload(t, ann, "first", ""), b.upload(t, ann, "trashed", "")
+	if err := b.Delete(ctx, ann, trashed.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	replace := func() error {
+		_, err := b.Replace(ctx, ann, first.ID, files.NewContent{Size: 3}, strings.NewReader("new"))
+		return err
+	}
+	if err := replace(); err != nil { // the old version is the third
+		t.Fatal(err)
+	}
+	_, err := empty("one too many")
+	wantKind(t, err, fault.QuotaExceeded)
+	_, err = b.Create(ctx, ann, files.NewFile{Name: "large", Size: 3 << 20}, unread{t})
+	wantKind(t, err, fault.QuotaExceeded)
+	_, err = b.CreateUpload(ctx, ann, files.NewUpload{File: files.NewFile{Name: "resumable", Size: 1}})
+	wantKind(t, err, fault.QuotaExceeded)
+	if err := replace(); err != nil {
+		t.Errorf("a replacement that lets an older version go: %v", err)
+	}
+	if _, err := b.RestoreVersion(ctx, ann, first.ID, 2, nil); err != nil {
+		t.Errorf("a version brought back in the place of another: %v", err)
+	}
+	b.policy.Store(&files.Policy{MaxVersions: 3, KeepVersions: 2})
+	wantKind(t, replace(), fault.QuotaExceeded)
+	_, err = b.RestoreVersion(ctx, ann, first.ID, 3, nil)
+	wantKind(t, err, fault.QuotaExceeded)
+	if err := b.DeleteTrashed(ctx, ann, trashed.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := empty("fits now"); err != nil {
+		t.Error(err)
+	}
 	b.audit(t)
 }
 

@@ -23,6 +23,7 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"quota holds to the byte under parallel uploads":  checkQuotaRace,
 		"quota is asked again at the commit":              checkQuotaLowered,
 		"a reservation holds quota and is given back":     checkReservation,
+		"nobody keeps more files than policy says":        checkMostFiles,
 		"of two replaces under one If-Match one wins":     checkReplaceRace,
 		"readers finish what was replaced and deleted":    checkReaders,
 		"older versions are kept as far as policy says":   checkVersionsKept,
