@@ -249,6 +249,24 @@ func TestQuota_ManyAskForTheLastBytes(t *testing.T) {
 	})
 }
 
+// Files without a byte take no quota. They are rows all the same, in the catalog, its indexes and the feed.
+func TestQuota_FilesWithoutBytesMeetABoundToo(t *testing.T) {
+	dir := harness.ConfigDir(t, harness.Replace(t, "quota: 10Gi", "quota: 10Gi\n  maxFiles: 20"))
+	stack := harness.Start(t, "CONFIG_DIR="+dir)
+	ada := harness.NewClient(t, stack.Public).SignUp()
+	got := parallel(60, func(i int) int {
+		return ada.Try("POST", "/v1/files", strings.NewReader(""), harness.Raw(fmt.Sprint(i))).Status
+	})
+	if got[201] != 20 || got[http.StatusRequestEntityTooLarge] != 40 {
+		t.Errorf("answers %v, want 20 files", got)
+	}
+	ada.Do("POST", "/v1/files", strings.NewReader(""), harness.Raw("one more")).Refused(http.StatusRequestEntityTooLarge, "QUOTA_EXCEEDED")
+	var page struct{ Items []harness.File }
+	ada.Do("GET", "/v1/files?limit=1", nil).Is(200).JSON(&page)
+	ada.Do("DELETE", "/v1/files/"+page.Items[0].ID+"?permanent=true", nil).Is(204)
+	ada.Do("POST", "/v1/files", strings.NewReader(""), harness.Raw("fits again")).Is(201)
+}
+
 func TestDownload_StopsWhenItsSessionEnds(t *testing.T) {
 	stack := harness.Start(t)
 	anyone := harness.NewClient(t, stack.Public)
