@@ -23,7 +23,6 @@ type acker struct {
 	name    string
 	client  *http.Client
 	timeout time.Duration
-	backoff time.Duration
 	log     *slog.Logger
 	newest  atomic.Int64
 	told    int64 // touched by run only
@@ -37,7 +36,7 @@ type acker struct {
 func newAcker(at *replica.Set, name string, client *http.Client, up *atomic.Bool, opts FollowerOptions) *acker {
 	results := counterVec(opts.Registerer, "cloakroom_revocation_acks_total", "Positions acknowledged to the auth service, by result.", "result")
 	return &acker{
-		at: at, name: name, client: client, timeout: opts.DialTimeout, backoff: opts.MaxBackoff, log: opts.Log, wake: make(chan struct{}, 1), up: up,
+		at: at, name: name, client: client, timeout: opts.DialTimeout, log: opts.Log, wake: make(chan struct{}, 1), up: up,
 		sent: results.WithLabelValues("ok"), failed: results.WithLabelValues("error"),
 	}
 }
@@ -91,7 +90,7 @@ func (a *acker) run(ctx context.Context) {
 			if !sleep(ctx, jitter(wait, 0.5)) {
 				return
 			}
-			wait = min(2*wait, a.backoff)
+			wait = min(2*wait, maxBackoff)
 		}
 	}
 }

@@ -22,6 +22,11 @@ import (
 
 const firstBackoff = 50 * time.Millisecond
 
+const (
+	maxBackoff   = 500 * time.Millisecond // between two attempts
+	maxStreamAge = 10 * time.Minute       // after which the stream is opened anew
+)
+
 // FollowerOptions tune a Follower. The zero value works.
 type FollowerOptions struct {
 	// Replicas are the internal listeners of other replicas of the same auth service. When a stream fails or falls silent,
@@ -30,13 +35,11 @@ type FollowerOptions struct {
 	// OnEntry is told each entry in order, after the view has it. It must be quick and durable (write a row), and must
 	// tolerate an entry that comes again: after a restart they all do. When it fails, or takes longer than IdleTimeout,
 	// the stream is taken up again from before that entry.
-	OnEntry      func(ctx context.Context, e Entry) error
-	DialTimeout  time.Duration // until the answer's header; default 3 s, with other replicas 1 s
-	IdleTimeout  time.Duration // without a line; default 3 s, with other replicas 2 s
-	MaxBackoff   time.Duration // between two attempts; default 500 ms
-	MaxStreamAge time.Duration // after which the stream is opened anew; default 10 min
-	Log          *slog.Logger
-	Registerer   prometheus.Registerer
+	OnEntry     func(ctx context.Context, e Entry) error
+	DialTimeout time.Duration // until the answer's header; default 3 s, with other replicas 1 s
+	IdleTimeout time.Duration // without a line; default 3 s, with other replicas 2 s
+	Log         *slog.Logger
+	Registerer  prometheus.Registerer
 }
 
 // Follower keeps a View true by following the auth service's revocation stream.
@@ -77,8 +80,6 @@ func NewFollower(baseURL, name string, client *http.Client, view *View, opts Fol
 	}
 	opts.DialTimeout = cmp.Or(opts.DialTimeout, 3*time.Second)
 	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, 3*time.Second)
-	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 500*time.Millisecond)
-	opts.MaxStreamAge = cmp.Or(opts.MaxStreamAge, 10*time.Minute)
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	f := &Follower{
 		name: name, at: at, view: view, opts: opts,
@@ -138,7 +139,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			continue
 		}
 		f.at.Leave(at)
-		if time.Since(began) > 2*f.opts.MaxBackoff { // it worked for a while: this is a new failure
+		if time.Since(began) > 2*maxBackoff { // it worked for a while: this is a new failure
 			wait, last, failures = firstBackoff, "", 0
 		}
 		switch {
@@ -156,7 +157,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		}
 		if failures++; failures%f.at.Len() == 0 { // every replica has had its turn
-			wait = min(2*wait, f.opts.MaxBackoff)
+			wait = min(2*wait, maxBackoff)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (f *Follower) follow(ctx context.Context, at string) (ending, error) {
 	defer watchdog.Stop()
 
 	s := &stream{Follower: f, began: time.Now()}
-	s.renew = s.began.Add(jitter(f.opts.MaxStreamAge, 0.2))
+	s.renew = s.began.Add(jitter(maxStreamAge, 0.2))
 	// A view that went stale may be of a log that has been replaced since. Positions are then worth nothing.
 	s.anew = f.view.Fresh() != nil
 	// And so may one whose stream broke: a restored log can have grown past our position with other entries before we ask

@@ -23,7 +23,7 @@ func (s *Service) PublishedKeys(context.Context) ([]SigningKey, error) {
 }
 
 // JWKSLifetime is how long verifiers may keep PublishedKeys.
-func (s *Service) JWKSLifetime() time.Duration { return s.opts.JWKSLifetime }
+const JWKSLifetime = 5 * time.Minute
 
 // ListSigningKeys lists the keys to an administrator.
 func (s *Service) ListSigningKeys(ctx context.Context, caller principal.Principal) (keys []SigningKey, err error) {
@@ -148,7 +148,7 @@ func (s *Service) tryTurn(ctx context.Context, spare []SigningKey, first func(*k
 	err := s.change(ctx, func(tx Tx) error {
 		left := slices.Clone(spare)
 		t = &keyTurn{
-			tx: tx, lifetime: s.opts.JWKSLifetime, every: s.opts.RotateKeysEvery,
+			tx: tx, lifetime: JWKSLifetime, every: s.opts.RotateKeysEvery,
 			fresh: func(algorithm string) (SigningKey, error) {
 				at := slices.IndexFunc(left, func(k SigningKey) bool { return k.Algorithm == algorithm })
 				if at < 0 {

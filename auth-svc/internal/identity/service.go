@@ -35,10 +35,8 @@ type Options struct {
 	Places    Places    // where they share the guesses under way; default: there are none
 	Providers Providers // where else people can sign in; default: nowhere. Needs a Sealer
 
-	JWKSLifetime    time.Duration // how long verifiers may keep the key set; default 5 min
 	RotateKeysEvery time.Duration // default 0: only when asked
 	AckTimeout      time.Duration // how long WaitAcked waits; default 2 s
-	SweepEvery      time.Duration // default 1 h
 	CheckpointEvery time.Duration // how often the audit trail is signed, when it has grown; default 10 min
 	MaxFollowers    int           // streams open at once; default 1024
 }
@@ -87,9 +85,7 @@ func New(store Store, signer Signer, hasher Hasher, opts Options) (*Service, err
 	if opts.Breached == nil {
 		opts.Breached = noneBreached{}
 	}
-	opts.JWKSLifetime = orDefault(opts.JWKSLifetime, 5*time.Minute)
 	opts.AckTimeout = orDefault(opts.AckTimeout, 2*time.Second)
-	opts.SweepEvery = orDefault(opts.SweepEvery, time.Hour)
 	opts.CheckpointEvery = orDefault(opts.CheckpointEvery, 10*time.Minute)
 	opts.MaxFollowers = orDefault(opts.MaxFollowers, 1024)
 	s := &Service{store: store, signer: signer, hasher: hasher, opts: opts}
@@ -124,10 +120,13 @@ func sameWords(a, b error) bool { return a != nil && b != nil && a.Error() == b.
 // keyTick is how often the life of keys is looked after, and the keys of other replicas are read.
 const keyTick = 30 * time.Second
 
+// sweepEvery is how often what has expired is removed.
+const sweepEvery = time.Hour
+
 // Run looks after keys, sweeps, signs the audit trail and notices what others append to the log, until ctx ends, and
 // returns nil then. What fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
-	keys, sweep := time.NewTicker(keyTick), time.NewTicker(s.opts.SweepEvery)
+	keys, sweep := time.NewTicker(keyTick), time.NewTicker(sweepEvery)
 	defer keys.Stop()
 	defer sweep.Stop()
 	sign, look := time.NewTicker(s.opts.CheckpointEvery), time.NewTicker(logTick)

@@ -235,9 +235,12 @@ func (s *Service) dropTombstones(ctx context.Context) error {
 	return s.at(StepReapGone)
 }
 
+// keepEvents is how long the feed of changes goes back.
+const keepEvents = 30 * 24 * time.Hour
+
 // trim removes old events, so that the outbox stays bounded whether or not anybody reads it.
 func (s *Service) trim(ctx context.Context) error {
-	before := s.now().Add(-s.opts.KeepEvents)
+	before := s.now().Add(-keepEvents)
 	return s.inBatches(ctx, "event", func(tx Tx) (int, error) {
 		n, err := tx.TrimEvents(ctx, before, reapBatch)
 		return int(n), err

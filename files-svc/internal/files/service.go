@@ -21,7 +21,6 @@ type Options struct {
 	ReapEvery      time.Duration    // default 1 min
 	RestoreHorizon time.Duration    // how long bytes outlive their last row, so that a backup of the catalog finds them; default 24 h, negative: not at all
 	TombstoneFor   time.Duration    // how long a zombie writer is waited for; default 24 h
-	KeepEvents     time.Duration    // default 30 days
 	NewUploadID    func() string    // at least 128 random bits, safe in a path; nil: 130 bits
 
 	// Barred reports whether an owner is blocked or deleted: their links open nothing then. An error is passed on. nil:
@@ -68,7 +67,6 @@ func (o Options) withDefaults() Options {
 	if o.RestoreHorizon == 0 {
 		o.RestoreHorizon = 24 * time.Hour
 	}
-	setDefault(&o.KeepEvents, 30*24*time.Hour)
 	return o
 }
 

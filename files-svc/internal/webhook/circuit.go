@@ -2,6 +2,12 @@ package webhook
 
 import "time"
 
+// How long an open circuit keeps attempts away: each further failure doubles it.
+const (
+	firstPause = 5 * time.Second
+	maxPause   = 5 * time.Minute
+)
+
 // circuit keeps attempts away from an endpoint that fails. While it is open nothing is sent; then one attempt at a time
 // tries whether it may close.
 type circuit struct {
@@ -31,12 +37,12 @@ func (c *circuit) succeeded() { c.failures, c.pause, c.until = 0, 0, time.Time{}
 func (c *circuit) failed(now time.Time, wanted time.Duration) {
 	c.failures++
 	if wanted > 0 {
-		c.hold(now, min(wanted, c.opts.MaxPause))
+		c.hold(now, min(wanted, maxPause))
 	}
 	if !c.open() || now.Before(c.until) {
 		return
 	}
-	c.pause = min(max(2*c.pause, c.opts.FirstPause), c.opts.MaxPause)
+	c.pause = min(max(2*c.pause, firstPause), maxPause)
 	c.hold(now, c.pause/2+time.Duration(c.opts.Jitter()*float64(c.pause/2)))
 }
 

@@ -14,6 +14,14 @@ import (
 	"cloakroom.dev/libs/fault"
 )
 
+const (
+	firstRetry = 5 * time.Second // after the first failure; each later one triples it
+	maxRetry   = 6 * time.Hour
+
+	maxParked  = 10_000 // of an endpoint
+	keepParked = 30 * 24 * time.Hour
+)
+
 // Options is what New can be told; the zero value works.
 type Options struct {
 	Meter       Meter            // nil: nobody listens
@@ -21,14 +29,8 @@ type Options struct {
 	Jitter      func() float64   // from 0 up to 1; nil: random
 	Look        time.Duration    // how often the outbox is looked at; default 250 ms
 	MaxAttempts int              // then a delivery is parked; default 15, which takes about 40 hours
-	FirstRetry  time.Duration    // after the first failure; each later one triples it; default 5 s
-	MaxRetry    time.Duration    // default 6 h
 	MaxPending  int              // deliveries an endpoint may have waiting; what is beyond waits in the outbox; default 10000
-	MaxParked   int              // default 10000
-	KeepParked  time.Duration    // default 30 days
 	Tolerate    int              // failures in a row before the circuit opens; default 5
-	FirstPause  time.Duration    // of an open circuit; each further failure doubles it; default 5 s
-	MaxPause    time.Duration    // default 5 min
 }
 
 func (o Options) withDefaults() Options {
@@ -43,14 +45,8 @@ func (o Options) withDefaults() Options {
 	}
 	orElse(&o.Look, 250*time.Millisecond)
 	orElse(&o.MaxAttempts, 15)
-	orElse(&o.FirstRetry, 5*time.Second)
-	orElse(&o.MaxRetry, 6*time.Hour)
 	orElse(&o.MaxPending, 10_000)
-	orElse(&o.MaxParked, 10_000)
-	orElse(&o.KeepParked, 30*24*time.Hour)
 	orElse(&o.Tolerate, 5)
-	orElse(&o.FirstPause, 5*time.Second)
-	orElse(&o.MaxPause, 5*time.Minute)
 	return o
 }
 
@@ -152,15 +148,15 @@ func (s *Service) now() time.Time { return s.opts.Now().UTC().Truncate(time.Micr
 
 // retryIn is how long a delivery waits after its n-th failure.
 func (s *Service) retryIn(attempts int, wanted time.Duration) time.Duration {
-	wait := s.opts.FirstRetry
+	wait := firstRetry
 	for range attempts - 1 {
-		if wait *= 3; wait >= s.opts.MaxRetry {
+		if wait *= 3; wait >= maxRetry {
 			break
 		}
 	}
-	wait = min(wait, s.opts.MaxRetry)
+	wait = min(wait, maxRetry)
 	wait = wait/2 + time.Duration(s.opts.Jitter()*float64(wait/2))
-	return max(wait, min(wanted, s.opts.MaxRetry))
+	return max(wait, min(wanted, maxRetry))
 }
 
 // message looks up what an event is about. A person who is being erased is an id and nothing else.

@@ -118,7 +118,7 @@ func (w *worker) report(ctx context.Context) error {
 
 // tidy bounds what is parked, and brings retries back that a clock has put too far off.
 func (w *worker) tidy(ctx context.Context, b Backlog) error {
-	latest := w.s.now().Add(w.s.opts.MaxRetry)
+	latest := w.s.now().Add(maxRetry)
 	far := b.Latest.After(latest.Add(time.Minute))
 	if b.Parked == 0 && !far {
 		return nil
@@ -130,7 +130,7 @@ func (w *worker) tidy(ctx context.Context, b Backlog) error {
 				return err
 			}
 		}
-		trimmed, err = tx.TrimParked(ctx, w.e.Name, w.s.now().Add(-w.s.opts.KeepParked), w.s.opts.MaxParked)
+		trimmed, err = tx.TrimParked(ctx, w.e.Name, w.s.now().Add(-keepParked), maxParked)
 		return err
 	})
 	if trimmed > 0 {

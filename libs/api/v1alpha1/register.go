@@ -63,13 +63,3 @@ func New(kind string) (Object, bool) {
 func Boot(kind string) bool {
 	return kind == KindGatewayConfig || kind == KindAuthConfig || kind == KindFilesConfig
 }
-
-// AddToScheme makes the kinds known to a Kubernetes client.
-func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion,
-		&GatewayConfig{}, &GatewayConfigList{}, &AuthConfig{}, &AuthConfigList{}, &FilesConfig{}, &FilesConfigList{},
-		&Route{}, &RouteList{}, &TokenPolicy{}, &TokenPolicyList{}, &SessionPolicy{}, &SessionPolicyList{},
-		&RateLimitPolicy{}, &RateLimitPolicyList{}, &StoragePolicy{}, &StoragePolicyList{})
-	metav1.AddToGroupVersion(s, GroupVersion)
-	return nil
-}

@@ -57,7 +57,7 @@ func (a *API) jwks(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(seconds(a.opts.Core.JWKSLifetime()), 10))
+	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(seconds(identity.JWKSLifetime), 10))
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 	return nil
