@@ -136,6 +136,7 @@ func (s *Service) serve(api *httpapi.API, dialects dialect.Deps, boot *v1alpha1.
 	})
 	s.internal = web.Edge(api.Internal(), web.EdgeOptions{
 		Listener: "auth-internal", Log: deps.Log, Registerer: deps.Registerer, Tracer: deps.Tracer,
+		Trust: web.TrustedProxies{Hops: 1}, // who asks in somebody's name says from where they came
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"cloakroom.dev/libs/api/v1alpha1"
 	"cloakroom.dev/libs/process"
+	"cloakroom.dev/libs/replica"
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token"
 	"cloakroom.dev/libs/web"
@@ -101,7 +102,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	transfers := httpapi.Mount(mux, core, auth.verifier.Require, web.NewCursorCodec(cursors), policy.accepted, contract,
 		httpapi.Options{
 			Registerer: deps.Registerer, Pace: cfg.pace, Thumbnails: thumbnails(cfg.Boot.Spec, deps.Registerer),
-			PublicBaseURL: cfg.publicBaseURL(),
+			PublicBaseURL: cfg.publicBaseURL(), Account: auth.account,
 		})
 	s := &Service{
 		core: core, auth: auth, policy: policy, eraser: eraser, hooks: hooks, stores: stores,
@@ -153,6 +154,7 @@ type authority struct {
 	view     *token.View
 	follower *token.Follower
 	verifier *token.Verifier
+	at       *replica.Set // the auth service's internal listeners
 	client   *http.Client
 }
 
@@ -166,7 +168,7 @@ func newAuthority(cfg Config, deps Deps, view *token.View, onEntry func(context.
 	for i, url := range urls {
 		keys[i] = url + "/.well-known/jwks.json"
 	}
-	a := &authority{view: view, client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
+	a := &authority{view: view, at: replica.New(urls...), client: &http.Client{Transport: &http.Transport{}}} // its own connections, and never through a proxy
 	a.keys = token.NewJWKS(keys[0], a.client, token.JWKSOptions{Replicas: keys[1:], Log: deps.Log, Registerer: deps.Registerer})
 	a.follower = token.NewFollower(urls[0], "files-"+newID(), a.client, a.view, token.FollowerOptions{
 		Replicas: urls[1:], OnEntry: a.hear(onEntry), Log: deps.Log, Registerer: deps.Registerer,

@@ -12,7 +12,7 @@ import (
 	"cloakroom.dev/auth-svc/internal/identity"
 )
 
-// export is everything held about a person, but for the history, which is written after it, row by row.
+// export is everything the auth service holds about a person, but for the history, which is written after it, row by row.
 type export struct {
 	ExportedAt  web.Time               `json:"exported_at"`
 	User        User                   `json:"user"`
@@ -24,7 +24,6 @@ type export struct {
 	Identities  []ExternalIdentity     `json:"identities"`
 	Factors     []Factor               `json:"factors"`
 	CodesLeft   int                    `json:"recovery_codes_left"`
-	Elsewhere   []elsewhere            `json:"elsewhere"`
 }
 
 // cameFrom says who the person was in a system that people were imported from.
@@ -33,13 +32,7 @@ type cameFrom struct {
 	ID     string `json:"id"`
 }
 
-// elsewhere points at what another service holds: each answers for its own data, under the same token.
-type elsewhere struct {
-	What string `json:"what"`
-	Path string `json:"path"`
-}
-
-// WriteExport writes everything held about a person as one JSON document. The history has no bound, so it is written
+// WriteExport writes everything the auth service holds about a person as one JSON document. The history has no bound, so it is written
 // as it is read. begin is called once, before the first byte: until then a failure leaves w untouched.
 func WriteExport(ctx context.Context, core *identity.Service, caller principal.Principal, userID string, w io.Writer, begin func()) error {
 	separator := ""
@@ -73,7 +66,6 @@ func newExport(e identity.Export, current string) export {
 		Permissions: OrEmpty(e.Rights.Permissions), Sessions: []Device{}, APIKeys: []APIKey{}, CameFrom: []cameFrom{},
 		Factors: []Factor{}, CodesLeft: e.Factors.RecoveryCodesLeft,
 		Identities: NewExternalIdentities(e.Identities),
-		Elsewhere:  []elsewhere{{"files", "/v1/files"}},
 	}
 	for _, s := range e.Sessions {
 		out.Sessions = append(out.Sessions, NewDevice(s, current))

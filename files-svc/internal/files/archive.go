@@ -82,7 +82,7 @@ func (s *Service) ArchiveNames(chosen []File) []string {
 	taken := map[string]bool{}
 	names := make([]string, len(chosen))
 	for i, f := range chosen {
-		name := safeName(f.Name)
+		name := SafeName(f.Name)
 		ext := path.Ext(name)
 		stem := strings.TrimSuffix(name, ext)
 		if stem == "" || len(ext) > 32 {
@@ -98,8 +98,8 @@ func (s *Service) ArchiveNames(chosen []File) []string {
 	return names
 }
 
-// safeName keeps what it can of a name.
-func safeName(name string) string {
+// SafeName keeps what it can of a name that is to be unpacked anywhere.
+func SafeName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case strings.ContainsRune(`/\:*?"<>|`, r), r == utf8.RuneError, unicode.IsControl(r), unicode.Is(unicode.Cf, r):

@@ -94,6 +94,7 @@ type Metadata map[string]string
 // included. Files counts the files outside the trash. QuotaBytes zero means no limit.
 type Usage struct {
 	Bytes      int64
-	Files      int64
+	Files      int64 // outside the trash
+	Versions   int64 // of all files, current ones and those in the trash included
 	QuotaBytes int64
 }

@@ -42,7 +42,7 @@ func (s *Service) Usage(ctx context.Context, owner OwnerID) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("get usage: %w", err)
 	}
-	return Usage{Bytes: o.Bytes, Files: o.Files, QuotaBytes: s.opts.Policy().QuotaBytes}, nil
+	return Usage{Bytes: o.Bytes, Files: o.Files, Versions: o.Versions, QuotaBytes: s.opts.Policy().QuotaBytes}, nil
 }
 
 // Content is an open content. Close it.

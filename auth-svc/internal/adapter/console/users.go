@@ -27,9 +27,9 @@ func userVerbs() []verb {
 
 func exportUser() verb {
 	return verb{
-		name: "export", operands: "WHO", summary: "Writes everything held about a person to stdout, as one JSON document.",
+		name: "export", operands: "WHO", summary: "Writes everything the auth service holds about a person to stdout, as one JSON document.",
 		details: `
-The document is what the person gets from GET /v1/users/me/export, and the same row goes into the audit trail. Hashes and
+The document is what the person gets from GET /v1/users/me/export, but for the files, and the same row goes into the audit trail. Hashes and
 secrets are not in it. WHO is an id, an email, a phone number or a username.
 
   auth-svc user export --config DIR ada@example.org > ada.json`,

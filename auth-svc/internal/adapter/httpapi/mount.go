@@ -116,7 +116,6 @@ func (a *API) mountPeople(m *web.Mux) {
 	m.Get("/v1/users/me", "users.me.get", guarded(a, a.me))
 	m.Patch("/v1/users/me", "users.me.update", guarded(a, a.updateMe))
 	m.Delete("/v1/users/me", "users.me.delete", guarded(a, a.deleteMe))
-	m.Get("/v1/users/me/export", "users.me.export", a.authenticated(web.Func(a.exportMe)))
 	m.Get("/v1/users", "users.list", guarded(a, a.listUsers))
 	m.Post("/v1/users", "users.create", guarded(a, a.createUser))
 	m.Get("/v1/users/{id}", "users.get", guarded(a, a.getUser))
@@ -154,6 +153,7 @@ func (a *API) Internal() *web.Mux {
 	m.Handle(http.MethodGet, "/internal/v1/revocations", "revocations.follow", web.Func(a.followRevocations))
 	m.Post("/internal/v1/revocations/acks", "revocations.ack", web.Quiet(inner(a.ackRevocations)))
 	m.Post("/internal/v1/api-keys/exchange", "api_keys.exchange", inner(a.exchangeAPIKey))
+	m.Handle(http.MethodGet, "/internal/v1/export", "users.me.export", a.authenticated(web.Func(a.exportMe)))
 	m.Post("/internal/v1/introspect", "tokens.introspect", inner(a.introspect))
 	m.Get("/.well-known/jwks.json", "jwks", web.Quiet(web.Func(a.jwks)))
 	return m

@@ -44,7 +44,7 @@ func (a *api) archive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	describeArchive(w.Header())
+	describeMade(w.Header(), "files.zip", "application/zip")
 	if r.Method == http.MethodHead {
 		return first.Close()
 	}
@@ -74,8 +74,9 @@ func wantedIDs(r *http.Request) (ids []files.FileID, err error) {
 	return ids, nil
 }
 
-func describeArchive(h http.Header) {
-	describe(h, files.File{ContentType: "application/zip", Name: "files.zip"}, false)
+// describeMade describes what is made while it is sent.
+func describeMade(h http.Header, name, contentType string) {
+	describe(h, files.File{ContentType: contentType, Name: name}, false)
 	h.Del("Repr-Digest") // nobody knows it before the end
 	h.Del("Accept-Ranges")
 	h.Set("Cache-Control", "private, no-store")
@@ -91,8 +92,7 @@ type packer struct {
 }
 
 func (p *packer) pack(chosen []files.File, first *files.Content) error {
-	z := zip.NewWriter(p.out)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	z := newZIP(p.out)
 	for i, f := range chosen {
 		c := first
 		if i > 0 {
@@ -107,6 +107,17 @@ func (p *packer) pack(chosen []files.File, first *files.Content) error {
 			return err
 		}
 	}
+	return p.finish(z)
+}
+
+func newZIP(w io.Writer) *zip.Writer {
+	z := zip.NewWriter(w)
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	return z
+}
+
+// finish writes the directory, if the caller may still have it.
+func (p *packer) finish(z *zip.Writer) error {
 	if p.ctx.Err() != nil { // the last one may have been small enough to be in buffers still
 		return context.Cause(p.ctx)
 	}

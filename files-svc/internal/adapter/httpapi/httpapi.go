@@ -30,6 +30,7 @@ type Options struct {
 	Pace       Pace
 	Now        func() time.Time // nil: time.Now
 	Thumbnails *picture.Maker   // nil: none are made
+	Account    Account          // needed
 
 	PublicBaseURL string // where people reach the gateway: what the addresses of links begin with
 }
@@ -43,6 +44,9 @@ type api struct {
 	metrics  *metrics
 	verified *verified
 	packing  chan struct{} // holds one for each archive under way
+	account  Account
+
+	packingExports chan struct{} // holds one for each export under way that is packed
 
 	thumbnails *picture.Maker
 	publicBase string // without a slash at its end
@@ -60,7 +64,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	a := &api{
 		files: core, policy: policy, cursors: cursors, pace: opts.Pace.withDefaults(), now: opts.Now,
 		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now).meter(opts.Registerer),
-		packing: make(chan struct{}, archivesAtATime), thumbnails: opts.Thumbnails,
+		packing: make(chan struct{}, archivesAtATime), packingExports: make(chan struct{}, exportsAtATime), account: opts.Account, thumbnails: opts.Thumbnails,
 		publicBase: strings.TrimSuffix(opts.PublicBaseURL, "/"),
 	}
 	m.Post("/v1/files", "files.upload", require(web.Func(a.upload)))
@@ -84,6 +88,7 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	m.Delete("/v1/trash/{id}", "trash.delete", require(web.JSON(a.deleteTrashed)))
 	m.Post("/v1/trash/{id}/restore", "trash.restore", require(web.JSON(a.restoreTrashed)))
 	a.mountLinks(m, require)
+	m.Handle(http.MethodGet, "/v1/users/me/export", "users.me.export", require(web.Func(a.export)))
 	m.Get("/openapi.yaml", "openapi", contract(document))
 	return Transfers{a}
 }

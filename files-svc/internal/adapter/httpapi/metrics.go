@@ -9,7 +9,7 @@ import (
 
 type metrics struct {
 	uploading, downloading prometheus.Gauge
-	archives               prometheus.Gauge
+	archives, exports      prometheus.Gauge
 	downloads              *prometheus.CounterVec
 	downloadedBytes        prometheus.Counter
 }
@@ -21,6 +21,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}, []string{"direction"})
 	return &metrics{
 		uploading: running.WithLabelValues("up"), downloading: running.WithLabelValues("down"),
+		exports: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_exports_in_flight", Help: "Exports of everything held about a person being packed and sent; at most 2, beyond that 503.",
+		}),
 		archives: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_archives_in_flight", Help: "Archives being packed and sent; at most 16, beyond that 503.",
 		}),

@@ -14,6 +14,15 @@ type trashedBody struct {
 	PurgeAt   *web.Time `json:"purge_at"`
 }
 
+func trashedBodyOf(f files.Trashed) trashedBody {
+	t := trashedBody{fileBody: bodyOf(f.File), DeletedAt: web.Time(f.DeletedAt)}
+	if !f.PurgeAt.IsZero() {
+		at := web.Time(f.PurgeAt)
+		t.PurgeAt = &at
+	}
+	return t
+}
+
 type trashInput struct {
 	Limit  int     `query:"limit"`
 	Cursor *string `query:"cursor"`
@@ -43,12 +52,7 @@ func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], er
 	}
 	body := pageOf[trashedBody]{Items: make([]trashedBody, 0, len(list.Files))}
 	for _, f := range list.Files {
-		t := trashedBody{fileBody: bodyOf(f.File), DeletedAt: web.Time(f.DeletedAt)}
-		if !f.PurgeAt.IsZero() {
-			at := web.Time(f.PurgeAt)
-			t.PurgeAt = &at
-		}
-		body.Items = append(body.Items, t)
+		body.Items = append(body.Items, trashedBodyOf(f))
 	}
 	if list.Next != nil {
 		next := a.cursors.Seal(trashPosition{owner(ctx), *list.Next})

@@ -21,6 +21,13 @@ type versionBody struct {
 	CreatedAt   web.Time `json:"created_at"`
 }
 
+func versionBodyOf(v files.Version) versionBody {
+	return versionBody{
+		Version: v.Number, ContentType: v.ContentType, Size: v.Size, SHA256: v.SHA256.String(),
+		ETag: files.File{Version: v.Number, SHA256: v.SHA256}.ETag(), CreatedAt: web.Time(v.CreatedAt),
+	}
+}
+
 type versionsInput struct {
 	ID     string  `path:"id"`
 	Limit  int     `query:"limit"`
@@ -55,10 +62,7 @@ func (a *api) versions(ctx context.Context, in versionsInput) (pageOf[versionBod
 	}
 	body := pageOf[versionBody]{Items: make([]versionBody, 0, len(page))}
 	for _, v := range page {
-		body.Items = append(body.Items, versionBody{
-			Version: v.Number, ContentType: v.ContentType, Size: v.Size, SHA256: v.SHA256.String(),
-			ETag: files.File{Version: v.Number, SHA256: v.SHA256}.ETag(), CreatedAt: web.Time(v.CreatedAt),
-		})
+		body.Items = append(body.Items, versionBodyOf(v))
 	}
 	if more {
 		next := a.cursors.Seal(versionPlace{id, page[len(page)-1].Number})

@@ -1,0 +1,112 @@
+package filessvc
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"cloakroom.dev/libs/token/tokentest"
+)
+
+const accountJSON = `{"exported_at":"2026-01-02T03:04:05Z","user":{"username":"ada"},"last_login_at":null,"effective_permissions":[],"sessions":[],
+"api_keys":[],"came_from":[],"identities":[],"factors":[],"recovery_codes_left":0,"history":[]}` + "\n"
+
+// newExportWorld starts a service whose auth service answers for accounts as told.
+func newExportWorld(t *testing.T, account http.HandlerFunc) *world {
+	issuer := tokentest.New(t)
+	mux := http.NewServeMux()
+	mux.Handle("/", issuer)
+	mux.HandleFunc("GET /internal/v1/export", account)
+	auth := httptest.NewServer(mux)
+	t.Cleanup(auth.Close)
+	return newWorldIn(t, t.TempDir(), issuer, func(c *Config) { c.AuthURL = auth.URL })
+}
+
+func ada(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, accountJSON) }
+
+func TestExport_AsksInTheCallersName(t *testing.T) {
+	var got http.Header
+	w := newExportWorld(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		ada(w, r)
+	})
+	p := w.person()
+	if a := p.get("/v1/users/me/export", "X-Forwarded-For", "192.0.2.7"); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if !strings.HasPrefix(got.Get("Authorization"), "Bearer ") || got.Get("X-Forwarded-For") != "192.0.2.7" || got.Get("X-Request-Id") == "" {
+		t.Errorf("the auth service is asked with %v", got)
+	}
+}
+
+func TestExport_DamageIsListedAndNotPacked(t *testing.T) {
+	w := newExportWorld(t, ada)
+	p := w.person()
+	damaged := p.upload("damaged", "text/plain", reader(strings.Repeat("x", 200_000)))
+	flipBit(t, w.blobFiles()[0], 3)
+	p.get(damaged.content())
+	whole := p.upload("whole", "text/plain", reader("whole"))
+	eventually(t, "in quarantine", func() error {
+		if got := fmt.Sprint(p.flaw(damaged)); got != "[corrupt corrupt]" {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+	a := p.get("/v1/users/me/export?files=1")
+	if a.status != 200 || a.err != nil {
+		t.Fatalf("%d %v", a.status, a.err)
+	}
+	names, contents := unpack(t, a.body)
+	if len(names) != 2 || contents["files/"+whole.ID+"/whole"] != "whole" {
+		t.Errorf("packed: %q", names)
+	}
+	var doc struct {
+		Files []struct{ ID, Path, Flaw string }
+	}
+	if err := json.Unmarshal([]byte(contents["export.json"]), &doc); err != nil || len(doc.Files) != 2 || doc.Files[0].Flaw != "corrupt" || doc.Files[0].Path != "" {
+		t.Errorf("%v: %+v", err, doc)
+	}
+}
+
+func TestHostile_ExportThatBreaksOffIsNoDocument(t *testing.T) {
+	for name, account := range map[string]http.HandlerFunc{
+		"cut": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat(" ", 40<<10)+accountJSON[:200])
+			panic(http.ErrAbortHandler)
+		},
+		"half":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, accountJSON[:200]) },
+		"empty": func(http.ResponseWriter, *http.Request) {},
+	} {
+		w := newExportWorld(t, account)
+		w.http = http.DefaultClient // what comes isn't in the contract
+		for _, query := range []string{"", "?files=1"} {
+			if a := w.person().get("/v1/users/me/export" + query); a.err == nil && a.status == 200 {
+				t.Errorf("%s%s: came whole: %q", name, query, a.body)
+			}
+		}
+	}
+}
+
+func TestExport_Refusals(t *testing.T) {
+	status := 200
+	w := newExportWorld(t, func(w http.ResponseWriter, r *http.Request) {
+		if w.WriteHeader(status); status == 200 {
+			ada(w, r)
+		}
+	})
+	p := w.person()
+	for _, query := range []string{"?files=0", "?files=1&files=1", "?files", "?user_id=x"} {
+		p.get("/v1/users/me/export"+query).refused(t, query, 400, "VALIDATION_ERROR")
+	}
+	for said, want := range map[int]int{401: 401, 403: 403, 404: 503, 500: 503, 503: 503} {
+		status = said
+		if a := p.get("/v1/users/me/export"); a.status != want {
+			t.Errorf("the auth service says %d: %d, want %d", said, a.status, want)
+		}
+	}
+	w.person("files:create:self").get("/v1/users/me/export").refused(t, "no right to read files", 403, "FORBIDDEN")
+}

@@ -1,0 +1,355 @@
+package httpapi
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+)
+
+const (
+	// exportsAtATime bounds the exports that are packed: a ZIP keeps an entry for each file until its end.
+	exportsAtATime = 2
+	// maxPacked is how many contents are packed into one export at most; the entries of so many are some 20 MB.
+	maxPacked = 50_000
+)
+
+// Account opens what the auth service holds about the caller of a request: one JSON object, ending in a line break.
+type Account func(r *http.Request) (io.ReadCloser, error)
+
+// export is GET /v1/users/me/export: everything held about the caller as one JSON document, that of the auth service with the
+// files added to it. With files=1 it is a ZIP of the document and all contents. Both are made while they are sent; when
+// something fails on the way the connection is cut, and what has come is neither JSON nor a ZIP.
+func (a *api) export(w http.ResponseWriter, r *http.Request) error {
+	packed, err := wantsPacked(r)
+	if err != nil {
+		return err
+	}
+	usage, err := a.files.Usage(r.Context(), owner(r.Context())) // the right to read files is asked here, before the first byte
+	if err != nil {
+		return err
+	}
+	e := &exporter{api: a, ctx: r.Context(), owner: owner(r.Context()), packed: packed}
+	if packed {
+		if usage.Versions > maxPacked {
+			return fault.New(fault.TooLarge, fmt.Sprintf("more than %d contents: take the export without files=1, and pack the files it lists by /v1/files/archive", maxPacked))
+		}
+		release, err := a.exporting()
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	account, err := a.account(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = account.Close() }() // only read from
+	e.account = account
+	return a.sendExport(w, r, e)
+}
+
+func wantsPacked(r *http.Request) (packed bool, err error) {
+	for name, values := range r.URL.Query() {
+		switch {
+		case name != "files":
+			return false, badForm(name, "UNKNOWN", "this query parameter is not known here")
+		case len(values) != 1 || values[0] != "1":
+			return false, badForm(name, "INVALID", "must be 1, once, or left out")
+		default:
+			packed = true
+		}
+	}
+	return packed, nil
+}
+
+func (a *api) exporting() (release func(), err error) {
+	select {
+	case a.packingExports <- struct{}{}:
+		a.metrics.exports.Inc()
+		return func() {
+			<-a.packingExports
+			a.metrics.exports.Dec()
+		}, nil
+	default:
+		return nil, fault.Retry(fault.Overloaded, "too many exports are being packed", 30*time.Second)
+	}
+}
+
+func (a *api) sendExport(w http.ResponseWriter, r *http.Request, e *exporter) error {
+	name, kind := "cloakroom-export.json", "application/json"
+	if e.packed {
+		name, kind = "cloakroom-export.zip", "application/zip"
+	}
+	describeMade(w.Header(), name, kind)
+	a.metrics.downloading.Inc()
+	l, release := hold(r.Context(), http.NewResponseController(w).SetWriteDeadline)
+	out := &pacedWriter{w: w, next: a.writing(l)}
+	var err error
+	if e.packed {
+		err = e.pack(out)
+	} else {
+		err = e.document(out)
+	}
+	release()
+	a.metrics.downloading.Dec()
+	a.metrics.downloadedBytes.Add(float64(out.bytes))
+	a.metrics.downloads.WithLabelValues(sendResult(err)).Inc()
+	return err
+}
+
+// exporter writes one export.
+type exporter struct {
+	*api
+	ctx     context.Context // of the request: documents and ZIPs are written by plain io.Writers
+	owner   files.OwnerID
+	account io.Reader
+	packed  bool // tell where contents lie in the ZIP
+}
+
+// exportedFile is a file as an export shows it.
+type exportedFile struct {
+	fileBody
+	Path     string        `json:"path,omitempty"` // in the ZIP
+	Versions []versionBody `json:"older_versions"`
+	Links    []linkBody    `json:"links"`
+}
+
+type exportedTrash struct {
+	trashedBody
+	Path string `json:"path,omitempty"`
+}
+
+// document writes the JSON: the account's object goes on with files and trash.
+func (e *exporter) document(w io.Writer) error {
+	if err := copyUnclosed(w, e.account); err != nil {
+		return err
+	}
+	rows := &rowWriter{w: w}
+	rows.begin(`,"files":[`)
+	if err := e.eachFile(func(f files.File) error {
+		row, err := e.describeFile(f)
+		if err != nil {
+			return err
+		}
+		return rows.add(row)
+	}); err != nil {
+		return err
+	}
+	rows.begin(`],"trash":[`)
+	if err := e.eachTrashed(func(t files.Trashed) error {
+		row := exportedTrash{trashedBody: trashedBodyOf(t)}
+		if e.packed && t.Flaw == files.FlawNone {
+			row.Path = trashPath(t.File)
+		}
+		return rows.add(row)
+	}); err != nil {
+		return err
+	}
+	rows.begin("]}\n")
+	return rows.err
+}
+
+func (e *exporter) describeFile(f files.File) (row exportedFile, err error) {
+	row = exportedFile{fileBody: bodyOf(f), Versions: []versionBody{}, Links: []linkBody{}}
+	if e.packed && f.Flaw == files.FlawNone {
+		row.Path = filePath(f)
+	}
+	if err := e.eachOlder(f, func(v files.Version) error {
+		row.Versions = append(row.Versions, versionBodyOf(v))
+		return nil
+	}); err != nil {
+		return row, err
+	}
+	links, err := e.files.Links(e.ctx, e.owner, f.ID)
+	if isGone(err) {
+		return row, nil
+	}
+	for _, l := range links {
+		row.Links = append(row.Links, linkBodyOf(l))
+	}
+	return row, err
+}
+
+// isGone tells a file that was deleted since it was listed: nothing is held of it any more.
+func isGone(err error) bool { return errors.Is(err, fault.Of(fault.NotFound)) }
+
+// eachFile calls fn for each file outside the trash, the oldest first: that order stays whatever changes meanwhile.
+func (e *exporter) eachFile(fn func(files.File) error) error {
+	q := files.ListQuery{Sort: files.SortOldest, Limit: files.MaxLimit}
+	for {
+		page, err := e.files.List(e.ctx, e.owner, q)
+		if err != nil {
+			return err
+		}
+		for _, f := range page.Files {
+			if err := fn(f); err != nil {
+				return err
+			}
+		}
+		if page.Next == nil {
+			return nil
+		}
+		q.After = page.Next
+	}
+}
+
+func (e *exporter) eachTrashed(fn func(files.Trashed) error) error {
+	for after := (*files.TrashPlace)(nil); ; {
+		page, err := e.files.Trash(e.ctx, e.owner, after, files.MaxLimit)
+		if err != nil {
+			return err
+		}
+		for _, t := range page.Files {
+			if err := fn(t); err != nil {
+				return err
+			}
+		}
+		if after = page.Next; after == nil {
+			return nil
+		}
+	}
+}
+
+// eachOlder calls fn for the versions of f that are kept beside the current one.
+func (e *exporter) eachOlder(f files.File, fn func(files.Version) error) error {
+	if f.Version < 2 {
+		return nil
+	}
+	for before := f.Version; ; {
+		page, more, err := e.files.Versions(e.ctx, e.owner, f.ID, before, files.MaxLimit)
+		if isGone(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, v := range page {
+			if err := fn(v); err != nil {
+				return err
+			}
+			before = v.Number
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// pack writes the ZIP: the document, and behind it the contents that are whole. Each is checked on the way.
+func (e *exporter) pack(out *pacedWriter) error {
+	p := &packer{api: e.api, ctx: e.ctx, out: out}
+	z := newZIP(out)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: "export.json", Modified: e.now().UTC(), Method: zip.Deflate})
+	if err != nil {
+		return fmt.Errorf("begin document in export: %w", err)
+	}
+	if err := e.document(w); err != nil {
+		return err
+	}
+	if err := e.eachFile(func(f files.File) error { return e.packFile(p, z, f) }); err != nil {
+		return err
+	}
+	if err := e.eachTrashed(func(t files.Trashed) error {
+		return p.addOpened(z, trashPath(t.File), func() (*files.Content, error) { return e.files.OpenSelected(e.ctx, e.owner, t.File) }, t.Flaw)
+	}); err != nil {
+		return err
+	}
+	return p.finish(z)
+}
+
+func (e *exporter) packFile(p *packer, z *zip.Writer, f files.File) error {
+	err := p.addOpened(z, filePath(f), func() (*files.Content, error) { return e.files.OpenSelected(e.ctx, e.owner, f) }, f.Flaw)
+	if err != nil {
+		return err
+	}
+	return e.eachOlder(f, func(v files.Version) error {
+		return p.addOpened(z, versionPath(f, v), func() (*files.Content, error) { return e.files.OpenVersion(e.ctx, e.owner, f.ID, v.Number) }, files.FlawNone)
+	})
+}
+
+// addOpened packs a content that is still there, and not known to be damaged or infected: the document says so of that one.
+func (p *packer) addOpened(z *zip.Writer, name string, open func() (*files.Content, error), flaw files.Flaw) error {
+	if flaw != files.FlawNone {
+		return nil
+	}
+	c, err := open()
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }() // it has been read to its end, or failed
+	if c.File.Flaw != files.FlawNone {
+		return nil
+	}
+	return p.add(z, name, c)
+}
+
+// Ids in paths keep apart what has the same name, without a list of all names.
+func filePath(f files.File) string  { return "files/" + string(f.ID) + "/" + files.SafeName(f.Name) }
+func trashPath(f files.File) string { return "trash/" + string(f.ID) + "/" + files.SafeName(f.Name) }
+
+func versionPath(f files.File, v files.Version) string {
+	return fmt.Sprintf("files/%s/versions/%d/%s", f.ID, v.Number, files.SafeName(f.Name))
+}
+
+// rowWriter writes arrays of JSON, row by row, until a write fails.
+type rowWriter struct {
+	w         io.Writer
+	separator string
+	err       error
+}
+
+// begin writes what stands before the next rows.
+func (r *rowWriter) begin(text string) {
+	r.separator = ""
+	if r.err == nil {
+		_, r.err = io.WriteString(r.w, text)
+	}
+}
+
+func (r *rowWriter) add(row any) error {
+	if r.err != nil {
+		return r.err
+	}
+	b, err := json.Marshal(row)
+	if err != nil {
+		return err
+	}
+	_, r.err = r.w.Write(append([]byte(r.separator), b...))
+	r.separator = ","
+	return r.err
+}
+
+// closing is how an account's document ends.
+var closing = []byte("}\n")
+
+// copyUnclosed copies a JSON object up to its last brace, so that it can go on. A document that ends elsewhere is an error.
+func copyUnclosed(w io.Writer, r io.Reader) error {
+	buf, held := make([]byte, 16<<10), 0
+	for {
+		n, err := r.Read(buf[held:])
+		n += held
+		held = min(n, len(closing))
+		if _, err := w.Write(buf[:n-held]); err != nil {
+			return err
+		}
+		copy(buf, buf[n-held:n])
+		switch {
+		case errors.Is(err, io.EOF) && bytes.Equal(buf[:held], closing):
+			return nil
+		case err != nil:
+			return fmt.Errorf("the account's document breaks off: %w", errors.Join(err, io.ErrUnexpectedEOF))
+		}
+	}
+}
