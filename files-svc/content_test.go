@@ -246,6 +246,33 @@ func TestContent_DamageIsNeverServedAsWhole(t *testing.T) {
 	}
 }
 
+// A range of everything is a whole content by another name, and who asks for the rest of a download puts one together.
+func TestContent_DamageIsNotServedByRanges(t *testing.T) {
+	for _, size := range []int{1000, 300_000, 3 << 20} {
+		for _, ask := range []string{"bytes=0-", fmt.Sprintf("bytes=-%d", size), "bytes=0-0,1-", "bytes=400-", "bytes=0-9,100-109"} {
+			w := newWorld(t)
+			p := w.person()
+			content := someBytes(size)
+			f := p.upload("a.bin", "text/plain", bytes.NewReader(content))
+			flipBlob(t, w, content)
+			a := p.get(f.content(), "Range", ask)
+			all := ask != "bytes=400-" && !strings.HasSuffix(ask, "109")
+			switch {
+			case size <= 1000 || size <= 1<<20 && !all: // known before the first byte
+				a.refused(t, ask, 500, "INTERNAL_ERROR")
+			case all && (a.err == nil || len(a.body) >= size):
+				t.Errorf("%d bytes, %s: came whole: %d bytes, %v", size, ask, len(a.body), a.err)
+			}
+			eventually(t, fmt.Sprintf("%d bytes, %s: in quarantine", size, ask), func() error {
+				if got := fmt.Sprint(p.flaw(f)[:1]); got != "[corrupt]" {
+					return fmt.Errorf("it is %s", got)
+				}
+				return nil
+			})
+		}
+	}
+}
+
 func TestContent_MissingAndCutBlobsAreErrors(t *testing.T) {
 	w := newWorld(t)
 	p := w.person()

@@ -15,6 +15,11 @@ const maxSuspects = 64
 // suspect has a blob looked at that a reader found missing or damaged: at once, and beside the reader, who has been cut off.
 func (s *Service) suspect(ctx context.Context, blob BlobID, err error) {
 	s.corrupt(ctx, blob, err)
+	s.LookAt(blob)
+}
+
+// LookAt has a blob looked at beside whoever reads parts of it. Where too many wait it is left to the scrub.
+func (s *Service) LookAt(blob BlobID) {
 	select {
 	case s.suspects <- blob:
 	default:

@@ -31,7 +31,7 @@ type verified struct {
 	now    func() time.Time
 }
 
-type stamp struct{ written, read time.Time }
+type stamp struct{ written, read, asked time.Time }
 
 func newVerified(now func() time.Time) *verified {
 	return &verified{stamps: map[files.BlobID]stamp{}, now: now}
@@ -66,6 +66,19 @@ func (v *verified) look(c *files.Content) (written time.Time, holds bool) {
 	return info.ModTime(), ok && s.written.Equal(info.ModTime()) && v.now().Sub(s.read) < verifiedFor
 }
 
+// ask reports whether a content should be looked at because parts of it are read: not if it was asked within the hour.
+func (v *verified) ask(blob files.BlobID) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.stamps[blob]
+	if v.now().Sub(s.asked) < verifiedFor {
+		return false
+	}
+	s.asked = v.now()
+	v.keep(blob, s)
+	return true
+}
+
 // note remembers a full read that was well. written is what look said before it, so that a write during the read undoes it.
 func (v *verified) note(blob files.BlobID, written time.Time) {
 	if written.IsZero() {
@@ -73,11 +86,18 @@ func (v *verified) note(blob files.BlobID, written time.Time) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.stamps) >= maxVerified {
+	s := v.stamps[blob]
+	s.written, s.read = written, v.now()
+	v.keep(blob, s)
+}
+
+// keep remembers a stamp. The caller holds mu.
+func (v *verified) keep(blob files.BlobID, s stamp) {
+	if _, known := v.stamps[blob]; !known && len(v.stamps) >= maxVerified {
 		for id := range v.stamps { // any will do: the price of a wrong one is a hash
 			delete(v.stamps, id)
 			break
 		}
 	}
-	v.stamps[blob] = stamp{written, v.now()}
+	v.stamps[blob] = s
 }
