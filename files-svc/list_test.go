@@ -209,3 +209,29 @@ func TestReplace_OneOfTwoWins(t *testing.T) {
 		}
 	}
 }
+
+// What is no text names nothing, and a store that can't take it is not asked: PostgreSQL fails on a NUL.
+func TestHostile_WhatIsNoTextIsRefusedOrNotThere(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	p.upload("a", "text/plain", reader("x"))
+	for _, query := range []string{"q=%00", "q=%ff", "content_type=%00", "%ff=1", "cursor=%00"} {
+		p.rawGet("/v1/files?"+query).refused(t, query, 400, "VALIDATION_ERROR")
+	}
+	p.rawGet("/v1/files/archive?ids=%ff").refused(t, "archive", 400, "VALIDATION_ERROR")
+	for _, path := range []string{"/v1/files/%ff", "/v1/files/%00", "/v1/files/a%ff/content", "/v1/uploads/%00", "/v1/trash/%ff"} {
+		p.rawGet(path).refused(t, path, 404, "NOT_FOUND")
+	}
+}
+
+// The moment that is 0 in a row is a moment all the same.
+func TestList_CreatedBefore1970(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	p.upload("a", "text/plain", reader("x"))
+	for query, want := range map[string]int{"created_before": 0, "created_after": 1} {
+		if got := p.list(query + "=1970-01-01T00:00:00Z"); len(got.Items) != want {
+			t.Errorf("%s: %d files, want %d", query, len(got.Items), want)
+		}
+	}
+}

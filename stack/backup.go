@@ -72,11 +72,15 @@ func backup(ctx context.Context, data, into string) (contents int, err error) {
 	return copyTree(ctx, data, into, "blobs", false)
 }
 
-// packName is what files-svc calls the files in which small contents lie together.
-const packName = "pack"
+const (
+	// packName is what files-svc calls the files in which small contents lie together.
+	packName = "pack"
+	// uploadsName is its folder of uploads under way, whose files are cut and written over when a part comes again.
+	uploadsName = "uploads"
+)
 
 // copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its size: contents
-// never change, but for packs, which small ones are written into. What goes while it looks is skipped: no row of the catalogue needs it.
+// never change, but for packs, which small ones are written into, and uploads under way. What goes while it looks is skipped: no row of the catalogue needs it.
 func copyTree(ctx context.Context, data, into, name string, again bool) (written int, err error) {
 	err = filepath.WalkDir(filepath.Join(data, name), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +104,8 @@ func copyTree(ctx context.Context, data, into, name string, again bool) (written
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 			return nil
 		}
-		if have, err := os.Stat(target); err == nil && !again && e.Name() != packName && have.Size() == info.Size() {
+		changes := again || e.Name() == packName || filepath.Base(filepath.Dir(path)) == uploadsName
+		if have, err := os.Stat(target); err == nil && !changes && have.Size() == info.Size() {
 			return nil
 		}
 		if err = copyFile(path, target); errors.Is(err, fs.ErrNotExist) {

@@ -52,6 +52,18 @@ func TestCopyTree_TakesWhatIsNew(t *testing.T) {
 	copied(1)
 	write("1", []byte("one, whole now"))
 	copied(2)
+	write("../../"+uploadsName+"/ABC", []byte("damaged on the way")) // a part whose checksum did not hold
+	if _, err := copyTree(context.Background(), data, into, "blobs", false); err != nil {
+		t.Error(err)
+	}
+	again := []byte("what was promised!") // as long, and acknowledged
+	write("../../"+uploadsName+"/ABC", again)
+	if _, err := copyTree(context.Background(), data, into, "blobs", false); err != nil {
+		t.Error(err)
+	}
+	if have, err := os.ReadFile(filepath.Join(into, "blobs", uploadsName, "ABC")); !bytes.Equal(have, again) {
+		t.Errorf("of an upload that was written over the backup has %q, %v", have, err)
+	}
 	var stat syscall.Stat_t
 	if err := syscall.Stat(filepath.Join(into, "blobs/epoch/0", packName), &stat); err != nil || stat.Blocks*512 > 1<<20 {
 		t.Errorf("the copy of a pack with holes takes %d blocks, %v", stat.Blocks, err)

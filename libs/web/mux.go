@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 
@@ -62,13 +63,33 @@ func (m *Mux) Handle(method, path, name string, h http.Handler) {
 	}
 	at[method] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		SetRoute(r.Context(), name)
-		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		if !readable(r.URL.RawQuery) {
 			problem.Write(w, r, errQuery)
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
 }
+
+// readable reports whether a query can be read whole, and is text: what is none, no store finds, and some fail on it.
+func readable(query string) bool {
+	if query == "" {
+		return true
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	for name, all := range values {
+		if !isText(name) || slices.ContainsFunc(all, func(v string) bool { return !isText(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// isText reports whether s is UTF-8 without NUL.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // template matches what has a path with variables and a method of it. Other methods are left to later templates, and in the end to
 // notFound: gorilla/mux's own way with methods takes a route, two expressions compiled, for each method of a path.
@@ -104,6 +125,10 @@ func (m *Mux) Head(path, name string, h http.Handler) { m.Handle(http.MethodHead
 func (m *Mux) Routes() []Route { return slices.Clone(m.routes) }
 
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isText(r.URL.Path) { // nothing has such a name
+		problem.Write(w, r, errPath)
+		return
+	}
 	if h := m.paths[r.URL.EscapedPath()][r.Method]; h != nil {
 		h.ServeHTTP(w, r)
 		return
@@ -120,6 +145,8 @@ func Var(r *http.Request, name string) string {
 	return v
 }
 
+var errPath = fault.New(fault.NotFound, "no such path")
+
 // notFound answers for a path that nobody has, or that nobody has with this method.
 func (m *Mux) notFound(w http.ResponseWriter, r *http.Request) {
 	var allow []string
@@ -129,7 +156,7 @@ func (m *Mux) notFound(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if allow == nil {
-		problem.Write(w, r, fault.New(fault.NotFound, "no such path"))
+		problem.Write(w, r, errPath)
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allow, ", "))

@@ -25,6 +25,7 @@ type NewContent struct {
 func (s *Service) Replace(ctx context.Context, owner OwnerID, id FileID, c NewContent, content io.Reader) (f File, err error) {
 	u := upload{s: s, owner: owner, action: "update", declared: c.Size, expected: c.Digest}
 	defer s.measure(ctx, &u, s.opts.Now(), &err)
+	defer func() { s.freeing.giveUp(u.claimed) }()
 	if err := s.checkReplace(ctx, owner, id, &c, &u); err != nil {
 		return File{}, err
 	}
@@ -80,8 +81,8 @@ func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c 
 	}
 	err := s.catalog.Read(ctx, func(tx ReadTx) error {
 		old, err := s.visibleFile(ctx, tx, owner, id)
-		if err == nil && policy.KeepVersions == 0 {
-			u.frees = old.Size
+		if err == nil && policy.KeepVersions == 0 && s.freeing.claim(id) {
+			u.frees, u.claimed = old.Size, id
 		}
 		if err != nil {
 			return err

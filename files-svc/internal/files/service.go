@@ -94,6 +94,7 @@ type Service struct {
 	uploads *uploadLocks
 	once    *underWay
 
+	freeing    claims
 	links      *linkWatch
 	stretching chan struct{} // holds one for each password that is being hashed
 

@@ -34,6 +34,7 @@ type upload struct {
 	expected *Digest   // or nil
 	born     time.Time // when a file that was elsewhere before was made there; else zero
 	frees    int64     // bytes the commit will free: they need no reservation
+	claimed  FileID    // the file whose bytes those are
 	writer   *writer   // whose epoch stands for it
 	id       BlobID    // set by begin
 	sink     BlobSink  // set by begin
@@ -79,7 +80,9 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 	hold := max(0, size-u.frees)
 	known := u.hasRow
 	more := int64(reserveStep)
+	written := false
 	err := s.catalog.Write(ctx, func(tx Tx) error {
+		written = false
 		o, err := u.account(ctx, tx)
 		if err != nil {
 			return err
@@ -105,9 +108,14 @@ func (u *upload) reserve(ctx context.Context, size int64) error {
 		if err != nil {
 			return err
 		}
-		return tx.SaveOwner(ctx, o)
+		err = tx.SaveOwner(ctx, o)
+		written = err == nil
+		return err
 	})
 	if err != nil {
+		if written { // the commit's answer was lost: the row may be there, and only the reaper looks
+			u.writer.leave(u.id)
+		}
 		return fmt.Errorf("reserve quota: %w", asFenced(err))
 	}
 	u.hasRow, u.reserved = true, hold

@@ -21,10 +21,13 @@ type dirs struct {
 	mu   sync.Mutex
 	open map[string]*dir
 	uses int64
+
+	owing sync.Mutex
+	owed  map[string]bool // directories that are there, and whose names could not be synced
 }
 
 func newDirs(root *os.Root, opts *Options) *dirs {
-	return &dirs{root: root, opts: opts, open: map[string]*dir{}}
+	return &dirs{root: root, opts: opts, open: map[string]*dir{}, owed: map[string]bool{}}
 }
 
 // dir is an open directory whose syncs are shared.
@@ -135,11 +138,13 @@ func (ds *dirs) close() error {
 
 // openOrMake opens bucket directories. Making one makes its name durable before anything can be linked in it.
 func (ds *dirs) openOrMake(bucket string) (*os.File, error) {
-	f, err := ds.root.Open(bucket)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
 	epoch := path.Dir(bucket)
+	if !ds.owes(epoch) && !ds.owes(bucket) {
+		f, err := ds.root.Open(bucket)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+	}
 	if err := ds.make(epoch, "."); err != nil {
 		return nil, err
 	}
@@ -154,7 +159,20 @@ func (ds *dirs) make(name, parent string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return ds.syncOnce(parent)
+	err = ds.syncOnce(parent)
+	ds.owing.Lock()
+	defer ds.owing.Unlock()
+	if ds.owed[name] = true; err == nil {
+		delete(ds.owed, name)
+	}
+	return err
+}
+
+// owes reports whether a directory was made and its name may not outlive a power cut: whoever comes next must sync it.
+func (ds *dirs) owes(name string) bool {
+	ds.owing.Lock()
+	defer ds.owing.Unlock()
+	return ds.owed[name]
 }
 
 // syncOnce makes the names in a directory durable, with a descriptor of its own.

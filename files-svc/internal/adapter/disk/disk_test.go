@@ -122,6 +122,46 @@ func TestCommit_SyncsBytesAndNameBeforeItReturns(t *testing.T) {
 	}
 }
 
+// A folder whose name could not be synced is there for the next upload, which must not rely on it.
+func TestCommit_ANameThatCouldNotBeSyncedIsSyncedByTheNext(t *testing.T) {
+	for name, put := range map[string]func(b *disk.Blobs, n int64) error{
+		"blob": func(b *disk.Blobs, n int64) error { return putBytes(t, b, n, large) },
+		"upload": func(b *disk.Blobs, _ int64) error {
+			sink, err := b.AppendPartial(t.Context(), files.Partial{ID: "ABC"})
+			if err != nil {
+				return err
+			}
+			defer func() { _ = sink.Close() }()
+			_, err = sink.Sync(t.Context())
+			return err
+		},
+	} {
+		for failing := range 2 { // of the directories that are synced, one after the other
+			folder, syncs := t.TempDir(), 0
+			var lost string
+			synced := map[string]bool{}
+			b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
+				info, err := f.Stat()
+				if err != nil || !info.IsDir() {
+					return err
+				}
+				if syncs++; syncs == failing+1 {
+					lost = f.Name()
+					return syscall.EIO
+				}
+				synced[f.Name()] = true
+				return nil
+			}})
+			if err := put(b, 1); err == nil {
+				t.Fatalf("%s: taken although %s could not be synced", name, lost)
+			}
+			if err := put(b, 2); err != nil || !synced[lost] {
+				t.Errorf("%s: the next one is taken (%v), and the names in %s were never synced", name, err, lost)
+			}
+		}
+	}
+}
+
 // A small blob touches the disk when it is whole: what is given up before leaves nothing to clean up.
 func TestAbort_ASmallBlobWasNeverThere(t *testing.T) {
 	folder := t.TempDir()

@@ -21,9 +21,11 @@ const maxPartialName = 64
 
 // makePartial makes the file of a new upload, and first the folder, durably, when this is the first of all.
 func (b *Blobs) makePartial(name string) (*os.File, error) {
-	f, err := b.createPartial(name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
+	if !b.dirs.owes(partialsDir) {
+		f, err := b.createPartial(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
 	}
 	if err := b.dirs.make(partialsDir, "."); err != nil {
 		return nil, err

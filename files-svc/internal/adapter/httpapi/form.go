@@ -109,6 +109,9 @@ func (f *form) take(part *multipart.Part, name string, allowed []string) (bad []
 	case !utf8.Valid(value):
 		bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: "must be UTF-8"})
 	}
+	if bad != nil {
+		value = nil // the form is refused, and may take its time to end
+	}
 	f.fields[name] = string(value)
 	return bad, nil
 }

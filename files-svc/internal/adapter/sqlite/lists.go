@@ -47,7 +47,11 @@ func matchArgs(owner files.OwnerID, q files.ListQuery, now time.Time) []any {
 	if prefix, all := strings.CutSuffix(exact, "*"); all {
 		exact, begin = "", prefix
 	}
-	return []any{string(owner), micros(now), q.Query, exact, begin, micros(q.CreatedAfter), micros(q.CreatedBefore)}
+	before := micros(q.CreatedBefore)
+	if before == 0 && !q.CreatedBefore.IsZero() {
+		before = -1 // 1970 begins at 0, which stands for no bound
+	}
+	return []any{string(owner), micros(now), q.Query, exact, begin, micros(q.CreatedAfter), before}
 }
 
 // Files implements files.FileReader.

@@ -166,6 +166,39 @@ func checkLostAnswer(t *testing.T, b *bench) {
 	b.audit(t)
 }
 
+// checkLostReserve: what was reserved by a commit nobody heard of is given back.
+func checkLostReserve(t *testing.T, b *bench) {
+	const size = files.SmallBytes + 5
+	fragile, armed := &Fragile{}, false
+	lost := errors.New("connection lost")
+	s := b.process(t, fragile.Stores(b.stores), func(step string) error {
+		if step == files.StepAuthorized && armed { // the next write is the reservation
+			fragile.FailWhen(func(op string) error {
+				if op == OpWritten {
+					return lost
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if _, err := s.Create(As(t.Context(), ann), ann, files.NewFile{Name: "empty"}, strings.NewReader("")); err != nil { // the writer has its epoch
+		t.Fatal(err)
+	}
+	b.policy.Store(&files.Policy{QuotaBytes: size})
+	content := string(noise(size, 1))
+	armed = true
+	if _, err := s.Create(As(t.Context(), ann), ann, files.NewFile{Name: "f", Size: size}, unread{t}); !errors.Is(err, lost) {
+		t.Fatalf("got %v", err)
+	}
+	fragile.FailWhen(nil)
+	if err := s.Reap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.upload(t, ann, "fits, since nothing is reserved", content)
+	b.audit(t)
+}
+
 func checkFenced(t *testing.T, b *bench) {
 	other := b.process(t, b.stores, nil)
 	fenceOnly := func() {

@@ -66,6 +66,35 @@ func checkQuotaLowered(t *testing.T, b *bench) {
 	b.audit(t)
 }
 
+// checkFreedOnce: a file may be replaced where there is no room for both contents, but not many times at once.
+func checkFreedOnce(t *testing.T, b *bench) {
+	const size, replaces = 3 << 20, 10
+	b.policy.Store(&files.Policy{QuotaBytes: 4 << 20})
+	content := noise(size, 1)
+	f := b.upload(t, ann, "f", string(content))
+	var won, lost atomic.Int64
+	replace := func(body io.Reader) {
+		switch _, err := b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: size}, body); {
+		case err == nil:
+			won.Add(1)
+		case errors.Is(err, fault.Of(fault.QuotaExceeded)):
+			lost.Add(1)
+		default:
+			t.Error(err)
+		}
+	}
+	replace(&between{bytes.NewReader(content), func() { // while one is under way
+		for range replaces {
+			replace(unread{t})
+		}
+	}})
+	replace(bytes.NewReader(content)) // and one after the other
+	if won.Load() != 2 || lost.Load() != replaces {
+		t.Errorf("%d replaces of one file won and %d were refused", won.Load(), lost.Load())
+	}
+	b.audit(t)
+}
+
 // checkMostFiles: files without bytes cost no quota, and still a row each.
 func checkMostFiles(t *testing.T, b *bench) {
 	b.policy.Store(&files.Policy{MaxVersions: 3, KeepVersions: 1, TrashRetention: time.Hour})

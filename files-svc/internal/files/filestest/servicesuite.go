@@ -30,6 +30,8 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"trash and expiry":                                checkTrash,
 		"an erased person has nothing and gets nothing":   checkErase,
 		"a commit with a lost answer loses nothing":       checkLostAnswer,
+		"a reservation with a lost answer is given back":  checkLostReserve,
+		"replaces count once on the bytes they free":      checkFreedOnce,
 		"a fenced writer commits nothing":                 checkFenced,
 		"live writers are spared, dead ones are searched": checkSpared,
 		"rights are asked again at the commit":            checkRevoked,
