@@ -52,7 +52,7 @@ func newObserver(reg prometheus.Registerer) observer {
 		}, []string{"provider", "result"}),
 		openTrips: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "cloakroom_auth_provider_sign_ins_open",
-			Help: "Sign-ins with identity providers under way when the last one began, by what is awaited: state (the browser), code (the client). 10000 is the bound.",
+			Help: "Sign-ins with identity providers under way, by what is awaited: state (the browser), code (the client); counted every half minute, expired ones until they are swept. 10000 is the bound.",
 		}, []string{"awaits"}),
 		followers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_auth_revocation_followers", Help: "Gateways and services that follow the revocation log now.",

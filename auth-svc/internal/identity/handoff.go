@@ -62,8 +62,32 @@ func (s *Service) handOff(ctx context.Context, tx Tx, kind HandoffKind, about an
 	if err := tx.InsertHandoff(ctx, h); err != nil {
 		return secret.String{}, fmt.Errorf("insert handoff: %w", err)
 	}
-	s.opts.Observer.OpenSignIns(kind, open+1)
 	return sealCredential(s.opts.MAC, k.prefix, append(id[:], live[:]...))
+}
+
+// countHandoffs tells how many sign-ins are under way: none of them says so when it is over, and some never are.
+func (s *Service) countHandoffs(ctx context.Context) error {
+	if s.opts.Providers == nil {
+		return nil
+	}
+	open := map[HandoffKind]int{}
+	err := s.store.View(ctx, func(tx Tx) error {
+		for kind := range handoffKinds {
+			n, err := tx.CountHandoffs(ctx, kind)
+			if err != nil {
+				return err
+			}
+			open[kind] = n
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count sign-ins under way: %w", err)
+	}
+	for kind, n := range open {
+		s.opts.Observer.OpenSignIns(kind, n)
+	}
+	return nil
 }
 
 // handoffKey is an opened credential of a handoff.

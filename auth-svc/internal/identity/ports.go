@@ -232,7 +232,8 @@ type Observer interface {
 	Mail(outcome string)
 	// SignIn is told how one step of a sign-in with a provider went: started, returned, denied, over_bound or failed.
 	SignIn(provider, outcome string)
-	// OpenSignIns is told how many sign-ins with providers are under way, by how far they have come.
+	// OpenSignIns is told now and then how many sign-ins with providers are under way, by how far they have come. Those that have
+	// expired are among them until they are swept.
 	OpenSignIns(kind HandoffKind, n int)
 	// Passkey is told challenged (asked for one), registered, accepted, refused, regressed (its counter went back) or
 	// full (somebody has as many factors as they may).

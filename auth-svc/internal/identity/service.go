@@ -117,7 +117,7 @@ func (s *Service) Ready(ctx context.Context) error {
 // sameWords reports whether two failures say the same: loops that try again every second tell each once in a row.
 func sameWords(a, b error) bool { return a != nil && b != nil && a.Error() == b.Error() }
 
-// keyTick is how often the life of keys is looked after, and the keys of other replicas are read.
+// keyTick is how often the life of keys is looked after, the keys of other replicas are read, and sign-ins under way are counted.
 const keyTick = 30 * time.Second
 
 // sweepEvery is how often what has expired is removed.
@@ -143,9 +143,9 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-keys.C:
-			err = s.keepKeys(ctx)
+			err = errors.Join(s.keepKeys(ctx), s.countHandoffs(ctx))
 		case <-sweep.C:
-			err = errors.Join(s.sweep(ctx), s.retellBlocks(ctx))
+			err = errors.Join(s.sweep(ctx), s.countHandoffs(ctx), s.retellBlocks(ctx))
 		case <-sign.C:
 			err = s.checkpoint(ctx)
 		case <-look.C:

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -283,4 +284,38 @@ func TestSignIn_DoorStaysOpenWhenAnAddressBeginsTooMany(t *testing.T) {
 	if err := start(identitytest.Laptop); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
+}
+
+func TestSignIn_HowManyAreUnderWayFallsAsTheyEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, heard := identitytest.NewElsewhere(), &identitytest.Observer{}
+		w := newWorldWith(t, ordinary, func(o *identity.Options) { o.Providers, o.Observer = e, heard })
+		running, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.Service.Run(running) }()
+		under := func(way string, states, codes int) {
+			t.Helper()
+			synctest.Wait()
+			if heard.Heard("open state") != states || heard.Heard("open code") != codes {
+				t.Errorf("%s: %d and %d under way, want %d and %d", way, heard.Heard("open state"), heard.Heard("open code"), states, codes)
+			}
+		}
+		w.StartSignIn("big", "browser")
+		code := w.SignInCode(e, "big", adaThere)
+		time.Sleep(time.Minute)
+		under("one with its browser, one with its client", 1, 1)
+		_, err := w.Service.ExchangeSignIn(t.Context(), identity.ExchangeInput{Code: code, Verifier: text(identitytest.SignInVerifier), Client: identitytest.Laptop})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		under("the client has come", 1, 0)
+		w.Clock.Advance(time.Hour)
+		time.Sleep(time.Hour)
+		under("the browser never came", 0, 0)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
