@@ -16,6 +16,7 @@ type observer struct {
 	logins    *prometheus.CounterVec
 	refreshes *prometheus.CounterVec
 	mails     *prometheus.CounterVec
+	waiting   prometheus.Gauge
 	passkeys  *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	followers prometheus.Gauge
@@ -37,8 +38,11 @@ func newObserver(reg prometheus.Registerer) observer {
 		}, []string{"result"}), "rotated", "repeated", "reused", "evicted", "refused", "forged", "contended", "error"),
 		mails: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_mails_total",
-			Help: "Mails: sent, retried, refused (by the next server, for good), dropped (over a bound, or too old).",
-		}, []string{"result"}), "sent", "retried", "refused", "dropped"),
+			Help: "Mails: sent, retried, refused (by the next server, for good), dropped_full (10000 wait), dropped_limit (an address causes or gets too many), dropped_old.",
+		}, []string{"result"}), "sent", "retried", "refused", "dropped_full", "dropped_limit", "dropped_old"),
+		waiting: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_auth_mails_waiting", Help: "Mails still to be sent, of all replicas; more than 10000 are dropped.",
+		}),
 		passkeys: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_passkeys_total",
 			Help: "Passkeys: challenged (asked for one), registered, accepted, refused, regressed (the counter went back), full (too many factors).",
@@ -64,6 +68,7 @@ func (o observer) Login(outcome string)     { o.logins.WithLabelValues(outcome).
 func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcome).Inc() }
 func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
 func (o observer) Mail(outcome string)      { o.mails.WithLabelValues(outcome).Inc() }
+func (o observer) MailsWaiting(n int)       { o.waiting.Set(float64(n)) }
 func (o observer) Passkey(outcome string)   { o.passkeys.WithLabelValues(outcome).Inc() }
 func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
 

@@ -228,8 +228,11 @@ type Observer interface {
 	Refresh(outcome string)
 	// Followers is told how many streams of the log are open.
 	Followers(n int)
-	// Mail is told sent, retried, refused (by the next server) or dropped (too old, too many, or over its bound).
+	// Mail is told sent, retried, refused (by the next server), dropped_full (too many wait), dropped_limit (one address causes or
+	// gets too many) or dropped_old (tried for too long).
 	Mail(outcome string)
+	// MailsWaiting is told now and then how many mails are still to be sent.
+	MailsWaiting(n int)
 	// SignIn is told how one step of a sign-in with a provider went: started, returned, denied, over_bound or failed.
 	SignIn(provider, outcome string)
 	// OpenSignIns is told now and then how many sign-ins with providers are under way, by how far they have come. Those that have

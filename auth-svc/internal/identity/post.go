@@ -56,7 +56,7 @@ func (s *Service) enqueue(ctx context.Context, tx Tx, m OutMail) error {
 		return fmt.Errorf("count waiting mails: %w", err)
 	}
 	if waiting >= maxOutbox {
-		s.opts.Observer.Mail("dropped")
+		s.opts.Observer.Mail("dropped_full")
 		return nil
 	}
 	m.ID, m.CreatedAt, m.DueAt = s.opts.NewID(), tx.Now(), tx.Now()
@@ -98,7 +98,7 @@ func (s *Service) askToVerify(ctx context.Context, tx Tx, u User, client Client)
 func (s *Service) spend(ctx context.Context, tx Tx, key [32]byte, most int) (bool, error) {
 	ok, err := budget(ctx, tx, key, most)
 	if err == nil && !ok {
-		s.opts.Observer.Mail("dropped")
+		s.opts.Observer.Mail("dropped_limit")
 	}
 	return ok, err
 }
@@ -168,8 +168,12 @@ func (s *Service) sendSome(ctx context.Context) (more bool, err error) {
 		waiting, err = tx.CountMails(ctx)
 		return err
 	})
-	if err != nil || waiting == 0 {
+	if err != nil {
 		return false, err
+	}
+	s.opts.Observer.MailsWaiting(waiting)
+	if waiting == 0 {
+		return false, nil
 	}
 	var parcels []parcel
 	taken := 0
@@ -213,7 +217,7 @@ func (s *Service) take(ctx context.Context, tx Tx) (parcels []parcel, taken int,
 // pack makes the letter of a mail. ok is false when there is nobody to send it to, or no reason any more.
 func (s *Service) pack(ctx context.Context, tx Tx, m OutMail) (p parcel, ok bool, err error) {
 	if m.Tries > mailTries || tx.Now().Sub(m.CreatedAt) > maxMailAge {
-		s.opts.Observer.Mail("dropped")
+		s.opts.Observer.Mail("dropped_old")
 		s.opts.Log.WarnContext(ctx, "mail given up", "mail_id", m.ID, "kind", string(m.Kind), "tries", m.Tries-1)
 		return p, false, nil
 	}

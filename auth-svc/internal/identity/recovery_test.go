@@ -397,3 +397,45 @@ func TestNotice_OfAnAddressGoesToTheOldOneWhoeverChangesIt(t *testing.T) {
 	must[identity.User](t)(w.Service.EditUser(t.Context(), w.Caller(root.Tokens), e.User.ID, identity.UserEdit{Email: new("")}))
 	box.Next(t, identity.MailEmailChanged, "ada@third.example") // also when the address goes without another
 }
+
+func TestMail_AFullOutboxDropsAndSaysSo(t *testing.T) {
+	const full = 10_000
+	box, heard := identitytest.NewMailbox(), &identitytest.Observer{}
+	w := newWorldWith(t, ordinary, func(o *identity.Options) { box.Use(o); o.Observer = heard })
+	ada := w.SignUp("ada") // the mail that verifies her address is the first
+	w.Write(func(ctx context.Context, tx identity.Tx) error {
+		for i := range full - 1 {
+			m := identity.OutMail{
+				ID: fmt.Sprintf("ffffffff-0000-7000-8000-%012x", i), Kind: identity.MailReset, UserID: ada.User.ID, To: "ada@example.org",
+				CreatedAt: tx.Now(), DueAt: tx.Now().Add(time.Hour),
+			}
+			if err := tx.InsertMail(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if n := heard.Heard("mail dropped_full"); n != 0 {
+		t.Errorf("%d dropped although there was room", n)
+	}
+	forgot(w, "ada@example.org")
+	if n := heard.Heard("mail dropped_full"); n != 1 {
+		t.Errorf("%d dropped, want the one beyond the bound", n)
+	}
+	for range 40 {
+		forgot(w, "ada@example.org")
+	}
+	if heard.Heard("mail dropped_limit") == 0 {
+		t.Error("a mailbox that gets too many is not told apart")
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Service.RunMail(ctx) }()
+	defer func() { stop(); <-done }()
+	for end := time.Now().Add(time.Minute); heard.Heard("mails waiting") < full-1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d mails are said to wait, want %d", heard.Heard("mails waiting"), full)
+		}
+	}
+}

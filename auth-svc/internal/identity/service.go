@@ -206,6 +206,7 @@ func (noObserver) Login(string)      {}
 func (noObserver) Refresh(string)    {}
 func (noObserver) Followers(int)     {}
 func (noObserver) Mail(string)       {}
+func (noObserver) MailsWaiting(int)  {}
 func (noObserver) Passkey(string)    {}
 func (noObserver) Swept(string, int) {}
 

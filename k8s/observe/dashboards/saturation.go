@@ -3,16 +3,17 @@ package dashboards
 // saturation shows each bounded thing of each process beside what happens at its bound.
 func saturation() *dashboard {
 	return board("saturation", "Saturation", "How full everything is that has a bound.",
-		hashing(), databases(), gatewayBounds(), trustBounds(), filesBounds(), bucket(), processes())
+		signingIn(), databases(), gatewayBounds(), trustBounds(), filesBounds(), bucket(), processes())
 }
 
-func hashing() row {
-	return row{"Password hashing", []*panel{
+func signingIn() row {
+	return row{"Signing in", []*panel{
 		graph("Memory", "bytes", "", gauge("cloakroom_auth_hash_running_bytes", "service")),
 		graph("In line", "short", "Hashes that wait, and processes that hash.", query{`max(cloakroom_auth_hash_queued{NS})`, "waiting"}, query{`sum(cloakroom_auth_hash_helpers{NS})`, "helpers"}),
 		graph("Turned away", "reqps", "", rate("cloakroom_auth_hash_refused_total", "{NS}", "reason")),
 		graph("Wait", "s", "", quantiles("cloakroom_auth_hash_wait_seconds", "{NS}")...),
 		graph("Work", "s", "", quantiles("cloakroom_auth_hash_seconds", "{NS}")...),
+		graph("Mails that wait", "short", "Of at most 10 000.", query{`max(cloakroom_auth_mails_waiting{NS})`, "waiting"}),
 		graph("Sign-ins elsewhere under way", "short", "Of at most 10 000.", gauge("cloakroom_auth_provider_sign_ins_open", "awaits")),
 	}}
 }

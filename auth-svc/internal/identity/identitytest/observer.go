@@ -45,6 +45,9 @@ func (o *Observer) Followers(n int) { o.set("followers", n) }
 // Mail implements identity.Observer.
 func (o *Observer) Mail(outcome string) { o.add("mail "+outcome, 1) }
 
+// MailsWaiting implements identity.Observer.
+func (o *Observer) MailsWaiting(n int) { o.set("mails waiting", n) }
+
 // SignIn implements identity.Observer.
 func (o *Observer) SignIn(_, outcome string) { o.add("sign-in "+outcome, 1) }
 
