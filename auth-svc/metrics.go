@@ -14,6 +14,7 @@ import (
 // observer counts what the core tells it.
 type observer struct {
 	logins    *prometheus.CounterVec
+	guesses   *prometheus.CounterVec
 	refreshes *prometheus.CounterVec
 	mails     *prometheus.CounterVec
 	waiting   prometheus.Gauge
@@ -32,6 +33,10 @@ func newObserver(reg prometheus.Registerer) observer {
 		logins: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_logins_total", Help: "Logins: ok, challenged (a second factor is still to be shown), denied, error.",
 		}, []string{"result"}), "ok", "challenged", "denied", "error"),
+		guesses: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloakroom_auth_guesses_refused_total",
+			Help: "Passwords that nobody looked at: locked (too many failures), queue_full (64 wait for those under way), waited_too_long.",
+		}, []string{"reason"}), "locked", "queue_full", "waited_too_long"),
 		refreshes: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_auth_refreshes_total",
 			Help: "Refreshes: rotated, repeated (the same successor again), reused (theft), evicted (over the cap), refused, forged, contended, error.",
@@ -64,13 +69,14 @@ func newObserver(reg prometheus.Registerer) observer {
 	}
 }
 
-func (o observer) Login(outcome string)     { o.logins.WithLabelValues(outcome).Inc() }
-func (o observer) Refresh(outcome string)   { o.refreshes.WithLabelValues(outcome).Inc() }
-func (o observer) Followers(n int)          { o.followers.Set(float64(n)) }
-func (o observer) Mail(outcome string)      { o.mails.WithLabelValues(outcome).Inc() }
-func (o observer) MailsWaiting(n int)       { o.waiting.Set(float64(n)) }
-func (o observer) Passkey(outcome string)   { o.passkeys.WithLabelValues(outcome).Inc() }
-func (o observer) Swept(what string, n int) { o.swept.WithLabelValues(what).Add(float64(n)) }
+func (o observer) Login(outcome string)       { o.logins.WithLabelValues(outcome).Inc() }
+func (o observer) GuessRefused(reason string) { o.guesses.WithLabelValues(reason).Inc() }
+func (o observer) Refresh(outcome string)     { o.refreshes.WithLabelValues(outcome).Inc() }
+func (o observer) Followers(n int)            { o.followers.Set(float64(n)) }
+func (o observer) Mail(outcome string)        { o.mails.WithLabelValues(outcome).Inc() }
+func (o observer) MailsWaiting(n int)         { o.waiting.Set(float64(n)) }
+func (o observer) Passkey(outcome string)     { o.passkeys.WithLabelValues(outcome).Inc() }
+func (o observer) Swept(what string, n int)   { o.swept.WithLabelValues(what).Add(float64(n)) }
 
 func (o observer) SignIn(provider, outcome string) {
 	o.signIns.WithLabelValues(provider, outcome).Inc()
@@ -78,6 +84,13 @@ func (o observer) SignIn(provider, outcome string) {
 
 func (o observer) OpenSignIns(kind identity.HandoffKind, n int) {
 	o.openTrips.WithLabelValues(string(kind)).Set(float64(n))
+}
+
+// observeGuard tells how many failures the store has not taken.
+func observeGuard(core *identity.Service, reg prometheus.Registerer) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_auth_failures_held", Help: "Failed passwords that could not be written and count in memory; beyond 10000 the oldest are let go.",
+	}, func() float64 { return float64(core.HeldFailures()) })
 }
 
 // observeKeys tells how old the signing keys are, read from memory at each scrape, by state.

@@ -109,6 +109,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 		return nil, err
 	}
 	observeKeys(core, deps.Registerer)
+	observeGuard(core, deps.Registerer)
 
 	verifier := newVerifier(core, view, spec, deps.Registerer)
 	api := httpapi.New(httpapi.Options{

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -147,6 +148,13 @@ func (g *guard) hold(key [32]byte, until time.Time) {
 	g.open[key].held++
 }
 
+// HeldFailures is how many failures that could not be written count in memory: at most 10000, beyond it the oldest are let go.
+func (s *Service) HeldFailures() int {
+	s.guard.mu.Lock()
+	defer s.guard.mu.Unlock()
+	return len(s.guard.held)
+}
+
 // dropHeld lets go of the oldest held entry; mu is held.
 func (g *guard) dropHeld() {
 	key := g.held[0].key
@@ -242,10 +250,18 @@ func (g *guess) admit(ctx context.Context, read func(tx Tx) (known bool, err err
 		}
 		if err != nil {
 			g.leave()
+			if errors.Is(err, fault.Of(fault.RateLimited)) {
+				g.s.opts.Observer.GuessRefused("locked")
+			}
 			return err
 		}
 		g.stepBack()
 		if err := g.s.guard.wait(ctx, full.key, deadline.C); err != nil {
+			reason := "waited_too_long"
+			if errors.Is(err, fault.Of(fault.RateLimited)) {
+				reason = "queue_full"
+			}
+			g.s.opts.Observer.GuessRefused(reason)
 			return err
 		}
 	}

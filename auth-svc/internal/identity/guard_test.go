@@ -250,3 +250,38 @@ func TestLogin_AFullGateReadsNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestGuard_SaysWhyAGuessIsRefused(t *testing.T) {
+	heard := &identitytest.Observer{}
+	w := newWorldWith(t, strict, func(o *identity.Options) { o.Observer = heard })
+	w.SignUp("ada")
+	for range strict.MaxFailures {
+		w.Store.Before.Store(identitytest.Down)
+		wantKind(w, 1, fault.InvalidCredentials, stranger, "ada", "wrong")
+	}
+	if n := w.Service.HeldFailures(); n == 0 {
+		t.Error("failures that could not be written are not held")
+	}
+	wantKind(w, 3, fault.RateLimited, stranger, "ada", "wrong")
+	if n := heard.Heard("guess locked"); n != 3 {
+		t.Errorf("%d refused as locked, want 3", n)
+	}
+}
+
+func TestGuard_SaysThatTooManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const waiting, more = 64, 7
+		heard := &identitytest.Observer{}
+		w := newWorldWith(t, strict, func(o *identity.Options) { o.Observer = heard })
+		w.SignUp("ada")
+		w.Hasher.During = func() { time.Sleep(6 * time.Second) }
+		var crowd sync.WaitGroup
+		for range strict.MaxFailures + waiting + more {
+			crowd.Go(func() { _ = guessAs(w, stranger, "ada", identitytest.Password) })
+		}
+		crowd.Wait()
+		if full, late := heard.Heard("guess queue_full"), heard.Heard("guess waited_too_long"); full != more || late != waiting {
+			t.Errorf("%d found no room to wait, %d waited in vain; want %d and %d", full, late, more, waiting)
+		}
+	})
+}

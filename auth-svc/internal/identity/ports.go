@@ -224,6 +224,9 @@ type MAC interface {
 type Observer interface {
 	// Login is told ok, challenged (a second factor is still to be shown), denied or error for each half of a login.
 	Login(outcome string)
+	// GuessRefused is told of each guess that nobody looked at: locked (too many failures), queue_full (too many wait for those
+	// under way) or waited_too_long.
+	GuessRefused(reason string)
 	// Refresh is told rotated, repeated (the same successor again), reused (theft), refused, forged, contended or error.
 	Refresh(outcome string)
 	// Followers is told how many streams of the log are open.

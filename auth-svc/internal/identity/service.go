@@ -202,13 +202,14 @@ func (n noticing) AppendRevocation(ctx context.Context, r Revocation) (int64, er
 
 type noObserver struct{}
 
-func (noObserver) Login(string)      {}
-func (noObserver) Refresh(string)    {}
-func (noObserver) Followers(int)     {}
-func (noObserver) Mail(string)       {}
-func (noObserver) MailsWaiting(int)  {}
-func (noObserver) Passkey(string)    {}
-func (noObserver) Swept(string, int) {}
+func (noObserver) Login(string)        {}
+func (noObserver) GuessRefused(string) {}
+func (noObserver) Refresh(string)      {}
+func (noObserver) Followers(int)       {}
+func (noObserver) Mail(string)         {}
+func (noObserver) MailsWaiting(int)    {}
+func (noObserver) Passkey(string)      {}
+func (noObserver) Swept(string, int)   {}
 
 func (noObserver) SignIn(string, string)        {}
 func (noObserver) OpenSignIns(HandoffKind, int) {}

@@ -13,6 +13,8 @@ func signingIn() row {
 		graph("Turned away", "reqps", "", rate("cloakroom_auth_hash_refused_total", "{NS}", "reason")),
 		graph("Wait", "s", "", quantiles("cloakroom_auth_hash_wait_seconds", "{NS}")...),
 		graph("Work", "s", "", quantiles("cloakroom_auth_hash_seconds", "{NS}")...),
+		graph("Passwords nobody looked at", "reqps", "locked: too many failures. queue_full: 64 wait for those under way at one account or address.", rate("cloakroom_auth_guesses_refused_total", "{NS}", "reason")),
+		graph("Failures held in memory", "short", "They could not be written. Of at most 10 000.", query{`max(cloakroom_auth_failures_held{NS})`, "held"}),
 		graph("Mails that wait", "short", "Of at most 10 000.", query{`max(cloakroom_auth_mails_waiting{NS})`, "waiting"}),
 		graph("Sign-ins elsewhere under way", "short", "Of at most 10 000.", gauge("cloakroom_auth_provider_sign_ins_open", "awaits")),
 	}}

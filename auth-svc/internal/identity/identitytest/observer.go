@@ -36,6 +36,9 @@ func (o *Observer) set(what string, n int)    { o.change(what, func(int) int { r
 // Login implements identity.Observer.
 func (o *Observer) Login(outcome string) { o.add("login "+outcome, 1) }
 
+// GuessRefused implements identity.Observer.
+func (o *Observer) GuessRefused(reason string) { o.add("guess "+reason, 1) }
+
 // Refresh implements identity.Observer.
 func (o *Observer) Refresh(outcome string) { o.add("refresh "+outcome, 1) }
 
