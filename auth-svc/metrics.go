@@ -21,6 +21,7 @@ type observer struct {
 	passkeys  *prometheus.CounterVec
 	swept     *prometheus.CounterVec
 	followers prometheus.Gauge
+	crowded   prometheus.Counter
 	signIns   *prometheus.CounterVec
 	openTrips *prometheus.GaugeVec
 }
@@ -64,7 +65,10 @@ func newObserver(reg prometheus.Registerer) observer {
 			Help: "Sign-ins with identity providers under way, by what is awaited: state (the browser), code (the client); counted every half minute, expired ones until they are swept. 10000 is the bound.",
 		}, []string{"awaits"}),
 		followers: f.NewGauge(prometheus.GaugeOpts{
-			Name: "cloakroom_auth_revocation_followers", Help: "Gateways and services that follow the revocation log now.",
+			Name: "cloakroom_auth_revocation_followers", Help: "Gateways and services that follow the revocation log now, of at most 1024.",
+		}),
+		crowded: f.NewCounter(prometheus.CounterOpts{
+			Name: "cloakroom_auth_revocation_followers_refused_total", Help: "Streams of the revocation log refused because 1024 were open; who gets none lets nobody in.",
 		}),
 	}
 }
@@ -73,6 +77,7 @@ func (o observer) Login(outcome string)       { o.logins.WithLabelValues(outcome
 func (o observer) GuessRefused(reason string) { o.guesses.WithLabelValues(reason).Inc() }
 func (o observer) Refresh(outcome string)     { o.refreshes.WithLabelValues(outcome).Inc() }
 func (o observer) Followers(n int)            { o.followers.Set(float64(n)) }
+func (o observer) FollowerRefused()           { o.crowded.Inc() }
 func (o observer) Mail(outcome string)        { o.mails.WithLabelValues(outcome).Inc() }
 func (o observer) MailsWaiting(n int)         { o.waiting.Set(float64(n)) }
 func (o observer) Passkey(outcome string)     { o.passkeys.WithLabelValues(outcome).Inc() }

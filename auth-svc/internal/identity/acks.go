@@ -19,6 +19,7 @@ func (f *feed) join(name string, most int, o Observer) (*follower, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.streams >= most {
+		o.FollowerRefused()
 		return nil, errTooManyFollowers
 	}
 	f.streams++

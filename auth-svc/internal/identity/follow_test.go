@@ -360,3 +360,20 @@ func TestWaitAcked_NewStreamOfANameStartsAnew(t *testing.T) {
 		resumed.end(t)
 	})
 }
+
+func TestFollow_CountsWhoIsOneTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := &identitytest.Observer{}
+		w := newWorldWith(t, ordinary, func(o *identity.Options) { o.MaxFollowers, o.Observer = 1, heard })
+		g := follow(w, "g1", 0, &gateway{})
+		synctest.Wait()
+		if n := heard.Heard("followers refused"); n != 0 {
+			t.Errorf("%d refused although there was room", n)
+		}
+		wantFault(t, w.Service.Follow(t.Context(), "g2", 0, nil, func(identity.Event) error { return nil }), fault.Overloaded)
+		if refused, open := heard.Heard("followers refused"), heard.Heard("followers"); refused != 1 || open != 1 {
+			t.Errorf("%d refused and %d open, want one each", refused, open)
+		}
+		g.end(t)
+	})
+}

@@ -231,6 +231,8 @@ type Observer interface {
 	Refresh(outcome string)
 	// Followers is told how many streams of the log are open.
 	Followers(n int)
+	// FollowerRefused is told of each stream that was one too many.
+	FollowerRefused()
 	// Mail is told sent, retried, refused (by the next server), dropped_full (too many wait), dropped_limit (one address causes or
 	// gets too many) or dropped_old (tried for too long).
 	Mail(outcome string)

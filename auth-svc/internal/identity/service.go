@@ -206,6 +206,7 @@ func (noObserver) Login(string)        {}
 func (noObserver) GuessRefused(string) {}
 func (noObserver) Refresh(string)      {}
 func (noObserver) Followers(int)       {}
+func (noObserver) FollowerRefused()    {}
 func (noObserver) Mail(string)         {}
 func (noObserver) MailsWaiting(int)    {}
 func (noObserver) Passkey(string)      {}

@@ -22,8 +22,9 @@ func trust() *dashboard {
 		row{"Revocations", []*panel{
 			graph("Lag", "s", "Age of what a process knows of the log. From 5 s on it refuses every request.", gauge("cloakroom_revocation_lag_seconds", "service")),
 			graph("From commit to a follower's word", "s", "", quantiles("cloakroom_auth_revocation_ack_seconds", "{NS}")...),
-			graph("Followers", "short", "Open streams as auth-svc counts them, and processes that say they have one.",
-				query{`sum(cloakroom_auth_revocation_followers{NS})`, "counted"}, query{`sum by (service) (cloakroom_revocation_stream_up{NS})`, "{{service}}"}),
+			graph("Followers", "short", "Open streams as auth-svc counts them, at most 1024 of each replica, and processes that say they have one.",
+				query{`sum(cloakroom_auth_revocation_followers{NS})`, "counted"}, query{`sum by (service) (cloakroom_revocation_stream_up{NS})`, "{{service}}"},
+				query{`sum(increase(cloakroom_auth_revocation_followers_refused_total{NS}[$__rate_interval]))`, "refused"}),
 			graph("Streams ended", "reqps", "Renewed every ten minutes; anything else is a broken line.", rate("cloakroom_revocation_streams_total", "{NS}", "service", "end")),
 			graph("Position", "short", "Every process comes to the same number.", gauge("cloakroom_revocation_head_seq", "service")),
 			graph("Acknowledgements", "reqps", "", rate("cloakroom_revocation_acks_total", "{NS}", "service", "result"),

@@ -45,6 +45,9 @@ func (o *Observer) Refresh(outcome string) { o.add("refresh "+outcome, 1) }
 // Followers implements identity.Observer.
 func (o *Observer) Followers(n int) { o.set("followers", n) }
 
+// FollowerRefused implements identity.Observer.
+func (o *Observer) FollowerRefused() { o.add("followers refused", 1) }
+
 // Mail implements identity.Observer.
 func (o *Observer) Mail(outcome string) { o.add("mail "+outcome, 1) }
 
