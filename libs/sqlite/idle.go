@@ -1,13 +1,17 @@
 package sqlite
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // bench is where readers wait. The one used last is used next: its cache is warm, and those of readers that are hardly ever needed
 // take no memory.
 type bench struct {
-	some  chan struct{} // holds as many as there are readers: who receives one may take one
-	mu    sync.Mutex
-	conns []*conn
+	some    chan struct{} // holds as many as there are readers: who receives one may take one
+	waiting atomic.Int64  // reads that found none
+	mu      sync.Mutex
+	conns   []*conn
 }
 
 func newBench(most int) *bench { return &bench{some: make(chan struct{}, most)} }

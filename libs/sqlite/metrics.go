@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,8 +58,14 @@ func observePages(reg prometheus.Registerer) {
 
 func (m *metrics) observeQueue(length func() float64) {
 	m.factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cloakroom_sqlite_queued_writes", Help: "Writes that wait for the writer, of at most 1024.",
+		Name: "cloakroom_sqlite_queued_writes", Help: "Writes that wait for the writer: 1024 in its queue, and those that wait to get into it.",
 	}, length)
+}
+
+func (m *metrics) observeReads(waiting *atomic.Int64) {
+	m.factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_sqlite_waiting_reads", Help: fmt.Sprintf("Reads that wait for one of the %d readers.", readers),
+	}, func() float64 { return float64(waiting.Load()) })
 }
 
 func (m *metrics) committed(span trace.SpanContext, writes int, took time.Duration) {

@@ -106,6 +106,7 @@ func (db *DB) open(ctx context.Context, opts Options) error {
 		return errors.Join(err, w.close())
 	}
 	db.writer = newWriter(w, held, db.metrics, opts.Log)
+	db.metrics.observeReads(&db.idle.waiting)
 	for range readers {
 		r, err := db.connect(ctx, dsn(db.path, "rw", "query_only(1)", "cache_size(-512)"))
 		if err != nil {
@@ -185,11 +186,26 @@ func (db *DB) write(ctx context.Context, fn func(tx *Tx) error, relaxed bool) er
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	ctx, end := db.tracing.Start(ctx, "sqlite.read")
 	defer func() { end(err) }()
+	if err := db.awaitReader(ctx); err != nil {
+		return err
+	}
+	c := db.idle.take()
+	defer db.idle.put(c)
+	return mapError(c.view(fn))
+}
+
+// awaitReader returns nil when the caller may take a reader. Only those who find none are counted.
+func (db *DB) awaitReader(ctx context.Context) error {
 	select {
 	case <-db.idle.some:
-		c := db.idle.take()
-		defer db.idle.put(c)
-		return mapError(c.view(fn))
+		return nil
+	default:
+	}
+	db.idle.waiting.Add(1)
+	defer db.idle.waiting.Add(-1)
+	select {
+	case <-db.idle.some:
+		return nil
 	case <-db.closed:
 		return mapError(errClosed)
 	case <-ctx.Done():

@@ -4,9 +4,12 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"cloakroom.dev/libs/sqlite"
 )
@@ -59,5 +62,59 @@ func TestInTx_TakesTheFirstGapOfAnotherProcess(t *testing.T) {
 	t.Logf("turns of the other that were waited for: %v", waits)
 	if most := waits[len(waits)/2]; most > 1 { // as a rule: now and then a busy machine misses a gap
 		t.Errorf("waited for %d turns of the other", most)
+	}
+}
+
+func TestView_CountsReadsThatFindNoReader(t *testing.T) {
+	const readers, more = 4, 3
+	reg := prometheus.NewRegistry()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{Registerer: reg})
+	waiting := gauge(t, reg, "cloakroom_sqlite_waiting_reads")
+	var group sync.WaitGroup
+	reading, release := make(chan struct{}), make(chan struct{})
+	look := func(*sqlite.Tx) error { reading <- struct{}{}; <-release; return nil }
+	for range readers {
+		group.Go(func() { _ = db.View(t.Context(), look) })
+		<-reading
+	}
+	if n := waiting(); n != 0 {
+		t.Errorf("%v reads wait although each has a reader", n)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	for range more {
+		group.Go(func() { _ = db.View(gone, look) })
+	}
+	until(t, waiting, more)
+	leave()
+	until(t, waiting, 0)
+	close(release)
+	group.Wait()
+}
+
+func TestInTx_CountsWritesThatWaitForTheQueueToo(t *testing.T) {
+	const queue, more = 1024, 5
+	db, queued, _ := openCounted(t)
+	var group sync.WaitGroup
+	holding, release := make(chan struct{}), make(chan struct{})
+	group.Go(func() {
+		_ = db.InTx(t.Context(), func(*sqlite.Tx) error { close(holding); <-release; return nil })
+	})
+	<-holding
+	for range queue + more {
+		group.Go(func() { _ = db.InTx(t.Context(), func(*sqlite.Tx) error { return nil }) })
+	}
+	until(t, queued, queue+more)
+	close(release)
+	group.Wait()
+	until(t, queued, 0)
+}
+
+// until waits until a gauge says so.
+func until(t *testing.T, gauge func() float64, want float64) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); gauge() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%v, want %v", gauge(), want)
+		}
 	}
 }

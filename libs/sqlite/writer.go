@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -26,6 +27,7 @@ type writer struct {
 	conn    *conn
 	held    *walBuffer // of conn's WAL
 	queue   chan *job
+	outside atomic.Int64 // writes that wait for room in the queue
 	metrics *metrics
 	log     *slog.Logger
 	flushes bool // commits wait for the disk
@@ -55,18 +57,14 @@ func newWriter(c *conn, held *walBuffer, m *metrics, log *slog.Logger) *writer {
 		conn: c, held: held, metrics: m, log: log, flushes: true,
 		memo: map[any]any{}, waiting: &waiting{conn: c}, queue: make(chan *job, maxQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	m.observeQueue(func() float64 { return float64(len(w.queue)) })
+	m.observeQueue(func() float64 { return float64(int64(len(w.queue)) + w.outside.Load()) })
 	go w.run()
 	return w
 }
 
 func (w *writer) do(j *job) error {
-	select {
-	case w.queue <- j:
-	case <-j.ctx.Done():
-		return fmt.Errorf("wait to write: %w", j.ctx.Err())
-	case <-w.stop:
-		return errClosed
+	if err := w.enqueue(j); err != nil {
+		return err
 	}
 	select {
 	case <-j.done:
@@ -81,6 +79,25 @@ func (w *writer) do(j *job) error {
 		panic(j.panic)
 	}
 	return j.err
+}
+
+// enqueue waits for room in the queue. Only those who find none are counted apart.
+func (w *writer) enqueue(j *job) error {
+	select {
+	case w.queue <- j:
+		return nil
+	default:
+	}
+	w.outside.Add(1)
+	defer w.outside.Add(-1)
+	select {
+	case w.queue <- j:
+		return nil
+	case <-j.ctx.Done():
+		return fmt.Errorf("wait to write: %w", j.ctx.Err())
+	case <-w.stop:
+		return errClosed
+	}
 }
 
 func (w *writer) close() {

@@ -22,7 +22,8 @@ func signingIn() row {
 
 func databases() row {
 	return row{"Databases", []*panel{
-		graph("SQLite: writes that wait", "short", "Of at most 1024.", gauge("cloakroom_sqlite_queued_writes", "service", "db")),
+		graph("SQLite: writes that wait", "short", "1024 in the queue, those beyond at its door.", gauge("cloakroom_sqlite_queued_writes", "service", "db")),
+		graph("SQLite: reads that wait", "short", "For one of four readers.", gauge("cloakroom_sqlite_waiting_reads", "service", "db")),
 		graph("SQLite: time of a commit", "s", "", quantiles("cloakroom_sqlite_commit_seconds", "{NS}", "db")...),
 		graph("SQLite: writes a commit", "short", "", quantiles("cloakroom_sqlite_commit_writes", "{NS}", "db")...),
 		graph("SQLite: writes to the log", "reqps", "Writes to the write-ahead log: one for each 124 KiB of a commit, which holds 1 MiB at most.", rate("cloakroom_sqlite_wal_writes_total", "{NS}", "service", "db")),
