@@ -183,3 +183,19 @@ func TestReload_ABootObjectThatChangedWaitsForARestart(t *testing.T) {
 	})
 	w.want(w.get("/open"), 200, "")
 }
+
+func TestConnections_TellHowManyThereMayBe(t *testing.T) {
+	const most = 16
+	w := start(t, setup{boot: fmt.Sprintf("  trustedProxies: {none: {}}\n  limits: {maxConnections: %d}\n", most)})
+	if got := w.metric("cloakroom_gateway_connections_max"); got != most {
+		t.Errorf("there may be %v, want %d", got, most)
+	}
+	for range most + 4 {
+		c, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	eventually(t, "as many are open as there may be", func() bool { return w.metric("cloakroom_gateway_connections") == most })
+}

@@ -212,6 +212,7 @@ func (s *Service) Handler() http.Handler { return s.handler }
 func (s *Service) Listen(l net.Listener) net.Listener {
 	limits := s.boot.Spec.Limits
 	open, parked := s.edge.Connections()
+	s.edge.ConnectionsAtMost(int(limits.MaxConnections))
 	return wire.Listen(l, wire.Limits{
 		Connections: int(limits.MaxConnections), HeaderBytes: int(limits.MaxHeaderBytes.Bytes()),
 		PerAddress: int(limits.MaxConnectionsPerAddress), Proxy: s.proxies.Trusts, Refused: s.edge.Crowded, Open: open, Parked: parked, Park: parkAfter,

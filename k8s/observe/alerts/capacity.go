@@ -15,6 +15,9 @@ histogram_quantile(0.9, sum by (namespace, le) (rate(cloakroom_auth_hash_wait_se
 or
 sum by (namespace, service, db) (rate(cloakroom_postgres_acquire_refused_total[5m])) > 0`,
 			"{{ $labels.service }} uses all its connections to PostgreSQL."),
+		alert("CloakroomClientConnectionsUsedUp", ticket, "5m",
+			`max by (namespace, instance) (cloakroom_gateway_connections / cloakroom_gateway_connections_max) > <connectionRatio>`,
+			"The gateway {{ $labels.instance }} has {{ $value | humanizePercentage }} of the connections of clients that it may have."),
 		alert("CloakroomMemoryNearLimit", ticket, "10m",
 			`max by (namespace, job, instance) (
   process_resident_memory_bytes / go_gc_gomemlimit_bytes

@@ -50,7 +50,7 @@ func gatewayBounds() row {
 		graph("Limits", "reqps", "What each rule said.", rate("cloakroom_gateway_limit_decisions_total", "{NS}", "rule", "result")),
 		graph("Limiter", "short", "", query{`max(cloakroom_gateway_limiter_keys{NS})`, "keys"}, query{`sum(rate(cloakroom_gateway_limiter_evictions_total{NS}[$__rate_interval]))`, "evicted a second"}),
 		graph("Connections of clients", "short", "Parked ones wait for their next request at next to no cost.", query{`sum(cloakroom_gateway_connections{NS})`, "open"},
-			query{`sum(cloakroom_gateway_connections_parked{NS})`, "parked"}),
+			query{`sum(cloakroom_gateway_connections_parked{NS})`, "parked"}, query{`sum(cloakroom_gateway_connections_max{NS})`, "at most"}),
 		graph("Connections to services", "short", "", gauge("cloakroom_gateway_upstream_connections", "upstream"),
 			query{`max by (upstream) (cloakroom_gateway_upstream_connections_idle{NS})`, "{{upstream}} idle"}, query{`max by (upstream) (cloakroom_gateway_upstream_waiting{NS})`, "{{upstream}} waiting"}),
 		graph("Waits for a connection to a service", "reqps", "", rate("cloakroom_gateway_upstream_waits_total", "{NS}", "upstream"),

@@ -13,6 +13,7 @@ type metrics struct {
 	refusals *prometheus.CounterVec
 	crowded  prometheus.Counter
 	open     prometheus.Gauge
+	most     prometheus.Gauge
 	parked   prometheus.Gauge
 	tunnels  prometheus.Gauge
 	errors   *prometheus.CounterVec
@@ -32,6 +33,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		open: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_gateway_connections", Help: "Connections of clients that are open; at most limits.maxConnections.",
+		}),
+		most: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_gateway_connections_max", Help: "limits.maxConnections: further connections wait in the system's queue.",
 		}),
 		parked: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_gateway_connections_parked", Help: "Of the open connections, those that wait for their next request at next to no cost.",
@@ -57,6 +61,9 @@ func (e *Edge) Crowded() { e.metrics.crowded.Inc() }
 
 // Connections are how many clients' connections are open, and how many of them are parked.
 func (e *Edge) Connections() (open, parked prometheus.Gauge) { return e.metrics.open, e.metrics.parked }
+
+// ConnectionsAtMost tells the bound of those that are open.
+func (e *Edge) ConnectionsAtMost(n int) { e.metrics.most.Set(float64(n)) }
 
 func (m *metrics) refused(reason string) { m.refusals.WithLabelValues(reason).Inc() }
 
