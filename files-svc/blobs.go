@@ -2,6 +2,7 @@ package filessvc
 
 import (
 	"fmt"
+	"math"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,7 @@ func openBlobs(cfg Config, deps Deps, why opening) (blobStore, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the folder of blobs: %w", err)
 		}
+		meterDisk(deps.Registerer, bytes, spec.KeepFree.Bytes())
 		promauto.With(deps.Registerer).NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "cloakroom_files_packed_read_bytes", Help: "Bytes of small blobs held for their readers; at most 16 MiB, beyond it they are read in pieces.",
 		}, func() float64 { return float64(bytes.Held()) })
@@ -44,6 +46,24 @@ func openBlobs(cfg Config, deps Deps, why opening) (blobStore, error) {
 	default:
 		return nil, errNoStore
 	}
+}
+
+// meterDisk shows how much room there is, asked for at each scrape, beside how much is left to others. What can't be asked is NaN: it
+// is neither full nor empty.
+func meterDisk(reg prometheus.Registerer, bytes *disk.Blobs, keepFree int64) {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_files_disk_free_bytes", Help: "Bytes that may still be written to the filesystem of the blobs; at keepFree uploads are refused.",
+	}, func() float64 {
+		free, err := bytes.Free()
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(free)
+	})
+	f.NewGauge(prometheus.GaugeOpts{
+		Name: "cloakroom_files_disk_keep_free_bytes", Help: "keepFree: bytes of the filesystem that uploads leave to others.",
+	}).Set(float64(keepFree))
 }
 
 func openS3(cfg Config, at v1alpha1.S3Blobs, deps Deps) (blobStore, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cloakroom.dev/libs/api/v1alpha1"
+	"cloakroom.dev/libs/token/tokentest"
 )
 
 // flaws are what the file, the list and the answer of its upload say about it.
@@ -99,5 +100,15 @@ func TestOpenUploads_AreMeasured(t *testing.T) {
 	}
 	if n, bytes := w.metric("cloakroom_files_open_uploads"), w.metric("cloakroom_files_open_upload_reserved_bytes"); n != 2 || bytes != 1500 {
 		t.Errorf("%v uploads of %v bytes", n, bytes)
+	}
+}
+
+func TestMetrics_TellHowMuchRoomTheDiskHasAtTheFloor(t *testing.T) {
+	w := newWorldIn(t, t.TempDir(), tokentest.New(t), func(c *Config) { c.Boot.Spec.KeepFree = "4194304Ti" })
+	p := w.person()
+	p.do("POST", "/v1/files", reader("x"), "Content-Type", "text/plain", "Content-Disposition", "attachment; filename=a").refused(t, "below the floor", 507, "UNAVAILABLE")
+	free, floor := w.metric("cloakroom_files_disk_free_bytes"), w.metric("cloakroom_files_disk_keep_free_bytes")
+	if free < 1 || floor != 1<<62 || free >= floor {
+		t.Errorf("%v bytes free and %v kept free", free, floor)
 	}
 }

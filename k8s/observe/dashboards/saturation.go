@@ -85,6 +85,8 @@ func filesBounds() row {
 	return row{"Files", []*panel{
 		graph("Transfers", "short", "", query{`sum by (direction) (cloakroom_files_transfers_in_flight{NS})`, "{{direction}}"}, query{`sum(cloakroom_files_archives_in_flight{NS})`, "archives, at most 16"},
 			query{`sum(cloakroom_files_exports_in_flight{NS})`, "exports, at most 2"}),
+		graph("Room on the disk", "bytes", "Uploads are refused below what is left to others.", query{`min(cloakroom_files_disk_free_bytes{NS})`, "free"},
+			query{`max(cloakroom_files_disk_keep_free_bytes{NS})`, "left to others"}),
 		graph("Small files held for their readers", "bytes", "At most 16 MiB; beyond it they are read in pieces.", query{`max(cloakroom_files_packed_read_bytes{NS})`, "bytes"}),
 		graph("Requests at work", "short", "", query{`sum(cloakroom_files_keyed_requests_in_flight{NS})`, "with an idempotency key"}, query{`sum(cloakroom_files_resumable_requests_in_flight{NS})`, "on resumable uploads"},
 			query{`sum(cloakroom_files_link_downloads_in_flight{NS})`, "downloads by link"}, query{`sum(cloakroom_files_link_passwords_hashing{NS})`, "passwords of links, at most 2"}),

@@ -107,14 +107,23 @@ func (b *Blobs) room() error {
 	if b.opts.KeepFree <= 0 {
 		return nil
 	}
-	var fs syscall.Statfs_t
-	if err := syscall.Fstatfs(int(b.folder.Fd()), &fs); err != nil {
+	free, err := b.Free()
+	if err != nil {
 		return nil //nolint:nilerr // who can't tell how full it is finds out by writing
 	}
-	if int64(fs.Bavail)*int64(fs.Bsize) < b.opts.KeepFree { //nolint:unconvert // the types differ between systems
+	if free < b.opts.KeepFree {
 		return fault.New(fault.StorageFull, "no room left for uploads")
 	}
 	return nil
+}
+
+// Free is how many bytes ordinary users of the filesystem may still write.
+func (b *Blobs) Free() (int64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Fstatfs(int(b.folder.Fd()), &fs); err != nil {
+		return 0, fmt.Errorf("ask how full the filesystem is: %w", err)
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:unconvert // the types differ between systems
 }
 
 // place is where a blob lies.

@@ -400,6 +400,9 @@ func TestCreate_LeavesRoomForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
+	if free, err := full.Free(); err != nil || free < 1 || free >= 1<<62 {
+		t.Errorf("%d bytes are free by what the floors are held against, %v", free, err)
+	}
 	id := files.NewBlobID("0199d3f0-7a51-7c3e-9b1c-6f2a5d0e4b7a", 1)
 	if _, err := full.Create(t.Context(), id); fault.KindOf(err) != fault.StorageFull {
 		t.Errorf("a write below the floor returned %v", err)
