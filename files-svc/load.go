@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"cloakroom.dev/files-svc/internal/adapter/clamd"
 	"cloakroom.dev/files-svc/internal/files"
 )
 
@@ -20,4 +21,15 @@ func meterLoad(reg prometheus.Registerer, core *files.Service) {
 	gauge("keyed_requests_in_flight", "Requests with an Idempotency-Key under way.", func(l files.Load) int { return l.KeyedRequests })
 	gauge("link_downloads_in_flight", "Downloads by link under way; each is cut when its link is revoked.", func(l files.Load) int { return l.LinkDownloads })
 	gauge("resumable_requests_in_flight", "Requests that work on a resumable upload.", func(l files.Load) int { return l.WorkingUploads })
+}
+
+// meterScanner shows who waits for the scanner, where there is one.
+func meterScanner(reg prometheus.Registerer, by files.Scanner) {
+	scanner, ok := by.(*clamd.Scanner)
+	if !ok {
+		return
+	}
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_files_scans_waiting", Help: "Questions that wait for one of the scanner's connections (scanner.clamd.connections).",
+	}, func() float64 { return float64(scanner.Waiting()) })
 }

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"cloakroom.dev/libs/api/v1alpha1"
 )
 
@@ -115,4 +118,16 @@ func TestScanner_ConcatenationsWhileItIsAway(t *testing.T) {
 	away.Store(false)
 	at := join().at(t, 201)
 	p.holds(p.tus("HEAD", at, nil).header.Get("Location"), content)
+}
+
+func TestScan_WhoWaitsIsShownWhereThereIsAScanner(t *testing.T) {
+	for want, spec := range []v1alpha1.FilesConfigSpec{
+		{}, {Scanner: &v1alpha1.FileScanner{Clamd: &v1alpha1.Clamd{Address: "clamd:3310"}}},
+	} {
+		reg := prometheus.NewRegistry()
+		meterScanner(reg, scan(spec).Scanner)
+		if n, err := testutil.GatherAndCount(reg, "cloakroom_files_scans_waiting"); n != want || err != nil {
+			t.Errorf("%d series, want %d: %v", n, want, err)
+		}
+	}
 }

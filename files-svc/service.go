@@ -82,15 +82,17 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
+	scanning := scan(cfg.Boot.Spec)
 	core, err := files.New(stores.rows, traced(stores.blobs, deps.Tracer), newID, norm.NFC.String, deps.Log, files.Options{
 		Policy: policy.get, Meter: newMeter(deps.Registerer), RestoreHorizon: restoreHorizon(cfg.Boot.Spec),
-		Scrub: scrubPace(cfg.Boot.Spec), Scan: scan(cfg.Boot.Spec), Turns: stores.turns, Holds: stores.holds,
+		Scrub: scrubPace(cfg.Boot.Spec), Scan: scanning, Turns: stores.turns, Holds: stores.holds,
 		Barred: func(owner files.OwnerID) (bool, error) { return view.Barred(string(owner)) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("files core: %w", err)
 	}
 	meterLoad(deps.Registerer, core)
+	meterScanner(deps.Registerer, scanning.Scanner)
 	hooks, err := newHooks(ctx, cfg, stores.catalogue, deps)
 	if err != nil {
 		return nil, err

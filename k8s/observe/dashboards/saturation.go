@@ -93,6 +93,7 @@ func filesBounds() row {
 		graph("Thumbnails: memory", "bytes", "", query{`max(cloakroom_files_thumbnail_running_bytes{NS})`, "set aside"}),
 		graph("Thumbnails: in line", "short", "", query{`max(cloakroom_files_thumbnail_queued{NS})`, "waiting"}, rate("cloakroom_files_thumbnail_gate_refused_total", "{NS}", "reason")),
 		graph("Thumbnails: wait", "s", "", quantiles("cloakroom_files_thumbnail_wait_seconds", "{NS}")...),
+		graph("Scans that wait", "short", "For one of scanner.clamd.connections, 4 unless told.", query{`max(cloakroom_files_scans_waiting{NS})`, "waiting"}),
 		graph("Verified contents remembered", "short", "", query{`max(cloakroom_files_verified_contents{NS})`, "entries"}),
 	}}
 }

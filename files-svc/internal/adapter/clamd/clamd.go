@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -39,6 +40,7 @@ type Scanner struct {
 	network, address string
 	opts             Options
 	turns            chan struct{}
+	waiting          atomic.Int64 // questions without a turn
 }
 
 var _ files.Scanner = (*Scanner)(nil)
@@ -69,10 +71,13 @@ func (s *Scanner) Scan(ctx context.Context, content io.Reader, size int64) (file
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
+	s.waiting.Add(1)
 	select {
 	case s.turns <- struct{}{}:
+		s.waiting.Add(-1)
 		defer func() { <-s.turns }()
 	case <-ctx.Done():
+		s.waiting.Add(-1)
 		return files.Verdict{}, fault.Wrap(fault.Unavailable, "the scanner is busy", ctx.Err())
 	}
 	answer, err := s.ask(ctx, content)
@@ -81,6 +86,9 @@ func (s *Scanner) Scan(ctx context.Context, content io.Reader, size int64) (file
 	}
 	return read(answer)
 }
+
+// Waiting is how many questions wait until one of those under way has ended.
+func (s *Scanner) Waiting() int { return int(s.waiting.Load()) }
 
 func tooLarge() error {
 	return fault.New(fault.TooLarge, "the content is larger than the scanner takes")

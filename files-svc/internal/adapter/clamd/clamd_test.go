@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -251,4 +252,38 @@ func TestScan_RealClamd(t *testing.T) {
 	if _, err := scan(t, s, make([]byte, 3<<20)); !errors.Is(err, fault.Of(fault.TooLarge)) && !errors.Is(err, fault.Of(fault.Unavailable)) {
 		t.Errorf("above StreamMaxLength: %v", err)
 	}
+}
+
+func TestScan_CountsWhoWaitsForATurn(t *testing.T) {
+	const turns, more = 2, 3
+	release := make(chan struct{})
+	asked := make(chan struct{}, turns+more)
+	d := &daemon{t: t, answer: func([]byte) string { asked <- struct{}{}; <-release; return "stream: OK\x00" }}
+	s := New(d.listen("tcp", "127.0.0.1:0"), Options{Connections: turns})
+	var group sync.WaitGroup
+	ask := func(ctx context.Context) { _, _ = s.Scan(ctx, strings.NewReader("x"), 1) }
+	for range turns {
+		group.Go(func() { ask(t.Context()) })
+		<-asked
+	}
+	if n := s.Waiting(); n != 0 {
+		t.Errorf("%d wait although each has a turn", n)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	for range more {
+		group.Go(func() { ask(gone) })
+	}
+	until := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); s.Waiting() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d wait, want %d", s.Waiting(), want)
+			}
+		}
+	}
+	until(more)
+	leave()
+	until(0)
+	close(release)
+	group.Wait()
 }
