@@ -104,6 +104,7 @@ func bucket() row {
 		graph("Time of a call (p99)", "s", "", query{
 			`histogram_quantile(0.99, sum by (le, operation) (rate(cloakroom_files_s3_call_seconds_bucket{NS}[$__rate_interval])))`, "{{operation}}",
 		}),
+		graph("Calls under way", "short", "And answers that are still read. 256 connections serve them.", query{`sum(cloakroom_files_s3_calls_in_flight{NS})`, "calls"}),
 		graph("Part buffers", "short", "", query{`sum(cloakroom_files_s3_buffers_in_use{NS})`, "in use"}, query{`sum(cloakroom_files_s3_buffers_max{NS})`, "at most"},
 			query{`sum(rate(cloakroom_files_s3_buffers_refused_total{NS}[$__rate_interval]))`, "refused a second"}),
 		graph("Proofs of written bytes", "reqps", "", rate("cloakroom_files_s3_proofs_total", "{NS}", "by"), query{`min(cloakroom_files_s3_checksums_trusted{NS})`, "1: checksums are trusted"}),

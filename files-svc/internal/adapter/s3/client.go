@@ -20,8 +20,12 @@ import (
 	"cloakroom.dev/libs/fault"
 )
 
-// maxConnections bounds what is open to the store at once; calls beyond it wait, within their deadline.
-const maxConnections = 256
+// maxConnections bounds what is open to the store at once; calls beyond it wait, within their deadline. Calls that a store may take
+// long over have a share of their own.
+const (
+	maxConnections = 256
+	maxPatient     = 64
+)
 
 // newClient makes a client that knows what it is told and nothing else: no profile, no environment, no instance's role.
 //
@@ -31,7 +35,7 @@ func newClient(opts Options) (client *s3.Client, patient func(*s3.Options), idle
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: opts.CallTimeout / 3,
-		MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
+		MaxConnsPerHost: maxConnections - maxPatient, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
 		ExpectContinueTimeout: time.Second, DisableCompression: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
@@ -58,6 +62,7 @@ func newClient(opts Options) (client *s3.Client, patient func(*s3.Options), idle
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	})
 	slow := transport.Clone()
+	slow.MaxConnsPerHost, slow.MaxIdleConnsPerHost = maxPatient, 8
 	slow.ResponseHeaderTimeout = 0 // the call's own deadline holds
 	patient = func(o *s3.Options) { o.HTTPClient = &http.Client{Transport: slow, CheckRedirect: refuseRedirect} }
 	return client, patient, func() {
@@ -80,6 +85,8 @@ func (b *Blobs) bodyTime(n int) time.Duration {
 }
 
 func (b *Blobs) callFor(ctx context.Context, operation string, limit time.Duration, do func(ctx context.Context) error) error {
+	b.metrics.inFlight.Inc()
+	defer b.metrics.inFlight.Dec()
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

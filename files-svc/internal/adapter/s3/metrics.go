@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ type metrics struct {
 	proofs   *prometheus.CounterVec
 	madeRoom *prometheus.CounterVec
 	trusting prometheus.Gauge
+	inFlight prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer, pool *buffers) *metrics {
@@ -33,6 +35,10 @@ func newMetrics(reg prometheus.Registerer, pool *buffers) *metrics {
 		Name: "cloakroom_files_s3_buffers_refused_total", Help: "Uploads answered 503 because no part buffer came free in time.",
 	}, func() float64 { return float64(pool.refused.Load()) })
 	return &metrics{
+		inFlight: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cloakroom_files_s3_calls_in_flight",
+			Help: fmt.Sprintf("Calls to the store, and answers of it that are still read; %d connections serve them, of which %d are for calls that take long. Others wait.", maxConnections, maxPatient),
+		}),
 		calls: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_s3_calls_total", Help: "Calls to the store, tries included in one: ok, absent, refused, unavailable, cancelled.",
 		}, []string{"operation", "result"}),

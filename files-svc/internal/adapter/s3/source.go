@@ -97,12 +97,14 @@ func (s *source) get(from int64) (*stream, *s3.GetObjectOutput, error) {
 	// The stream lives on when the call has ended: its own context ends with its close, or when it stands still.
 	ctx, cancel := context.WithCancel(s.ctx)
 	watch := time.AfterFunc(b.opts.CallTimeout, cancel)
+	b.metrics.inFlight.Inc()
 	began := time.Now()
 	out, err := b.client.GetObject(ctx, in)
 	b.metrics.called(s.ctx, "GetObject", began, err)
 	watch.Stop()
 	if err != nil {
 		cancel()
+		b.metrics.inFlight.Dec()
 		if s.ctx.Err() != nil {
 			return nil, nil, context.Cause(s.ctx)
 		}
@@ -111,7 +113,7 @@ func (s *source) get(from int64) (*stream, *s3.GetObjectOutput, error) {
 		}
 		return nil, nil, asRefused(b.faultOf(s.ctx, "GetObject", err))
 	}
-	st := &stream{body: out.Body, at: from, cancel: cancel, idle: b.opts.IdleTimeout}
+	st := &stream{body: out.Body, at: from, cancel: cancel, idle: b.opts.IdleTimeout, ended: b.metrics.inFlight.Dec}
 	if err := s.fits(from, out); err != nil {
 		st.close()
 		return nil, nil, err
@@ -240,6 +242,7 @@ type stream struct {
 	at     int64
 	cancel context.CancelFunc
 	idle   time.Duration
+	ended  func()
 }
 
 func (s *stream) read(p []byte) (int, error) {
@@ -256,4 +259,5 @@ func (s *stream) read(p []byte) (int, error) {
 func (s *stream) close() {
 	s.cancel()
 	_ = s.body.Close() // nothing is lost that was not read
+	s.ended()
 }
