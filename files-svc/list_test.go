@@ -224,6 +224,20 @@ func TestHostile_WhatIsNoTextIsRefusedOrNotThere(t *testing.T) {
 	}
 }
 
+func TestLists_TakeNoLimitOfZero(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	f := p.upload("a", "text/plain", reader("x"))
+	for _, path := range []string{"/v1/files", "/v1/trash", "/v1/files/changes", "/v1/files/" + f.ID + "/versions"} {
+		for _, limit := range []string{"0", "-1", "101"} {
+			p.get(path+"?limit="+limit).refused(t, path, 400, "VALIDATION_ERROR")
+		}
+		if a := p.get(path + "?limit=1"); a.status != 200 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+}
+
 // The moment that is 0 in a row is a moment all the same.
 func TestList_CreatedBefore1970(t *testing.T) {
 	w := newWorld(t)

@@ -104,6 +104,9 @@ func TestScrub_QuarantinesDamageAndTakesItBack(t *testing.T) {
 	if r := k.scrub(files.ScrubPass{}); r.Corrupt != 1 || r.Missing != 1 || k.meter.corrupt != alerts {
 		t.Errorf("a second pass says %+v, and %d alerts about what is known", r, k.meter.corrupt-alerts)
 	}
+	if r := k.scrub(files.ScrubPass{Quick: true, ReadOnly: true}); r.Sound() || r.Corrupt != 1 || r.Missing != 1 {
+		t.Errorf("a pass that reads nothing says %+v of what is marked", r)
+	}
 	k.blobs.Damage(damaged.Blob, 3) // the same bit again: repaired
 	if r := k.scrub(files.ScrubPass{}); r.Corrupt != 0 || r.Verified != 2 {
 		t.Errorf("after the repair: %+v", r)

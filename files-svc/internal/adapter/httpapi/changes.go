@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/web"
 )
 
@@ -23,9 +24,12 @@ type changesBody struct {
 }
 
 type changesInput struct {
-	Limit  int     `query:"limit"`
+	Limit  *int    `query:"limit"`
 	Cursor *string `query:"cursor"`
 }
+
+// Validate looks at the limit.
+func (in changesInput) Validate() []fault.Field { return within("limit", in.Limit, files.MaxLimit) }
 
 // changesPlace binds a position to its owner.
 type changesPlace struct {
@@ -45,7 +49,7 @@ func (a *api) changes(ctx context.Context, in changesInput) (changesBody, error)
 		}
 		after = &p.Seq
 	}
-	c, err := a.files.Changes(ctx, owner(ctx), after, in.Limit)
+	c, err := a.files.Changes(ctx, owner(ctx), after, deref(in.Limit, 0))
 	if err != nil {
 		return changesBody{}, err
 	}

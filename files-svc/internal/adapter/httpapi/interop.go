@@ -105,7 +105,8 @@ func (a *api) progress(w http.ResponseWriter) func(int64) {
 
 // interopCreation reads what is said about a new upload and about the bytes that come with it.
 func interopCreation(r *http.Request) (n files.NewUpload, c files.Chunk, err error) {
-	if err := noQuery(r); err != nil {
+	newName, err := newUploadName(r)
+	if err != nil {
 		return n, c, err
 	}
 	c, bad := interopChunk(r)
@@ -113,7 +114,7 @@ func interopCreation(r *http.Request) (n files.NewUpload, c files.Chunk, err err
 	if err != nil {
 		return n, c, err
 	}
-	n.File = files.NewFile{Name: in.name, ContentType: in.contentType, Size: files.UnknownSize, Digest: in.digest}
+	n.File = files.NewFile{Name: in.name, ContentType: in.contentType, Size: files.UnknownSize, Digest: in.digest, NewName: newName}
 	if n.File.Name == "" {
 		n.File.Name = unnamed
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -24,19 +25,20 @@ type listInput struct {
 
 // Validate lists what is wrong with numbers and with their mixture; the core judges the rest.
 func (in listInput) Validate() (bad []fault.Field) {
-	between := func(name string, n *int, highest int) {
-		if n != nil && (*n < 1 || *n > highest) {
-			bad = append(bad, fault.Field{Field: name, Code: "RANGE", Detail: fmt.Sprintf("must be from 1 to %d", highest)})
-		}
-	}
-	between("limit", in.Limit, files.MaxLimit)
-	between("page", in.Page, files.MaxPage)
-	between("page_size", in.PageSize, files.MaxLimit)
+	bad = slices.Concat(within("limit", in.Limit, files.MaxLimit), within("page", in.Page, files.MaxPage), within("page_size", in.PageSize, files.MaxLimit))
 	byPage := in.Page != nil || in.PageSize != nil
 	if byPage && (in.Limit != nil || in.Cursor != nil) {
 		bad = append(bad, fault.Field{Field: "page", Code: "CONFLICT", Detail: "list by page or by cursor, not both"})
 	}
 	return bad
+}
+
+// within refuses a number that is given and not from 1 to highest.
+func within(name string, n *int, highest int) []fault.Field {
+	if n == nil || 1 <= *n && *n <= highest {
+		return nil
+	}
+	return []fault.Field{{Field: name, Code: "RANGE", Detail: fmt.Sprintf("must be from 1 to %d", highest)}}
 }
 
 // query is the core's question. Its cursor is still sealed.

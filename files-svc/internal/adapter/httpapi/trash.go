@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/web"
 )
 
@@ -24,9 +25,12 @@ func trashedBodyOf(f files.Trashed) trashedBody {
 }
 
 type trashInput struct {
-	Limit  int     `query:"limit"`
+	Limit  *int    `query:"limit"`
 	Cursor *string `query:"cursor"`
 }
+
+// Validate looks at the limit.
+func (in trashInput) Validate() []fault.Field { return within("limit", in.Limit, files.MaxLimit) }
 
 // trashPosition binds a place to its owner.
 type trashPosition struct {
@@ -46,7 +50,7 @@ func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], er
 		}
 		after = &p.Place
 	}
-	list, err := a.files.Trash(ctx, owner(ctx), after, in.Limit)
+	list, err := a.files.Trash(ctx, owner(ctx), after, deref(in.Limit, 0))
 	if err != nil {
 		return pageOf[trashedBody]{}, err
 	}

@@ -88,7 +88,7 @@ func tusCreation(r *http.Request) (n files.NewUpload, parts []files.UploadID, er
 		n.File.Size, more = tusLength(h)
 		bad = append(bad, more...)
 	}
-	if err := noQuery(r); err != nil {
+	if n.File.NewName, err = newUploadName(r); err != nil {
 		return n, nil, err
 	}
 	if len(bad) > 0 {

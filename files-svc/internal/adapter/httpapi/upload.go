@@ -112,6 +112,9 @@ func onlyNewName(r *http.Request) (bool, error) {
 	if err := noQuery(r); err != nil {
 		return false, err
 	}
+	if err := untaken(r, "guard a new file with If-None-Match: *", "If-Match", "If-Unmodified-Since", "If-Modified-Since"); err != nil {
+		return false, err
+	}
 	none := field.ParseETags(r.Header.Values("If-None-Match"))
 	if none.Given && !none.Any {
 		return false, badForm("If-None-Match", "INVALID", "only * has a meaning here")
@@ -119,19 +122,34 @@ func onlyNewName(r *http.Request) (bool, error) {
 	return none.Any, nil
 }
 
-// replaceCondition reads If-Match. Conditions that are not taken are refused: whoever sends one must not believe that it
-// was asked.
+// untaken refuses conditions that have no meaning for a request: whoever sends one must not believe that it was asked.
+func untaken(r *http.Request, instead string, names ...string) error {
+	var bad []fault.Field
+	for _, name := range names {
+		if len(r.Header.Values(name)) > 0 {
+			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: instead})
+		}
+	}
+	if bad != nil {
+		return fault.Validation(bad...)
+	}
+	return nil
+}
+
+// newUploadName reads what guards a new upload. An upload that has lost its answer is found at its Location, or made again and
+// the first one forgotten: no key is taken for that.
+func newUploadName(r *http.Request) (bool, error) {
+	newName, err := onlyNewName(r)
+	if err != nil {
+		return false, err
+	}
+	return newName, untaken(r, "keys are taken by POST /v1/files; an upload goes on at its Location", "Idempotency-Key")
+}
+
+// replaceCondition reads what guards a replace.
 func replaceCondition(r *http.Request) ([]string, error) {
 	if err := noQuery(r); err != nil {
 		return nil, err
-	}
-	if r.Header.Get("If-None-Match") == "*" {
-		return nil, fault.New(fault.PreconditionFailed, "there is a content to replace")
-	}
-	for _, name := range []string{"If-None-Match", "If-Unmodified-Since", "If-Modified-Since"} {
-		if r.Header.Get(name) != "" {
-			return nil, badForm(name, "UNKNOWN", "guard a replace with If-Match")
-		}
 	}
 	return ifMatch(r)
 }

@@ -30,9 +30,12 @@ func versionBodyOf(v files.Version) versionBody {
 
 type versionsInput struct {
 	ID     string  `path:"id"`
-	Limit  int     `query:"limit"`
+	Limit  *int    `query:"limit"`
 	Cursor *string `query:"cursor"`
 }
+
+// Validate looks at the limit.
+func (in versionsInput) Validate() []fault.Field { return within("limit", in.Limit, files.MaxLimit) }
 
 // versionPlace is where a page of versions ends. It means nothing for another file.
 type versionPlace struct {
@@ -56,7 +59,7 @@ func (a *api) versions(ctx context.Context, in versionsInput) (pageOf[versionBod
 			return pageOf[versionBody]{}, otherList()
 		}
 	}
-	page, more, err := a.files.Versions(ctx, owner(ctx), id, place.Number, in.Limit)
+	page, more, err := a.files.Versions(ctx, owner(ctx), id, place.Number, deref(in.Limit, 0))
 	if err != nil {
 		return pageOf[versionBody]{}, err
 	}
@@ -105,8 +108,14 @@ func (a *api) restoreVersion(ctx context.Context, in restoreVersionInput) (fileB
 	return bodyOf(f), err
 }
 
-// ifMatch reads If-Match in the core's words: nil is no condition.
+// ifMatch reads If-Match, which guards every change of a file, in the core's words: nil is no condition.
 func ifMatch(r *http.Request) ([]string, error) {
+	if r.Header.Get("If-None-Match") == "*" {
+		return nil, fault.New(fault.PreconditionFailed, "there is a content")
+	}
+	if err := untaken(r, "guard a change with If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"); err != nil {
+		return nil, err
+	}
 	match := field.ParseETags(r.Header.Values("If-Match"))
 	switch {
 	case match.Any:
