@@ -119,7 +119,7 @@ func (k *Keys) ask(ctx context.Context, name name, key string) (string, error) {
 	case k.calls <- struct{}{}:
 		defer func() { <-k.calls }()
 	default:
-		k.metrics.failed.Inc()
+		k.metrics.busy.Inc()
 		return "", errBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"cloakroom.dev/libs/fault"
 )
 
@@ -168,6 +170,9 @@ func TestExchange_AFloodOfGuessesIsBoundedAndHarmsNoGoodKey(t *testing.T) {
 		wg.Wait()
 		if busy.Load() != 2*maxCalls {
 			t.Errorf("%d were told to come back", busy.Load())
+		}
+		if counted, failed := testutil.ToFloat64(keys.metrics.busy), testutil.ToFloat64(keys.metrics.failed); counted != 2*maxCalls || failed != 0 {
+			t.Errorf("%v are counted as busy and %v as failed, want %d and none", counted, failed, 2*maxCalls)
 		}
 	})
 }

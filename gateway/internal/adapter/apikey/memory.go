@@ -80,13 +80,13 @@ func (m *memory) len() int {
 	return len(m.entries)
 }
 
-type metrics struct{ hits, exchanged, refused, failed prometheus.Counter }
+type metrics struct{ hits, exchanged, refused, busy, failed prometheus.Counter }
 
 func newMetrics(reg prometheus.Registerer, tokens *memory) *metrics {
 	f := promauto.With(reg)
 	results := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloakroom_gateway_api_keys_total",
-		Help: "API keys shown, by what became of them: remembered, exchanged, refused, failed.",
+		Help: "API keys shown, by what became of them: remembered, exchanged, refused, busy (64 others are asked about), failed.",
 	}, []string{"result"})
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "cloakroom_gateway_api_key_cache_entries", Help: "API keys whose short token is remembered.",
@@ -94,5 +94,6 @@ func newMetrics(reg prometheus.Registerer, tokens *memory) *metrics {
 	return &metrics{
 		hits: results.WithLabelValues("remembered"), exchanged: results.WithLabelValues("exchanged"),
 		refused: results.WithLabelValues("refused"), failed: results.WithLabelValues("failed"),
+		busy: results.WithLabelValues("busy"),
 	}
 }
