@@ -153,6 +153,7 @@ func (j *JWKS) join() (*attempt, error) {
 		j.Refresh()
 	}
 	if j.attempt.waiters == maxKidWaiters {
+		j.metrics.crowded.Inc()
 		return nil, errNoKeys
 	}
 	j.attempt.waiters++

@@ -208,7 +208,7 @@ func TestJWKS_FindsANewKey(t *testing.T) {
 func TestJWKS_AHangingServerHoldsFewAndNotForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &keyServer{answer: respond(200, keySet(okp("a")))}
-		j, _ := startJWKS(t, s, token.JWKSOptions{RefreshEvery: time.Hour, Timeout: 3 * time.Second})
+		j, reg := startJWKS(t, s, token.JWKSOptions{RefreshEvery: time.Hour, Timeout: 3 * time.Second})
 		time.Sleep(10 * time.Second)
 		s.set(hang)
 		var wg sync.WaitGroup
@@ -238,6 +238,9 @@ func TestJWKS_AHangingServerHoldsFewAndNotForLong(t *testing.T) {
 		}
 		if n := s.fetches.Load(); n != 2 {
 			t.Errorf("%d fetches", n)
+		}
+		if n := metric(t, reg, "cloakroom_jwks_unknown_kid_refused_total"); n != 1000-256+1 { // and the one that has ended
+			t.Errorf("%v are counted as turned away", n)
 		}
 		wantKey(t, j, "b", fault.Unavailable) // in the cool-down of a failure
 	})

@@ -109,6 +109,7 @@ func maxAge(h http.Header) time.Duration {
 
 type jwksMetrics struct {
 	fetched, unchanged, failed, unknown prometheus.Counter
+	crowded                             prometheus.Counter
 }
 
 func newJWKSMetrics(reg prometheus.Registerer, name string, set *atomic.Pointer[keySet]) jwksMetrics {
@@ -133,5 +134,6 @@ func newJWKSMetrics(reg prometheus.Registerer, name string, set *atomic.Pointer[
 	return jwksMetrics{
 		fetched: fetches.WithLabelValues("ok"), unchanged: fetches.WithLabelValues("unchanged"), failed: fetches.WithLabelValues("error"),
 		unknown: counter(reg, "cloakroom_jwks_unknown_kid_total", "Look-ups of a kid that is in no key set."),
+		crowded: counter(reg, "cloakroom_jwks_unknown_kid_refused_total", "Look-ups of an unknown kid turned away because 256 waited for a fetch."),
 	}
 }

@@ -17,7 +17,8 @@ func trust() *dashboard {
 				`sum by (service) (rate(cloakroom_token_cache_hits_total{NS}[$__rate_interval])) / (sum by (service) (rate(cloakroom_token_cache_hits_total{NS}[$__rate_interval])) + sum by (service) (rate(cloakroom_token_cache_misses_total{NS}[$__rate_interval])))`,
 				"{{service}}",
 			}),
-			graph("Tokens with an unknown key id", "reqps", "", rate("cloakroom_jwks_unknown_kid_total", "{NS}", "service")),
+			graph("Tokens with an unknown key id", "reqps", "", rate("cloakroom_jwks_unknown_kid_total", "{NS}", "service"),
+				query{`sum by (service) (rate(cloakroom_jwks_unknown_kid_refused_total{NS}[$__rate_interval]))`, "{{service}} turned away: 256 wait"}),
 		}},
 		row{"Revocations", []*panel{
 			graph("Lag", "s", "Age of what a process knows of the log. From 5 s on it refuses every request.", gauge("cloakroom_revocation_lag_seconds", "service")),
