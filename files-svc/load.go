@@ -19,6 +19,16 @@ func meterLoad(reg prometheus.Registerer, core *files.Service) {
 	gauge("suspects_waiting", "Blobs a reader found damaged that wait to be looked at; at most 64, others are left to the scrub.",
 		func(l files.Load) int { return l.Suspects })
 	gauge("keyed_requests_in_flight", "Requests with an Idempotency-Key under way.", func(l files.Load) int { return l.KeyedRequests })
+	for copies, of := range map[string]func(files.Load) int{
+		"upload":   func(l files.Load) int { return l.UploadBuffers },
+		"download": func(l files.Load) int { return l.DownloadBuffers },
+		"scrub":    func(l files.Load) int { return l.ScrubBuffers },
+	} {
+		f.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cloakroom_files_big_buffers", Help: "Buffers of 256 KiB in use, by what is copied, of at most 64 each; copies beyond them use small ones.",
+			ConstLabels: prometheus.Labels{"copies": copies},
+		}, func() float64 { return float64(of(core.Load())) })
+	}
 	gauge("link_downloads_in_flight", "Downloads by link under way; each is cut when its link is revoked.", func(l files.Load) int { return l.LinkDownloads })
 	gauge("resumable_requests_in_flight", "Requests that work on a resumable upload.", func(l files.Load) int { return l.WorkingUploads })
 }

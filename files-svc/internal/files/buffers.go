@@ -10,7 +10,7 @@ const (
 	smallBuffer = 4 << 10
 	// bigBuffer is what a copy that flows holds: fewer system calls, and SHA-256 in long runs.
 	bigBuffer = 256 << 10
-	// maxBigBuffers bounds them all to 16 MiB; copies beyond it make do with small ones.
+	// maxBigBuffers bounds those of one kind of copy (uploads, downloads, the scrub) to 16 MiB; copies beyond it make do with small ones.
 	maxBigBuffers = 64
 	// parkedAfter is how long filling or emptying a big buffer may take before it is given to somebody quicker.
 	parkedAfter = 2 * time.Second
@@ -29,6 +29,9 @@ func newBuffers() *buffers {
 	b.small.New = func() any { return new([smallBuffer]byte) }
 	return b
 }
+
+// bigOut is how many big buffers are lent.
+func (b *buffers) bigOut() int { return len(b.tokens) }
 
 // buffer is what one copy holds, always exactly one of the two.
 type buffer struct {

@@ -33,14 +33,28 @@ func TestBuffers(t *testing.T) {
 		b.adapt(true, 0)
 		lent = append(lent, b)
 	}
-	if got := len(lent[maxBigBuffers].bytes()); got != smallBuffer || len(pool.tokens) != maxBigBuffers {
-		t.Errorf("beyond the bound a copy got %d bytes; %d lent", got, len(pool.tokens))
+	if got := len(lent[maxBigBuffers].bytes()); got != smallBuffer || pool.bigOut() != maxBigBuffers {
+		t.Errorf("beyond the bound a copy got %d bytes; %d lent", got, pool.bigOut())
 	}
 	for _, b := range lent {
 		b.release()
 		b.release()
 	}
-	if len(pool.tokens) != 0 {
-		t.Errorf("%d buffers were not given back", len(pool.tokens))
+	if pool.bigOut() != 0 {
+		t.Errorf("%d buffers were not given back", pool.bigOut())
+	}
+}
+
+func TestLoad_TellsBigBuffersOfEachKindOfCopy(t *testing.T) {
+	s := &Service{inbound: newBuffers(), outward: newBuffers(), scrubbing: newBuffers(), once: newUnderWay(), links: newLinkWatch(), uploads: newUploadLocks()}
+	for n, pool := range []*buffers{s.inbound, s.outward, s.scrubbing} {
+		for range n + 1 {
+			b := pool.take()
+			b.adapt(true, 0)
+			defer b.release()
+		}
+	}
+	if l := s.Load(); l.UploadBuffers != 1 || l.DownloadBuffers != 2 || l.ScrubBuffers != 3 {
+		t.Errorf("%d for uploads, %d for downloads, %d for the scrub; want 1, 2 and 3", l.UploadBuffers, l.DownloadBuffers, l.ScrubBuffers)
 	}
 }

@@ -7,6 +7,9 @@ type Load struct {
 	KeyedRequests  int // requests with an Idempotency-Key under way
 	LinkDownloads  int // downloads by link being watched
 	WorkingUploads int // requests that work on a resumable upload
+
+	// Big buffers that are lent, at most maxBigBuffers to each kind of copy; others make do with small ones.
+	UploadBuffers, DownloadBuffers, ScrubBuffers int
 }
 
 // Load tells it at this moment.
@@ -14,6 +17,7 @@ func (s *Service) Load() Load {
 	return Load{
 		LinkPasswords: len(s.stretching), Suspects: len(s.suspects), KeyedRequests: s.once.count(),
 		LinkDownloads: s.links.count(), WorkingUploads: s.uploads.count(),
+		UploadBuffers: s.inbound.bigOut(), DownloadBuffers: s.outward.bigOut(), ScrubBuffers: s.scrubbing.bigOut(),
 	}
 }
 

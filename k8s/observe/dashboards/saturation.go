@@ -69,6 +69,7 @@ func gatewayBounds() row {
 		graph("Shared limits: calls", "reqps", "", rate("cloakroom_gateway_limiter_store_calls_total", "{NS}", "result"),
 			query{`sum(rate(cloakroom_gateway_limiter_share_decisions_total{NS}[$__rate_interval]))`, "decided by the share"}),
 		graph("Shared limits: time of a call", "s", "", quantiles("cloakroom_gateway_limiter_store_seconds", "{NS}")...),
+		graph("Large buffers", "short", "Of at most 64; answers beyond them are copied through small ones.", query{`max(cloakroom_gateway_large_buffers{NS})`, "out"}),
 		graph("API keys remembered", "short", "", query{`max(cloakroom_gateway_api_key_cache_entries{NS})`, "entries"}),
 	}}
 }
@@ -87,6 +88,7 @@ func filesBounds() row {
 			query{`sum(cloakroom_files_exports_in_flight{NS})`, "exports, at most 2"}),
 		graph("Room on the disk", "bytes", "Uploads are refused below what is left to others.", query{`min(cloakroom_files_disk_free_bytes{NS})`, "free"},
 			query{`max(cloakroom_files_disk_keep_free_bytes{NS})`, "left to others"}),
+		graph("Big buffers", "short", "Of at most 64 for each kind of copy.", gauge("cloakroom_files_big_buffers", "copies")),
 		graph("Small files held for their readers", "bytes", "At most 16 MiB; beyond it they are read in pieces.", query{`max(cloakroom_files_packed_read_bytes{NS})`, "bytes"}),
 		graph("Requests at work", "short", "", query{`sum(cloakroom_files_keyed_requests_in_flight{NS})`, "with an idempotency key"}, query{`sum(cloakroom_files_resumable_requests_in_flight{NS})`, "on resumable uploads"},
 			query{`sum(cloakroom_files_link_downloads_in_flight{NS})`, "downloads by link"}, query{`sum(cloakroom_files_link_passwords_hashing{NS})`, "passwords of links, at most 2"}),

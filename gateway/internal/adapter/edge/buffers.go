@@ -39,6 +39,9 @@ func (p *bufferPool) getSmall() []byte {
 	return p.small.Get().(*[smallBuffer]byte)[:] //nolint:forcetypeassert // the pool holds nothing else
 }
 
+// largeOut is how many large buffers are out.
+func (p *bufferPool) largeOut() int64 { return min(p.out.Load(), largeBuffers) } // who asks in vain is in it for a moment
+
 // Put takes a buffer back.
 func (p *bufferPool) Put(b []byte) {
 	switch len(b) {

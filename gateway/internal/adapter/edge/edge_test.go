@@ -23,8 +23,14 @@ func TestBuffers_OnlySoManyLargeOnesAreOut(t *testing.T) {
 	if large != largeBuffers {
 		t.Errorf("%d large buffers are out", large)
 	}
+	if n := p.largeOut(); n != largeBuffers {
+		t.Errorf("%d large buffers are said to be out", n)
+	}
 	for _, b := range out {
 		p.Put(b)
+	}
+	if n := p.largeOut(); n != 0 {
+		t.Errorf("%d large buffers are said to be out when all are back", n)
 	}
 	if b := p.Get(); len(b) != largeBuffer {
 		t.Error("large buffers did not come back")

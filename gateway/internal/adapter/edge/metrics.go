@@ -22,6 +22,9 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cloakroom_gateway_large_buffers", Help: "Buffers of 256 KiB that copy answers, of at most 64; answers beyond them are copied through small ones.",
+	}, func() float64 { return float64(buffers.largeOut()) })
 	return &metrics{
 		refusals: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_gateway_malformed_requests_total",
