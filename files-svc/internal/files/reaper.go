@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -110,10 +111,24 @@ func (s *Service) inBatches(ctx context.Context, step string, fn func(tx Tx) (in
 	}
 }
 
+// maxFruitless is how many batches of which nothing could be deleted end a pass's burying: the store may be away.
+const maxFruitless = 3
+
 // bury brings dead blobs out of the store: marked first, so that a crash between here and there is found; then deleted;
-// then a tombstone until nobody can still write under the id.
+// then a tombstone until nobody can still write under the id. What can't be deleted goes to the end of the line, and is tried
+// again in the next pass: a bad sector, or a lock on an object, keeps nothing else.
 func (s *Service) bury(ctx context.Context) error {
-	for {
+	failed := s.deleteDead(ctx)
+	if errors.As(failed, new(stopped)) || ctx.Err() != nil {
+		return failed
+	}
+	return errors.Join(failed, s.dropTombstones(ctx))
+}
+
+func (s *Service) deleteDead(ctx context.Context) error {
+	var failed error // the first: there may be one for each blob
+	tried := map[BlobID]bool{}
+	for fruitless := 0; fruitless < maxFruitless; {
 		marked, err := s.mark(ctx)
 		if err != nil {
 			return err
@@ -121,14 +136,21 @@ func (s *Service) bury(ctx context.Context) error {
 		if err := s.at(StepReapMarked); err != nil {
 			return err
 		}
-		buried, err := s.deleteMarked(ctx)
-		if err != nil {
+		gone, err := s.deleteMarked(ctx, tried)
+		switch {
+		case errors.As(err, new(stopped)), err != nil && ctx.Err() != nil:
 			return err
+		case err != nil && failed == nil:
+			failed = err
 		}
-		if marked == 0 && buried < reapBatch {
-			return s.dropTombstones(ctx)
+		if err != nil && gone == 0 {
+			fruitless++
+		}
+		if marked == 0 && gone < reapBatch && err == nil {
+			break
 		}
 	}
+	return failed
 }
 
 func (s *Service) mark(ctx context.Context) (n int, err error) {
@@ -137,19 +159,22 @@ func (s *Service) mark(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// deleteMarked takes one batch of marked blobs out of the store. Those of a pass that crashed come first.
-func (s *Service) deleteMarked(ctx context.Context) (int, error) {
-	var rows []Blob
-	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
-		rows, err = tx.BlobsIn(ctx, BlobDeleting, endOfTime, reapBatch)
+// deleteMarked takes one batch of marked blobs out of the store, but for those this pass has tried in vain. Those of a pass that
+// crashed come first.
+func (s *Service) deleteMarked(ctx context.Context, tried map[BlobID]bool) (n int, err error) {
+	var ids []BlobID
+	err = s.catalog.Read(ctx, func(tx ReadTx) error {
+		rows, err := tx.BlobsIn(ctx, BlobDeleting, endOfTime, reapBatch)
+		ids = ids[:0]
+		for _, row := range rows {
+			if !tried[row.ID] {
+				ids = append(ids, row.ID)
+			}
+		}
 		return err
 	})
-	if err != nil || len(rows) == 0 {
+	if err != nil || len(ids) == 0 {
 		return 0, err
-	}
-	ids := make([]BlobID, len(rows))
-	for i, row := range rows {
-		ids[i] = row.ID
 	}
 	gone, failed := s.blobs.Delete(ctx, ids)
 	if err := s.at(StepReapDeleted); err != nil {
@@ -162,9 +187,33 @@ func (s *Service) deleteMarked(ctx context.Context) (int, error) {
 		failed = errors.New("the store kept some and did not say why")
 	}
 	if failed != nil {
-		return 0, fmt.Errorf("delete blobs: %w", failed)
+		kept := slices.DeleteFunc(ids, func(id BlobID) bool { return slices.Contains(gone, id) })
+		for _, id := range kept {
+			tried[id] = true
+		}
+		return len(gone), errors.Join(fmt.Errorf("delete blobs: %w", failed), s.postpone(ctx, kept))
 	}
-	return len(rows), s.at(StepReapBuried)
+	return len(gone), s.at(StepReapBuried)
+}
+
+// postpone puts blobs to the end of the line of those to be deleted.
+func (s *Service) postpone(ctx context.Context, ids []BlobID) error {
+	return s.catalog.Write(ctx, func(tx Tx) error {
+		for _, id := range ids {
+			row, err := tx.Blob(ctx, id)
+			if errors.Is(err, fault.Of(fault.NotFound)) || (err == nil && row.State != BlobDeleting) {
+				continue // another process was luckier
+			}
+			if err != nil {
+				return err
+			}
+			row.ChangedAt = s.now()
+			if err := tx.UpdateBlob(ctx, row, BlobDeleting); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Service) raiseTombstones(ctx context.Context, ids []BlobID) error {

@@ -176,18 +176,23 @@ func (s *Service) search(ctx context.Context) error {
 		return err
 	}
 	own := s.liveWriter()
+	var failed error // the first: a folder that can't be read keeps no other from being searched
 	for _, e := range epochs {
+		var err error
 		switch {
 		case own != nil && own.epoch == e.ID:
 			err = s.searchOwn(ctx, own)
 		case e.State == EpochFenced:
 			err = s.searchFenced(ctx, e)
 		}
-		if err != nil {
-			return fmt.Errorf("search the store: %w", err)
+		switch {
+		case errors.As(err, new(stopped)), err != nil && ctx.Err() != nil:
+			return err
+		case err != nil && failed == nil:
+			failed = fmt.Errorf("search the store: %w", err)
 		}
 	}
-	return s.at(StepReapAdopted)
+	return errors.Join(failed, s.at(StepReapAdopted))
 }
 
 // adoptEpochs gives a row to epochs only the store knows, fenced.
