@@ -29,7 +29,7 @@ var errErasuresFull = errors.New("too many people wait to be erased")
 // eraser removes what deleted people leave. It hears of them from the revocation log, in order, and works beside the
 // follower, which must not wait. Each start hears all live entries again, so a crash loses none; an erasure that has been
 // done is done again at the cost of one read, which stays right even when the auth service's log was restored and its
-// positions mean others. The position it keeps in the catalogue is how far it has come, for people and for metrics.
+// positions mean others. One that fails waits behind all others. The position it keeps in the catalogue is how far it has come, for people and for metrics.
 type eraser struct {
 	core interface {
 		EraseOwner(ctx context.Context, owner files.OwnerID) error
@@ -39,6 +39,8 @@ type eraser struct {
 	log     *slog.Logger
 	mu      sync.Mutex
 	waiting []token.Entry
+	failed  map[int64]bool // positions of those waiting that have been tried
+	done    int64          // the furthest position that was worked off
 	wake    chan struct{}
 
 	queued prometheus.Gauge
@@ -48,7 +50,7 @@ type eraser struct {
 func newEraser(core *files.Service, log *slog.Logger, reg prometheus.Registerer) *eraser {
 	f := promauto.With(reg)
 	return &eraser{
-		core: core, log: log, wake: make(chan struct{}, 1),
+		core: core, log: log, failed: map[int64]bool{}, wake: make(chan struct{}, 1),
 		queued: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_erasures_waiting", Help: "Deleted people whose files are still to be erased.",
 		}),
@@ -103,7 +105,7 @@ func (e *eraser) run(ctx context.Context) error {
 	}
 }
 
-// erase works off the first entry and drops it when that is done.
+// erase works off the first entry and drops it when that is done. One that fails goes to the end of the line: it keeps nobody else.
 func (e *eraser) erase(ctx context.Context, entry token.Entry) error {
 	err := e.eraseOwner(ctx, entry)
 	if err != nil {
@@ -111,6 +113,10 @@ func (e *eraser) erase(ctx context.Context, entry token.Entry) error {
 			e.erased.WithLabelValues("error").Inc()
 			e.log.WarnContext(ctx, "erasing a deleted person's files failed; it is tried again", "user_id", entry.ID, "error", err.Error())
 		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.waiting = append(e.waiting[1:], entry)
+		e.failed[entry.Seq] = true
 		return err
 	}
 	e.erased.WithLabelValues("ok").Inc()
@@ -128,11 +134,28 @@ func (e *eraser) eraseOwner(ctx context.Context, entry token.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := e.core.EraseOwner(ctx, files.OwnerID(entry.ID)); err != nil || entry.Seq <= position {
+	if err := e.core.EraseOwner(ctx, files.OwnerID(entry.ID)); err != nil {
 		return err
 	}
+	reached := e.reached(entry.Seq)
+	if reached <= position {
+		return nil
+	}
 	e.log.InfoContext(ctx, "deleted person's files erased", "user_id", entry.ID, "seq", entry.Seq)
-	return e.core.SetLogPosition(ctx, entry.Seq)
+	return e.core.SetLogPosition(ctx, reached)
+}
+
+// reached is how far everything has been worked off, an entry included that has just been: not past one that has failed.
+func (e *eraser) reached(seq int64) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.failed, seq)
+	e.done = max(e.done, seq)
+	reached := e.done
+	for failed := range e.failed {
+		reached = min(reached, failed-1)
+	}
+	return reached
 }
 
 func (e *eraser) first() (token.Entry, bool) {
