@@ -19,6 +19,9 @@ func meterLoad(reg prometheus.Registerer, core *files.Service) {
 	gauge("suspects_waiting", "Blobs a reader found damaged that wait to be looked at; at most 64, others are left to the scrub.",
 		func(l files.Load) int { return l.Suspects })
 	gauge("keyed_requests_in_flight", "Requests with an Idempotency-Key under way.", func(l files.Load) int { return l.KeyedRequests })
+	f.NewCounterFunc(prometheus.CounterOpts{
+		Name: "cloakroom_files_unlisted_rows_total", Help: "Rows of ended uploads that the reaper is not told of, because 4096 wait for it: they wait until this process has ended.",
+	}, func() float64 { return float64(core.Load().UnlistedRows) })
 	for copies, of := range map[string]func(files.Load) int{
 		"upload":   func(l files.Load) int { return l.UploadBuffers },
 		"download": func(l files.Load) int { return l.DownloadBuffers },

@@ -7,6 +7,7 @@ type Load struct {
 	KeyedRequests  int // requests with an Idempotency-Key under way
 	LinkDownloads  int // downloads by link being watched
 	WorkingUploads int // requests that work on a resumable upload
+	UnlistedRows   int // rows of ended uploads beyond maxLeft, since the start: they wait until the epoch is fenced
 
 	// Big buffers that are lent, at most maxBigBuffers to each kind of copy; others make do with small ones.
 	UploadBuffers, DownloadBuffers, ScrubBuffers int
@@ -16,7 +17,7 @@ type Load struct {
 func (s *Service) Load() Load {
 	return Load{
 		LinkPasswords: len(s.stretching), Suspects: len(s.suspects), KeyedRequests: s.once.count(),
-		LinkDownloads: s.links.count(), WorkingUploads: s.uploads.count(),
+		LinkDownloads: s.links.count(), WorkingUploads: s.uploads.count(), UnlistedRows: int(s.unlisted.Load()),
 		UploadBuffers: s.inbound.bigOut(), DownloadBuffers: s.outward.bigOut(), ScrubBuffers: s.scrubbing.bigOut(),
 	}
 }

@@ -102,10 +102,11 @@ type Service struct {
 	suspects  chan BlobID
 	reading   atomic.Int64 // contents that are open: the scrub steps back for them
 
-	writing sync.Mutex // guards writer
-	writer  *writer
-	reaping sync.Mutex // guards sights: one pass at a time
-	sights  sights
+	writing  sync.Mutex // guards writer
+	writer   *writer
+	unlisted atomic.Int64 // see writer
+	reaping  sync.Mutex   // guards sights: one pass at a time
+	sights   sights
 }
 
 // New makes the core over its stores. newID makes UUIDv7 texts; nfc brings a text into Unicode normal form C. It starts

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloakroom.dev/libs/fault"
@@ -16,11 +17,12 @@ import (
 type writer struct {
 	epoch EpochID
 
-	mu      sync.Mutex
-	next    int64 // the number of the next blob
-	busy    map[int64]struct{}
-	left    map[BlobID]struct{} // ended with a pending row that could not be cleaned up
-	settled int64               // as far as the reaper has seen to; the beat makes it durable
+	mu       sync.Mutex
+	next     int64 // the number of the next blob
+	busy     map[int64]struct{}
+	left     map[BlobID]struct{} // ended with a pending row that could not be cleaned up
+	unlisted *atomic.Int64       // the service's: counts those there was no room for
+	settled  int64               // as far as the reaper has seen to; the beat makes it durable
 
 	late      int64     // the lowest number whose bytes may still come; 0: there is none
 	lateUntil time.Time // when the last of them has come, or never will
@@ -80,9 +82,11 @@ func (w *writer) final(now time.Time) int64 {
 func (w *writer) leave(id BlobID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.left) < maxLeft {
-		w.left[id] = struct{}{}
+	if len(w.left) >= maxLeft {
+		w.unlisted.Add(1)
+		return
 	}
+	w.left[id] = struct{}{}
 }
 
 // leftovers are the rows given to the reaper; done takes one off the list.
@@ -149,7 +153,7 @@ func (s *Service) currentWriter(ctx context.Context) (*writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a writer epoch: %w", err)
 	}
-	s.writer = &writer{epoch: epoch.ID, next: 1, settled: 1, busy: map[int64]struct{}{}, left: map[BlobID]struct{}{}}
+	s.writer = &writer{epoch: epoch.ID, next: 1, settled: 1, busy: map[int64]struct{}{}, left: map[BlobID]struct{}{}, unlisted: &s.unlisted}
 	s.log.InfoContext(ctx, "writer epoch opened", "epoch", epoch.ID)
 	return s.writer, nil
 }

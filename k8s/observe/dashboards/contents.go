@@ -34,6 +34,8 @@ func contents() *dashboard {
 			graph("Reaped", "reqps", "", rate("cloakroom_files_reaped_total", "{NS}", "step")),
 			graph("Passes of the reaper", "reqps", "", rate("cloakroom_files_reaper_passes_total", "{NS}", "result")),
 			graph("Time of a pass", "s", "", quantiles("cloakroom_files_reaper_pass_seconds", "{NS}")...),
+			graph("Rows left by uploads", "short", "Beyond the 4096 that wait for the reaper: they wait until their process has ended.",
+				query{`sum(increase(cloakroom_files_unlisted_rows_total{NS}[$__rate_interval]))`, "unlisted"}),
 			graph("People being erased", "short", "", query{`max(cloakroom_files_erasures_waiting{NS})`, "waiting"},
 				rate("cloakroom_files_erasures_total", "{NS}", "result")),
 		}},
