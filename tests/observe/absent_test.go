@@ -12,6 +12,8 @@ var absences = []struct{ selector, reason string }{
 	{`^cloakroom_files_commit_`, "writes are grouped so on PostgreSQL only"},
 	{`^cloakroom_files_s3_`, "this stack keeps its files on disk; tests of the bucket look at its metrics"},
 	{`^cloakroom_gateway_limiter_(store_|share_|replicas)`, "one gateway alone shares its limits with nobody"},
+	{`^cloakroom_config_(cluster|status)_`, "this stack reads a folder; k8s/crdsource tests its metrics"},
+	{`^cloakroom_files_scans_waiting`, "nobody scans here"},
 	{`^certmanager_`, "cert-manager's own; here nobody makes certificates"},
 	{`^cloakroom_auth_swept_total`, "nothing has expired yet"},
 	{`code=~"[45]\.\.",listener="auth-internal"`, "no service misbehaves towards another here"},

@@ -133,7 +133,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer sign.Stop()
 	defer look.Stop()
 	others, level := foreign{service: s}, leveller{service: s}
-	err, last := errors.Join(level.keep(ctx), s.retellBlocks(ctx)), error(nil)
+	err, last := errors.Join(level.keep(ctx), s.retellBlocks(ctx), s.countHandoffs(ctx)), error(nil)
 	for {
 		if err != nil && ctx.Err() == nil && !sameWords(last, err) {
 			s.opts.Log.ErrorContext(ctx, "upkeep failed, it will be tried again", "error", err.Error())

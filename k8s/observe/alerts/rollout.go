@@ -10,6 +10,8 @@ func rollout() Group {
 or
 max by (namespace, service) (cloakroom_config_objects{state="rejected"}) > 0`,
 			"{{ $labels.service }} refuses part of its configuration and goes on with what it had."),
+		alert("CloakroomClusterUnreadable", ticket, "10m", `min by (namespace, service, kind) (cloakroom_config_cluster_up) == 0`,
+			"{{ $labels.service }} can't read {{ $labels.kind }} from the API server and goes on with what it had."),
 		alert("CloakroomRulesRefused", page, "5m", `max by (namespace) (cloakroom_gateway_refused_rules) > 0`,
 			"{{ $value }} rules of the gateway answer 503, because something about them is wrong."),
 		alert("CloakroomConfigDiffers", ticket, "<notAcceptedFor>",

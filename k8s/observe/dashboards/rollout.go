@@ -18,6 +18,11 @@ func rollout() *dashboard {
 			graph("Readings", "reqps", "", rate("cloakroom_config_reloads_total", "{NS}", "service", "result")),
 			graph("Last reading", "s", "How long ago.", query{`time() - max by (service) (cloakroom_config_last_reload_timestamp_seconds{NS})`, "{{service}}"}),
 		}},
+		row{"Kubernetes", []*panel{
+			graph("API server", "short", "1: the kind can be read. 0: what was read before is in force.", query{`min by (service, kind) (cloakroom_config_cluster_up{NS})`, "{{service}} {{kind}}"}),
+			graph("Writers of status", "short", "1 of each service.", query{`sum by (service) (cloakroom_config_status_leader{NS})`, "{{service}}"}),
+			graph("Statuses", "reqps", "", rate("cloakroom_config_status_writes_total", "{NS}", "service", "result")),
+		}},
 		row{"Routing", []*panel{
 			graph("Rules", "short", "refused ones answer 503.", query{`max(cloakroom_gateway_rules{NS})`, "rules"}, query{`max(cloakroom_gateway_refused_rules{NS})`, "refused"}),
 			graph("Routing tables put to use", "reqps", "", query{`sum(rate(cloakroom_gateway_config_changes_total{NS}[$__rate_interval]))`, "changes"}),

@@ -109,6 +109,7 @@ func bucket() row {
 		graph("Calls under way", "short", "And answers that are still read. 256 connections serve them.", query{`sum(cloakroom_files_s3_calls_in_flight{NS})`, "calls"}),
 		graph("Part buffers", "short", "", query{`sum(cloakroom_files_s3_buffers_in_use{NS})`, "in use"}, query{`sum(cloakroom_files_s3_buffers_max{NS})`, "at most"},
 			query{`sum(rate(cloakroom_files_s3_buffers_refused_total{NS}[$__rate_interval]))`, "refused a second"}),
+		graph("Part buffers taken back", "reqps", "From uploads that were slow while others waited. saved: they go on later.", rate("cloakroom_files_s3_buffers_reclaimed_total", "{NS}", "how")),
 		graph("Proofs of written bytes", "reqps", "", rate("cloakroom_files_s3_proofs_total", "{NS}", "by"), query{`min(cloakroom_files_s3_checksums_trusted{NS})`, "1: checksums are trusted"}),
 		graph("Reads gone on with", "reqps", "", query{`sum(rate(cloakroom_files_s3_reads_resumed_total{NS}[$__rate_interval]))`, "resumed"}),
 	}}
