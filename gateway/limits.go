@@ -20,6 +20,7 @@ import (
 // limits counts requests where the boot object says.
 type limits struct {
 	routing.Limiter
+	use   func(labels map[string]bool) // told of the rules in use
 	run   func(context.Context) error
 	close func() error
 }
@@ -29,7 +30,7 @@ func newLimits(cfg Config, deps Deps) (limits, error) {
 	memory := limitmem.New(limitmem.Options{}, deps.Registerer)
 	at := cfg.Boot.Spec.Limits.Store.Redis
 	if at == nil {
-		return limits{Limiter: memory, run: memory.Run, close: func() error { return nil }}, nil
+		return limits{Limiter: memory, use: memory.Use, run: memory.Run, close: func() error { return nil }}, nil
 	}
 	opts, err := cfg.redis(at)
 	if err != nil {
@@ -45,7 +46,7 @@ func newLimits(cfg Config, deps Deps) (limits, error) {
 		group.Go(func() error { return shared.Run(ctx) })
 		return group.Wait()
 	}
-	return limits{Limiter: shared, run: both, close: shared.Close}, nil
+	return limits{Limiter: shared, use: memory.Use, run: both, close: shared.Close}, nil
 }
 
 func (c Config) redis(at *v1alpha1.RedisLimitStore) (limitredis.Options, error) {

@@ -24,6 +24,7 @@ type liveConfig struct {
 	source  resource.Source
 	trust   *trust.Trust
 	edge    *edge.Edge
+	limits  limits
 	log     *slog.Logger
 	table   *routing.Table // in use; touched by loadConfig, then by run only
 	changed prometheus.Counter
@@ -33,14 +34,14 @@ type liveConfig struct {
 }
 
 // loadConfig compiles what there is at the start and puts it to use.
-func loadConfig(ctx context.Context, boot *v1alpha1.GatewayConfig, t *trust.Trust, e *edge.Edge, deps Deps) (*liveConfig, error) {
+func loadConfig(ctx context.Context, boot *v1alpha1.GatewayConfig, t *trust.Trust, e *edge.Edge, l limits, deps Deps) (*liveConfig, error) {
 	snapshot, err := deps.Source.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load resources: %w", err)
 	}
 	f := promauto.With(deps.Registerer)
 	c := &liveConfig{
-		boot: boot, source: deps.Source, trust: t, edge: e, log: deps.Log,
+		boot: boot, source: deps.Source, trust: t, edge: e, limits: l, log: deps.Log,
 		changed: f.NewCounter(prometheus.CounterOpts{
 			Name: "cloakroom_gateway_config_changes_total", Help: "Routing tables put to use.",
 		}),
@@ -73,6 +74,7 @@ func (c *liveConfig) apply(ctx context.Context, s *resource.Snapshot) {
 	}
 	c.edge.Use(table, verifiers)
 	c.table = table
+	c.limits.use(limitLabels(table))
 	c.observe(ctx, s)
 
 	for _, boot := range resource.All[*v1alpha1.GatewayConfig](s) {
@@ -81,6 +83,17 @@ func (c *liveConfig) apply(ctx context.Context, s *resource.Snapshot) {
 	if err := c.source.Report(ctx, statuses); err != nil && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "status of resources can't be reported", "error", err.Error())
 	}
+}
+
+// limitLabels are those of the limits that some rule has.
+func limitLabels(table *routing.Table) map[string]bool {
+	labels := map[string]bool{}
+	for _, rule := range table.Rules() {
+		for _, limit := range rule.Limits {
+			labels[limit.Label()] = true
+		}
+	}
+	return labels
 }
 
 func (c *liveConfig) observe(ctx context.Context, s *resource.Snapshot) {

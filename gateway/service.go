@@ -122,7 +122,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.live, err = loadConfig(ctx, cfg.Boot, believed, s.edge, deps); err != nil {
+	if s.live, err = loadConfig(ctx, cfg.Boot, believed, s.edge, counted, deps); err != nil {
 		return nil, err
 	}
 	s.handler = web.Edge(s.edge, web.EdgeOptions{

@@ -1,6 +1,7 @@
 package limitmem
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -33,4 +34,57 @@ func TestForget_IsSeenByATakeThatFoundTheStateBefore(t *testing.T) {
 	if verdicts[0].Allowed {
 		t.Fatal("a sweep forgot a key in debt")
 	}
+}
+
+// What was counted of a rule is shown as long as there is the rule, or a key of it in debt, and no longer.
+func TestUse_TakesAwayWhatWasCountedOfRulesThatAreGone(t *testing.T) {
+	now := time.Now()
+	reg := prometheus.NewRegistry()
+	l := New(Options{Now: func() time.Time { return now }}, reg)
+	take := func(name string) {
+		charge := routing.Charge{Rule: &routing.LimitRule{Policy: "p", Name: name, Limit: 1, Window: time.Hour, Burst: 1}}
+		_ = l.Take(t.Context(), []routing.Charge{charge}, make([]routing.Verdict, 1))
+	}
+	shown := func(when string, rules ...string) {
+		t.Helper()
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				for _, label := range m.GetLabel() {
+					if label.GetName() == "rule" {
+						got[label.GetValue()] = true
+					}
+				}
+			}
+		}
+		want := map[string]bool{}
+		for _, r := range rules {
+			want[r] = true
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %v are shown, want %v", when, got, want)
+		}
+	}
+	take("stays")
+	take("goes")
+	l.sweep()
+	shown("before anybody says which there are", "p.stays", "p.goes")
+	l.Use(map[string]bool{"p.stays": true})
+	shown("while a key of it is in debt", "p.stays", "p.goes")
+	now = now.Add(2 * time.Hour)
+	l.sweep()
+	shown("when none is", "p.stays")
+	take("stays")
+	l.Use(map[string]bool{"p.stays": true, "p.goes": true})
+	take("goes")
+	shown("when it is back", "p.stays", "p.goes")
+	now = now.Add(2 * time.Hour)
+	l.sweep()
+	shown("in use, without debt", "p.stays", "p.goes")
+	l.Use(map[string]bool{})
+	shown("gone, without debt")
 }

@@ -44,6 +44,8 @@ type Limiter struct {
 	rules  atomic.Pointer[map[ruleID]*ruleState] // replaced, never changed
 	change sync.Mutex                            // held to replace rules
 	made   uint64                                // rule states ever made, under change
+	used   map[string]bool                       // labels of the rules in use, under change; nil: not told yet
+	shown  map[string]bool                       // labels that have series, under change
 }
 
 var _ routing.Limiter = (*Limiter)(nil)
@@ -62,6 +64,7 @@ func New(opts Options, reg prometheus.Registerer) *Limiter {
 		seed:     maphash.MakeSeed(),
 		capacity: max(1, opts.MaxKeys/shardsPerRule),
 		metrics:  newMetrics(reg),
+		shown:    map[string]bool{},
 	}
 	l.rules.Store(&map[ruleID]*ruleState{})
 	return l
@@ -87,6 +90,7 @@ type ruleID struct{ policy, name string }
 // ruleState is everything counted for one rule.
 type ruleState struct {
 	shards    [shardsPerRule]shard
+	label     string
 	decisions decisions
 	dead      bool // taken out of rules; written under all the shards' locks, read under any
 }
@@ -102,7 +106,9 @@ func (l *Limiter) state(rule *routing.LimitRule) *ruleState {
 	if s := (*l.rules.Load())[id]; s != nil {
 		return s
 	}
-	s := &ruleState{decisions: l.metrics.of(rule.Label())}
+	label := rule.Label()
+	s := &ruleState{label: label, decisions: l.metrics.of(label)}
+	l.shown[label] = true
 	for i := range s.shards {
 		s.shards[i].order = l.made*shardsPerRule + uint64(i)
 	}
@@ -154,6 +160,32 @@ func (l *Limiter) forget(id ruleID, s *ruleState) {
 	next := maps.Clone(*l.rules.Load())
 	delete(next, id)
 	l.rules.Store(&next)
+	if l.used != nil && !l.used[s.label] {
+		l.hide(s.label)
+	}
+}
+
+// Use says which rules there are now, by label. What was counted of the others disappears from the metrics: at once, or when their
+// last key is without debt.
+func (l *Limiter) Use(labels map[string]bool) {
+	l.change.Lock()
+	defer l.change.Unlock()
+	l.used = labels
+	counting := map[string]bool{}
+	for _, s := range *l.rules.Load() {
+		counting[s.label] = true
+	}
+	for label := range l.shown {
+		if !labels[label] && !counting[label] {
+			l.hide(label)
+		}
+	}
+}
+
+// hide takes a rule's series away; change is held.
+func (l *Limiter) hide(label string) {
+	l.metrics.taken.DeletePartialMatch(prometheus.Labels{"rule": label})
+	delete(l.shown, label)
 }
 
 // elapsed is the time since the limiter was made, in nanoseconds.

@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "cloakroom_gateway_limiter_evictions_total",
 			Help: "Keys in debt that made room for new ones. Above zero a flood of keys is going on, or the limiter is too small.",
 		}),
-		// The rules are the operator's, so their number is bounded by what people write.
+		// The rules are the operator's, so their number is bounded by what people write; those of rules that are gone go too (Use).
 		taken: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_gateway_limit_decisions_total",
 			Help: "What each rule said to requests: pass, refuse, or shadow_refuse, which refuses nobody.",
