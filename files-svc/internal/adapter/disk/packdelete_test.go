@@ -40,7 +40,8 @@ func TestPack_DeletingGivesRoomBack(t *testing.T) {
 			t.Fatal(gone, err)
 		}
 	}
-	if freed := before - blocks(t, packOf(folder, "0")); freed != 9*60<<10 {
+	const extents = 4 << 10 // what the filesystem may take for its own list of a file in pieces
+	if freed := before - blocks(t, packOf(folder, "0")); freed < 9*60<<10-extents || freed > 9*60<<10+extents {
 		t.Errorf("nine deletions gave %d bytes back", freed)
 	}
 	wantBytes(t, b, 9, content)
