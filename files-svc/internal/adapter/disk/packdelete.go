@@ -10,12 +10,12 @@ import (
 	"cloakroom.dev/files-svc/internal/files"
 )
 
-// unpack deletes those of a bucket's blobs that lie in its pack. It returns them and the rest; the first are gone for
-// good when err is nil.
+// unpack deletes those of a bucket's blobs that lie in its pack. It returns those that are gone from there for good, and the rest,
+// which were never there. Of what is in neither, err is the first failure.
 //
 // Dead comes before the hole: a reader that finds its blob alive after it has read has read the blob. Both are durable after one
 // sync, and a crash in between is mended by deleting again, as the row still asks for. Dead entries stay: no number is used twice.
-func (b *Blobs) unpack(dir string, ids []files.BlobID) (inPack, rest []files.BlobID, err error) {
+func (b *Blobs) unpack(dir string, ids []files.BlobID) (inPack, rest []files.BlobID, failed error) {
 	f, err := b.root.OpenFile(packPath(dir), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ids, nil
@@ -26,25 +26,25 @@ func (b *Blobs) unpack(dir string, ids []files.BlobID) (inPack, rest []files.Blo
 	defer f.Close()
 	for _, id := range ids {
 		found, err := b.bury(f, id)
-		if err != nil {
-			return nil, nil, fmt.Errorf("delete blob %s: %w", id, ioFault(err))
-		}
-		if found {
+		switch {
+		case err != nil:
+			failed = first(failed, fmt.Errorf("delete blob %s: %w", id, ioFault(err)))
+		case found:
 			inPack = append(inPack, id)
-		} else {
+		default:
 			rest = append(rest, id)
 		}
 	}
 	if len(inPack) == 0 {
-		return nil, rest, nil
+		return nil, rest, failed
 	}
 	if err := b.opts.At(StepPackPunched); err != nil {
-		return nil, nil, err
+		return nil, rest, first(failed, err)
 	}
 	if err := b.opts.syncData(f); err != nil {
-		return nil, nil, fmt.Errorf("sync pack: %w", ioFault(err))
+		return nil, rest, first(failed, fmt.Errorf("sync pack: %w", ioFault(err)))
 	}
-	return inPack, rest, b.removeIfDead(f, dir)
+	return inPack, rest, first(failed, b.removeIfDead(f, dir))
 }
 
 // bury makes one entry dead and gives its room back. It reports whether the blob is this pack's, dead or alive.

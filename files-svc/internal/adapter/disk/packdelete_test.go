@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -95,6 +96,42 @@ func TestPack_DeletingAgainMendsACrash(t *testing.T) {
 	}
 	if freed := before - blocks(t, packOf(folder, "0")); freed != 60<<10 {
 		t.Errorf("%d bytes came back", freed)
+	}
+}
+
+// What can't be deleted keeps none of its neighbours, in the pack or beside it.
+func TestPack_DeletesTheOthersWhenOneFails(t *testing.T) {
+	broken := errors.New("bad sector")
+	var punches, syncs error
+	b := open(t, t.TempDir(), disk.Options{Around: func(c disk.Call, do func() error) error {
+		switch {
+		case c.Kind == disk.CallPunch && punches != nil:
+			err := punches
+			punches = nil // the first only
+			return err
+		case c.Kind == disk.CallSync && c.File != nil && isPack(c.File) && syncs != nil:
+			return syncs
+		}
+		return do()
+	}})
+	if err := errors.Join(put(t, b, 1), put(t, b, 2), put(t, b, 3), putBytes(t, b, 4, large)); err != nil {
+		t.Fatal(err)
+	}
+	all := []files.BlobID{blob(1), blob(2), blob(3), blob(4)}
+	punches = broken
+	if gone, err := b.Delete(t.Context(), all); !errors.Is(err, broken) || !slices.Equal(gone, all[1:]) {
+		t.Errorf("gone %v, %v; want all but the first", gone, err)
+	}
+	if err := putBytes(t, b, 5, large); err != nil {
+		t.Fatal(err)
+	}
+	syncs = broken
+	if gone, err := b.Delete(t.Context(), []files.BlobID{blob(1), blob(5)}); !errors.Is(err, broken) || !slices.Equal(gone, []files.BlobID{blob(5)}) {
+		t.Errorf("gone %v, %v; want what is not in the pack", gone, err)
+	}
+	syncs = nil
+	if gone, err := b.Delete(t.Context(), all); err != nil || !slices.Equal(gone, all) {
+		t.Errorf("gone %v, %v; want all", gone, err)
 	}
 }
 
