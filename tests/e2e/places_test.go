@@ -15,6 +15,7 @@ var here = map[string]string{
 	"TestConfig_EditsAreLiveAndBadOnesHarmNothing":      "edits files of resources",
 	"TestConfig_ReloadsUnderLoadLoseNoRequest":          "edits files of resources",
 	"TestConfig_RouteWithoutAuthIsNeverOpen":            "edits files of resources",
+	"TestExport_HoldsWhatEachServiceHolds":              "configures a stack that keeps older versions",
 	"TestMainJob_ThreeProcesses":                        "starts the three services side by side; the cluster runs TestMainJob on two of each",
 	"TestMetrics_TellWhatAnOperatorLooksAt":             "scrapes the ops port, which nobody reaches through a gateway",
 	"TestPlaces_EveryCaseHasOne":                        "reads this folder",
