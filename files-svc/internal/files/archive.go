@@ -89,14 +89,17 @@ func (s *Service) ArchiveNames(chosen []File) []string {
 			stem, ext = name, ""
 		}
 		unique := name
-		for n := 2; taken[s.fold(unique)]; n++ {
+		for n := 2; taken[s.alike(unique)]; n++ {
 			unique = stem + " (" + strconv.Itoa(n) + ")" + ext
 		}
-		taken[s.fold(unique)] = true
+		taken[s.alike(unique)] = true
 		names[i] = unique
 	}
 	return names
 }
+
+// alike is the same for names that some filesystem takes for one: upper case joins what lower case keeps apart, as σ and ς.
+func (s *Service) alike(name string) string { return strings.ToUpper(s.fold(name)) }
 
 // SafeName keeps what it can of a name that is to be unpacked anywhere.
 func SafeName(name string) string {

@@ -24,10 +24,10 @@ func named(names ...string) (fs []files.File) {
 func TestArchiveNames_AreSafeAndApart(t *testing.T) {
 	s := filestest.New(t, filestest.Memory(), files.Options{})
 	given := named("a.txt", "A.TXT", "a (2).txt", "../../etc/passwd", `C:\x`, "CON", "com1.txt", "nul.", "...", " ", "x\u202egpj.exe", ".profile", ".profile",
-		"Отчёт.pdf", "lpt²")
+		"Отчёт.pdf", "lpt²", "Καφές", "ΚΑΦΈΣ", "s", "ſ")
 	want := []string{
 		"a.txt", "A (2).TXT", "a (2) (2).txt", ".._.._etc_passwd", "C__x", "_CON", "_com1.txt", "_nul", "file", "file (2)",
-		"x_gpj.exe", ".profile", ".profile (2)", "Отчёт.pdf", "_lpt²",
+		"x_gpj.exe", ".profile", ".profile (2)", "Отчёт.pdf", "_lpt²", "Καφές", "ΚΑΦΈΣ (2)", "s", "ſ (2)",
 	}
 	if diff := cmp.Diff(want, s.ArchiveNames(given)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
