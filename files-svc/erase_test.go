@@ -34,11 +34,22 @@ func (s *stubborn) EraseOwner(_ context.Context, owner files.OwnerID) error {
 	return nil
 }
 
-func (s *stubborn) LogPosition(context.Context) (int64, error) { return s.position, nil }
+func (s *stubborn) LogPosition(context.Context) (int64, error) {
+	_, position := s.stands()
+	return position, nil
+}
 
 func (s *stubborn) SetLogPosition(_ context.Context, seq int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.position = seq
 	return nil
+}
+
+func (s *stubborn) stands() (erased []files.OwnerID, position int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.erased), s.position
 }
 
 // Somebody who can't be erased keeps nobody else, and the position doesn't say that they were.
@@ -56,15 +67,15 @@ func TestErase_OneThatFailsKeepsNobodyElse(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- e.run(ctx) }()
 		time.Sleep(10 * time.Second)
-		if !slices.Equal(core.erased, []files.OwnerID{"a", "c", "d"}) || core.position != 1 {
-			t.Errorf("erased %v, worked off up to %d", core.erased, core.position)
+		if erased, position := core.stands(); !slices.Equal(erased, []files.OwnerID{"a", "c", "d"}) || position != 1 {
+			t.Errorf("erased %v, worked off up to %d", erased, position)
 		}
 		core.mu.Lock()
 		core.broken = nil
 		core.mu.Unlock()
 		time.Sleep(2 * eraseRetryMax)
-		if len(core.erased) != 4 || core.position != 4 {
-			t.Errorf("after the repair: erased %v, worked off up to %d", core.erased, core.position)
+		if erased, position := core.stands(); len(erased) != 4 || position != 4 {
+			t.Errorf("after the repair: erased %v, worked off up to %d", erased, position)
 		}
 		stop()
 		if err := <-done; err != nil {
