@@ -3,16 +3,13 @@ package replicas_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/files-svc/internal/files/filestest"
-	"cloakroom.dev/libs/fault"
 )
 
 const ann, bob files.OwnerID = "ann", "bob"
@@ -29,27 +26,17 @@ func TestQuota_HoldsToTheByteAcrossReplicas(t *testing.T) {
 	dsn, blobs := template.New(t), filestest.NewBlobs()
 	opts := files.Options{Policy: func() files.Policy { return files.Policy{QuotaBytes: room + size/2} }}
 	both := []*files.Service{join(t, dsn).serve(t, blobs, opts), join(t, dsn).serve(t, blobs, opts)}
-	var won, lost atomic.Int64
+	var race filestest.Tally
 	var wait sync.WaitGroup
 	began := time.Now()
 	for n := range uploads {
 		wait.Go(func() {
-			err := upload(both[n%2], ann, bytes.Repeat([]byte{byte(n)}, size))
-			switch {
-			case err == nil:
-				won.Add(1)
-			case errors.Is(err, fault.Of(fault.QuotaExceeded)):
-				lost.Add(1)
-			default:
-				t.Error(err)
-			}
+			race.Count(t, upload(both[n%2], ann, bytes.Repeat([]byte{byte(n)}, size)))
 		})
 	}
 	wait.Wait()
 	t.Logf("%d uploads of one owner through two processes took %s", uploads, time.Since(began).Round(time.Millisecond))
-	if won.Load() != room/size || lost.Load() != uploads-room/size {
-		t.Errorf("%d uploads won and %d lost, want %d winners", won.Load(), lost.Load(), room/size)
-	}
+	race.Want(t, room/size, uploads-room/size)
 	filestest.Audit(t, filestest.Stores{Catalog: join(t, dsn).catalog, Blobs: blobs}, ann)
 }
 

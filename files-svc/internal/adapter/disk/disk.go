@@ -1,17 +1,17 @@
 // Package disk keeps blobs as files in a folder, so that what was acknowledged survives kill -9 and power loss.
 //
-// The layout is <root>/<epoch>/<bucket>/<number>, and <root>/<epoch>/<bucket>/pack for small blobs. A writer fills one bucket after the other, so that the uploads of one
-// moment lie in one directory and share its fsync. A blob is written to a file without a name (O_TMPFILE), synced, linked
-// under its number, and then the directory is synced: before the link nothing of it is visible, and a crash leaves
-// nothing. A small blob is held until it is whole, and then written to the pack of its bucket; where that has failed it becomes a
-// file of its own, created under its number at once: one commit of the filesystem's journal has its name and its bytes. So does any
-// blob where the filesystem knows no unnamed files.
-// No row names it before both syncs, and the reaper finds what a crash leaves. Small blobs of one moment are synced in one
-// round, and their directory once behind them.
+// The layout is <root>/<epoch>/<bucket>/<number>, and <root>/<epoch>/<bucket>/pack for small blobs. A writer fills one
+// bucket after the other, so that the uploads of one moment lie in one directory and share its fsync. A blob is written to a
+// file without a name (O_TMPFILE), synced, linked under its number, and then the directory is synced: before the link
+// nothing of it is visible, and a crash leaves nothing. A small blob is held until it is whole, and then written to the pack
+// of its bucket; where that has failed it becomes a file of its own, created under its number at once: one commit of the
+// filesystem's journal has its name and its bytes. So does any blob where the filesystem knows no unnamed files. No row
+// names it before both syncs, and the reaper finds what a crash leaves. Small blobs of one moment are synced in one round,
+// and their directory once behind them.
 //
 // A failed fsync ends the blobs it was for, and its descriptor is never used again: the kernel may have dropped the data
-// and call a second fsync a success. All paths go through os.Root, which can't leave the folder, or are one name in a directory that
-// was opened so.
+// and call a second fsync a success. All paths go through os.Root, which can't leave the folder, or are one name in a
+// directory that was opened so.
 package disk
 
 import (

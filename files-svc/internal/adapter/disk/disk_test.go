@@ -5,12 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"cloakroom.dev/files-svc/internal/adapter/disk"
 	"cloakroom.dev/files-svc/internal/files"
@@ -81,87 +77,7 @@ func keys(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-func TestCommit_SyncsBytesAndNameBeforeItReturns(t *testing.T) {
-	for says, it := range map[string]struct {
-		content []byte
-		file    string
-	}{
-		"large": {large, "unnamed file"}, "small": {[]byte("content"), "file"}, "empty": {nil, "file"},
-	} {
-		t.Run(says, func(t *testing.T) {
-			folder := t.TempDir()
-			var steps []string
-			b := open(t, folder, disk.Options{
-				NoPacks: true,
-				At:      func(step string) error { steps = append(steps, step); return nil },
-				Syncing: func(f *os.File) error {
-					info, err := f.Stat()
-					switch {
-					case err != nil:
-					case info.IsDir():
-						steps = append(steps, "directory")
-					case info.Size() != int64(len(it.content)):
-						t.Errorf("synced with %d bytes", info.Size())
-					case len(keys(t, folder)) == 0:
-						steps = append(steps, "unnamed file")
-					default:
-						steps = append(steps, "file")
-					}
-					return errors.Join(err, f.Sync())
-				},
-			})
-			if err := putBytes(t, b, 1, it.content); err != nil {
-				t.Fatal(err)
-			}
-			// The epoch's and the bucket's names are durable before anything can be linked there.
-			want := []string{"directory", "directory", it.file, disk.StepSynced, disk.StepLinked, "directory"}
-			if !slices.Equal(steps, want) {
-				t.Fatalf("got %v, want %v", steps, want)
-			}
-		})
-	}
-}
-
 // A folder whose name could not be synced is there for the next upload, which must not rely on it.
-func TestCommit_ANameThatCouldNotBeSyncedIsSyncedByTheNext(t *testing.T) {
-	for name, put := range map[string]func(b *disk.Blobs, n int64) error{
-		"blob": func(b *disk.Blobs, n int64) error { return putBytes(t, b, n, large) },
-		"upload": func(b *disk.Blobs, _ int64) error {
-			sink, err := b.AppendPartial(t.Context(), files.Partial{ID: "ABC"})
-			if err != nil {
-				return err
-			}
-			defer func() { _ = sink.Close() }()
-			_, err = sink.Sync(t.Context())
-			return err
-		},
-	} {
-		for failing := range 2 { // of the directories that are synced, one after the other
-			folder, syncs := t.TempDir(), 0
-			var lost string
-			synced := map[string]bool{}
-			b := open(t, folder, disk.Options{Syncing: func(f *os.File) error {
-				info, err := f.Stat()
-				if err != nil || !info.IsDir() {
-					return err
-				}
-				if syncs++; syncs == failing+1 {
-					lost = f.Name()
-					return syscall.EIO
-				}
-				synced[f.Name()] = true
-				return nil
-			}})
-			if err := put(b, 1); err == nil {
-				t.Fatalf("%s: taken although %s could not be synced", name, lost)
-			}
-			if err := put(b, 2); err != nil || !synced[lost] {
-				t.Errorf("%s: the next one is taken (%v), and the names in %s were never synced", name, err, lost)
-			}
-		}
-	}
-}
-
 // A small blob touches the disk when it is whole: what is given up before leaves nothing to clean up.
 func TestAbort_ASmallBlobWasNeverThere(t *testing.T) {
 	folder := t.TempDir()
@@ -182,117 +98,8 @@ func TestAbort_ASmallBlobWasNeverThere(t *testing.T) {
 	}
 }
 
-func TestCommit_FailedFileSyncEndsTheBlob(t *testing.T) {
-	folder := t.TempDir()
-	var calls atomic.Int64
-	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			return f.Sync()
-		}
-		calls.Add(1)
-		return syscall.EIO
-	}})
-	if err := put(t, b, 1); !errors.Is(err, fault.Of(fault.Unavailable)) {
-		t.Errorf("got %v, want Unavailable", err)
-	}
-	if got := keys(t, folder); len(got) > 0 || calls.Load() != 1 {
-		t.Errorf("left %v after %d syncs", got, calls.Load())
-	}
-}
-
-func TestCommit_FailedDirectorySyncEndsItsBlobsAndItsDescriptor(t *testing.T) {
-	folder := t.TempDir()
-	var bad atomic.Pointer[os.File]
-	var fail atomic.Bool
-	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		info, err := f.Stat()
-		switch {
-		case err != nil || !info.IsDir():
-			return err
-		case bad.Load() == f:
-			t.Error("a descriptor was synced again after its failure")
-		case fail.CompareAndSwap(true, false):
-			bad.Store(f)
-			return syscall.ENOSPC
-		}
-		return f.Sync()
-	}})
-	if err := put(t, b, 1); err != nil {
-		t.Fatal(err)
-	}
-	fail.Store(true)
-	if err := put(t, b, 2); !errors.Is(err, fault.Of(fault.StorageFull)) {
-		t.Errorf("got %v, want StorageFull", err)
-	}
-	if err := put(t, b, 3); err != nil {
-		t.Errorf("the next blob: %v", err)
-	}
-	if got := keys(t, folder); len(got) != 2 {
-		t.Errorf("keys: %v", got)
-	}
-}
-
 // An upload that was under way when its directory's sync failed has the same descriptor: it fails too.
-func TestCommit_FailedDirectorySyncEndsThoseWhoShareIt(t *testing.T) {
-	var dirSyncs atomic.Int64
-	var fail atomic.Bool
-	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			dirSyncs.Add(1)
-			if fail.CompareAndSwap(true, false) {
-				return syscall.EIO
-			}
-		}
-		return f.Sync()
-	}})
-	underWay, err := b.Create(t.Context(), files.NewBlobID(filestest.EpochA, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer underWay.Abort()
-	fail.Store(true)
-	if err := put(t, b, 2); err == nil {
-		t.Fatal("the first upload was kept")
-	}
-	before := dirSyncs.Load()
-	if err := underWay.Commit(t.Context()); err == nil || dirSyncs.Load() != before {
-		t.Errorf("the second upload: %v, after %d more syncs", err, dirSyncs.Load()-before)
-	}
-}
-
 // putAtOnce has writers put so many blobs each.
-func putAtOnce(t *testing.T, b *disk.Blobs, writers, each int) {
-	t.Helper()
-	var seq atomic.Int64
-	var wait sync.WaitGroup
-	for range writers {
-		wait.Go(func() {
-			for range each {
-				if err := put(t, b, seq.Add(1)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wait.Wait()
-}
-
-func TestCommit_SharesDirectorySyncs(t *testing.T) {
-	const writers, rounds = 32, 8
-	var dirs atomic.Int64
-	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			dirs.Add(1)
-		}
-		return f.Sync()
-	}})
-	putAtOnce(t, b, writers, rounds)
-	t.Logf("%d commits shared %d directory syncs", writers*rounds, dirs.Load())
-	if dirs.Load() >= writers*rounds {
-		t.Error("no sync was shared")
-	}
-}
-
 // A crash after the link leaves a key that Walk finds; one before it leaves nothing.
 func TestCommit_Crash(t *testing.T) {
 	for step, want := range map[string]int{disk.StepSynced: 0, disk.StepLinked: 1} {
@@ -316,32 +123,6 @@ func TestCommit_Crash(t *testing.T) {
 }
 
 // A name that is gone may be a crash's: only the sync makes its absence last.
-func TestDelete_SyncsEachDirectoryOnce(t *testing.T) {
-	var synced []string
-	b := open(t, t.TempDir(), disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		synced = append(synced, filepath.Base(f.Name()))
-		return f.Sync()
-	}})
-	for _, seq := range []int64{1, 2, 0x5001} {
-		if err := put(t, b, seq); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ids := []files.BlobID{
-		files.NewBlobID(filestest.EpochA, 1), files.NewBlobID(filestest.EpochA, 2), files.NewBlobID(filestest.EpochA, 0x5001),
-	}
-	for range 2 {
-		synced = nil
-		if gone, err := b.Delete(t.Context(), ids); err != nil || len(gone) != len(ids) {
-			t.Fatalf("gone %v, %v", gone, err)
-		}
-		slices.Sort(synced)
-		if !slices.Equal(synced, []string{"0", "5"}) {
-			t.Errorf("synced %v, want each bucket once", synced)
-		}
-	}
-}
-
 func TestOpen_IsAFileTheKernelCanSend(t *testing.T) {
 	b := open(t, t.TempDir(), disk.Options{NoPacks: true})
 	if err := put(t, b, 1); err != nil {
@@ -415,46 +196,6 @@ func TestCreate_LeavesRoomForOthers(t *testing.T) {
 }
 
 // A file whose sync fails is alone with it, however many are synced in the same round.
-func TestCommit_FailedSyncOfOneInARoundIsItsOwn(t *testing.T) {
-	const others = 20
-	folder := t.TempDir()
-	var inRound atomic.Int64
-	first, gate := make(chan struct{}), make(chan struct{})
-	b := open(t, folder, disk.Options{NoPacks: true, Syncing: func(f *os.File) error {
-		switch info, err := f.Stat(); {
-		case err != nil || info.IsDir():
-			return errors.Join(err, f.Sync())
-		case filepath.Base(f.Name()) == "1": // holds the first round until all others wait for the second
-			close(first)
-			<-gate
-		case filepath.Base(f.Name()) == "2":
-			inRound.Add(1)
-			return syscall.EIO
-		}
-		return f.Sync()
-	}})
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		if err := put(t, b, 1); err != nil {
-			t.Error(err)
-		}
-	})
-	<-first
-	for seq := int64(2); seq < 2+others; seq++ {
-		wait.Go(func() {
-			if err := put(t, b, seq); (err != nil) != (seq == 2) {
-				t.Errorf("blob %d: %v", seq, err)
-			}
-		})
-	}
-	time.Sleep(50 * time.Millisecond)
-	close(gate)
-	wait.Wait()
-	if got := keys(t, folder); len(got) != others || inRound.Load() != 1 {
-		t.Errorf("%d keys, want %d; the failed file was synced %d times", len(got), others, inRound.Load())
-	}
-}
-
 // Whoever can write to the folder can put a link where the next blob will be: it is not written through.
 func TestCommit_NeverWritesThroughWhatIsThere(t *testing.T) {
 	folder, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")

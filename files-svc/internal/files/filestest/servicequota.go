@@ -2,11 +2,9 @@ package filestest
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +18,7 @@ func checkQuotaRace(t *testing.T, b *bench) {
 	for range 3 {
 		b.upload(t, ann, "before", string(noise(size, 1)))
 	}
-	var won, lost atomic.Int64
+	var race Tally
 	var wait sync.WaitGroup
 	gate := make(chan struct{}, 100) // as many at once as descriptors allow anywhere
 	for n := range uploads {
@@ -29,20 +27,11 @@ func checkQuotaRace(t *testing.T, b *bench) {
 			defer func() { <-gate }()
 			content := noise(size, uint64(n))
 			_, err := b.Create(As(t.Context(), ann), ann, files.NewFile{Name: "f", Size: files.UnknownSize}, bytes.NewReader(content))
-			switch {
-			case err == nil:
-				won.Add(1)
-			case errors.Is(err, fault.Of(fault.QuotaExceeded)):
-				lost.Add(1)
-			default:
-				t.Error(err)
-			}
+			race.Count(t, err)
 		})
 	}
 	wait.Wait()
-	if won.Load() != room/size || lost.Load() != uploads-room/size {
-		t.Errorf("%d uploads won and %d lost, want %d winners", won.Load(), lost.Load(), room/size)
-	}
+	race.Want(t, room/size, uploads-room/size)
 	if got := b.usage(t); got.Bytes != got.QuotaBytes {
 		t.Errorf("usage is %+v", got)
 	}
@@ -72,16 +61,10 @@ func checkFreedOnce(t *testing.T, b *bench) {
 	b.policy.Store(&files.Policy{QuotaBytes: 4 << 20})
 	content := noise(size, 1)
 	f := b.upload(t, ann, "f", string(content))
-	var won, lost atomic.Int64
+	var race Tally
 	replace := func(body io.Reader) {
-		switch _, err := b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: size}, body); {
-		case err == nil:
-			won.Add(1)
-		case errors.Is(err, fault.Of(fault.QuotaExceeded)):
-			lost.Add(1)
-		default:
-			t.Error(err)
-		}
+		_, err := b.Replace(As(t.Context(), ann), ann, f.ID, files.NewContent{Size: size}, body)
+		race.Count(t, err)
 	}
 	replace(&between{bytes.NewReader(content), func() { // while one is under way
 		for range replaces {
@@ -89,9 +72,7 @@ func checkFreedOnce(t *testing.T, b *bench) {
 		}
 	}})
 	replace(bytes.NewReader(content)) // and one after the other
-	if won.Load() != 2 || lost.Load() != replaces {
-		t.Errorf("%d replaces of one file won and %d were refused", won.Load(), lost.Load())
-	}
+	race.Want(t, 2, replaces)
 	b.audit(t)
 }
 
