@@ -3,6 +3,7 @@ package filessvc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -82,4 +83,62 @@ func TestErase_OneThatFailsKeepsNobodyElse(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Whoever is deleted while others keep failing waits for none of them, however many they are.
+func TestErase_NobodyWaitsForThoseThatKeepFailing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEraser(nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		core := &stubborn{broken: map[files.OwnerID]bool{}}
+		e.core = core
+		seq := int64(0)
+		deleted := func(id files.OwnerID) {
+			seq++
+			if err := e.hear(t.Context(), token.Entry{Kind: token.KindUserDeleted, ID: string(id), Seq: seq}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 100 {
+			id := files.OwnerID(fmt.Sprint("broken-", i))
+			core.broken[id] = true
+			deleted(id)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.run(ctx) }()
+		time.Sleep(time.Hour)
+		for range 3 {
+			id := files.OwnerID(fmt.Sprint("whole-", seq))
+			deleted(id)
+			time.Sleep(2 * eraseRetry)
+			if erased, position := core.stands(); !slices.Contains(erased, id) || position != 0 {
+				t.Errorf("%s is not among the erased %v, worked off up to %d", id, erased, position)
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestErase_QueueIsBounded(t *testing.T) {
+	e := newEraser(nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	e.core = &stubborn{broken: map[files.OwnerID]bool{"same": true}}
+	entry := token.Entry{Kind: token.KindUserDeleted, ID: "same", Seq: 1}
+	if err := e.hear(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	next, _, _ := e.take(time.Now())
+	if err := e.erase(t.Context(), next); err == nil {
+		t.Fatal("erased")
+	}
+	for range maxErasures - 1 {
+		if err := e.hear(t.Context(), entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.hear(t.Context(), entry); !errors.Is(err, errErasuresFull) {
+		t.Errorf("one too many: %v", err)
+	}
 }
