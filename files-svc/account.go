@@ -42,7 +42,7 @@ func (a *authority) askAccount(r *http.Request, at string) (*http.Response, erro
 		return nil, err
 	}
 	req.Header.Set("Authorization", r.Header.Get("Authorization"))
-	req.Header.Set("X-Request-Id", web.RequestID(r.Context()))
+	web.PassOn(r.Context(), req.Header)
 	if addr := web.ClientAddr(r.Context()); addr.IsValid() { // for the audit trail
 		req.Header.Set("X-Forwarded-For", addr.String())
 	}

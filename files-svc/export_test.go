@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cloakroom.dev/libs/token/tokentest"
 )
 
@@ -16,14 +18,14 @@ const accountJSON = `{"exported_at":"2026-01-02T03:04:05Z","user":{"username":"a
 "api_keys":[],"came_from":[],"identities":[],"factors":[],"recovery_codes_left":0,"history":[]}` + "\n"
 
 // newExportWorld starts a service whose auth service answers for accounts as told.
-func newExportWorld(t *testing.T, account http.HandlerFunc) *world {
+func newExportWorld(t *testing.T, account http.HandlerFunc, documents ...string) *world {
 	issuer := tokentest.New(t)
 	mux := http.NewServeMux()
 	mux.Handle("/", issuer)
 	mux.HandleFunc("GET /internal/v1/export", account)
 	auth := httptest.NewServer(mux)
 	t.Cleanup(auth.Close)
-	return newWorldIn(t, t.TempDir(), issuer, func(c *Config) { c.AuthURL = auth.URL })
+	return newWorldIn(t, t.TempDir(), issuer, func(c *Config) { c.AuthURL = auth.URL }, documents...)
 }
 
 func ada(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, accountJSON) }
@@ -69,6 +71,63 @@ func TestExport_DamageIsListedAndNotPacked(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(contents["export.json"]), &doc); err != nil || len(doc.Files) != 2 || doc.Files[0].Flaw != "corrupt" || doc.Files[0].Path != "" {
 		t.Errorf("%v: %+v", err, doc)
+	}
+}
+
+// Older versions and the trash are packed like the rest, and are no more kept back by one that is damaged.
+func TestExport_OlderVersionsArePackedButForDamagedOnes(t *testing.T) {
+	w := newExportWorld(t, ada, policyWith(`{versionsKept: 3, trashRetention: 1h}`))
+	p := w.person()
+	f := p.upload("a", "text/plain", reader(strings.Repeat("x", 200_000)))
+	flipBit(t, w.blobFiles()[0], 3)
+	p.get(f.content())
+	eventually(t, "in quarantine", func() error {
+		if got := fmt.Sprint(p.flaw(f)); got != "[corrupt corrupt]" {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+	p.replace(f, "second").file(t, 200)
+	p.replace(f, "third").file(t, 200)
+	gone := p.upload("b", "text/plain", reader("b1"))
+	p.replace(gone, "b2").file(t, 200)
+	p.do(http.MethodDelete, "/v1/files/"+gone.ID, nil)
+
+	type version struct {
+		Version    int
+		Flaw, Path string
+	}
+	type exported struct {
+		ID, Path string
+		Older    []version `json:"older_versions"`
+	}
+	var listed, packed struct{ Files, Trash []exported }
+	if err := json.Unmarshal(p.get("/v1/users/me/export").body, &listed); err != nil {
+		t.Fatal(err)
+	}
+	a := p.get("/v1/users/me/export?files=1")
+	if a.status != 200 || a.err != nil {
+		t.Fatalf("%d %v", a.status, a.err)
+	}
+	names, contents := unpack(t, a.body)
+	if err := json.Unmarshal([]byte(contents["export.json"]), &packed); err != nil {
+		t.Fatal(err)
+	}
+	file, trash := "files/"+f.ID, "trash/"+gone.ID
+	wantFiles := []exported{{f.ID, file + "/a", []version{{2, "", file + "/versions/2/a"}, {1, "corrupt", ""}}}}
+	wantTrash := []exported{{gone.ID, trash + "/b", []version{{1, "", trash + "/versions/1/b"}}}}
+	if diff := cmp.Diff(wantFiles, packed.Files) + cmp.Diff(wantTrash, packed.Trash); diff != "" {
+		t.Error(diff)
+	}
+	if len(listed.Files) != 1 || len(listed.Files[0].Older) != 2 || listed.Files[0].Path+listed.Files[0].Older[0].Path != "" || len(listed.Trash[0].Older) != 1 {
+		t.Errorf("without contents: %+v", listed)
+	}
+	got := fmt.Sprint(len(names), contents[file+"/a"], contents[file+"/versions/2/a"], contents[trash+"/b"], contents[trash+"/versions/1/b"])
+	if got != fmt.Sprint(5, "third", "second", "b2", "b1") {
+		t.Errorf("packed %q: %s", names, got)
+	}
+	if items, _ := page[version](t, p.get("/v1/files/"+f.ID+"/versions")); len(items) != 3 || items[2].Flaw != "corrupt" || items[1].Flaw != "" {
+		t.Errorf("the list of versions: %+v", items)
 	}
 }
 

@@ -91,6 +91,12 @@ func (t tracer) start(ctx context.Context, r *http.Request) (context.Context, tr
 	return t.tracer.Start(ctx, knownMethod(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithLinks(trace.LinkFromContext(caller)))
 }
 
+// PassOn names the request of ctx, its id and its trace, to another of the services that is asked on its behalf.
+func PassOn(ctx context.Context, h http.Header) {
+	h.Set("X-Request-Id", RequestID(ctx))
+	propagator.Inject(ctx, propagation.HeaderCarrier(h))
+}
+
 func (t tracer) end(span trace.Span, route, method string, status int) {
 	if t.tracer == nil {
 		return

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,21 +60,34 @@ func TestTraces_OneRequestIsOneTrace(t *testing.T) {
 	s := harness.Start(t, "CONFIG_DIR="+harness.ConfigDir(t, func(yaml string) string { return withTracing(yaml, receiver.URL) }))
 	ada := harness.NewClient(t, s.Public).SignUp()
 	ada.Do("GET", "/v1/files", nil, harness.Header("Traceparent", "00-"+strings.Repeat("4b", 16)+"-00f067aa0ba902b7-01")).Is(200)
+	ada.Do("GET", "/v1/users/me/export", nil).Is(200)
 	waitFor(t, patience, func() bool {
-		got.mu.Lock()
-		defer got.mu.Unlock()
-		if story := got.traces[strings.Repeat("\x4b", 16)]; story != nil {
-			t.Fatalf("a stranger's trace was continued: %q", story)
-		}
-		for _, story := range got.traces {
-			text := strings.Join(story, "\n")
-			if strings.Contains(text, "gateway: GET files") && strings.Contains(text, "files-svc: GET files.list") && strings.Contains(text, "files-svc: SELECT") {
-				t.Logf("the story of a list:\n%s", text)
-				return true
-			}
-		}
-		return false
+		return got.tell(t, "gateway: GET files", "files-svc: GET files.list", "files-svc: SELECT") &&
+			got.tell(t, "files-svc: GET users.me.export", "auth-svc: GET users.me.export")
 	})
+	if story := got.of(strings.Repeat("\x4b", 16)); story != nil {
+		t.Errorf("a stranger's trace was continued: %q", story)
+	}
+}
+
+// tell reports whether one trace has all of these in it.
+func (s *spans) tell(t *testing.T, parts ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, story := range s.traces {
+		text := strings.Join(story, "\n")
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) }) {
+			t.Logf("one story:\n%s", text)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *spans) of(trace string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.traces[trace])
 }
 
 // withTracing adds telemetry to every boot object of a file.

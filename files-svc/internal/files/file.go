@@ -67,6 +67,7 @@ type Version struct {
 	SHA256      Digest
 	ContentType string
 	CreatedAt   time.Time
+	Flaw        Flaw // what is wrong with its bytes; of the blob, not of the version's own row
 }
 
 // Digest is a SHA-256.

@@ -97,11 +97,23 @@ func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c 
 
 // visibleFile is the owner's file outside the trash.
 func (s *Service) visibleFile(ctx context.Context, tx FileReader, owner OwnerID, id FileID) (File, error) {
+	f, err := ownFile(ctx, tx, owner, id)
+	if err == nil && !f.visible(s.now()) {
+		return File{}, errNoFile()
+	}
+	return f, err
+}
+
+// findFile finds a file of an owner, or is fault.NotFound.
+type findFile func(ctx context.Context, tx FileReader, owner OwnerID, id FileID) (File, error)
+
+// ownFile finds a file that is the owner's, in the trash or not.
+func ownFile(ctx context.Context, tx FileReader, owner OwnerID, id FileID) (File, error) {
 	f, err := tx.File(ctx, id)
 	switch {
 	case err != nil:
 		return File{}, err
-	case f.Owner != owner || !f.visible(s.now()):
+	case f.Owner != owner:
 		return File{}, errNoFile()
 	default:
 		return f, nil

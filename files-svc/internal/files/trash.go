@@ -129,13 +129,9 @@ func (s *Service) DeleteTrashed(ctx context.Context, owner OwnerID, id FileID) e
 
 // trashedFile is the owner's file in the trash, or on its way there because it has expired.
 func (s *Service) trashedFile(ctx context.Context, tx FileReader, owner OwnerID, id FileID) (File, error) {
-	f, err := tx.File(ctx, id)
-	switch {
-	case err != nil:
-		return File{}, err
-	case f.Owner != owner || f.visible(s.now()):
+	f, err := ownFile(ctx, tx, owner, id)
+	if err == nil && f.visible(s.now()) {
 		return File{}, errNoFile()
-	default:
-		return f, nil
 	}
+	return f, err
 }

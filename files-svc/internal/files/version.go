@@ -54,12 +54,41 @@ func checkLimit(limit int) (int, error) {
 // OpenVersion opens one kept version of a file outside the trash, as Open opens the newest. Content.File is the file as it
 // was then, as far as its content goes.
 func (s *Service) OpenVersion(ctx context.Context, owner OwnerID, id FileID, number int64) (*Content, error) {
+	return s.openVersion(ctx, owner, id, number, s.visibleFile)
+}
+
+// OlderVersions lists the versions that are kept beside the current one of a file, be it in the trash or not, newest first.
+func (s *Service) OlderVersions(ctx context.Context, owner OwnerID, id FileID) (older []Version, err error) {
+	if err := s.allow(ctx, owner, "read"); err != nil {
+		return nil, err
+	}
+	err = s.catalog.Read(ctx, func(tx ReadTx) error {
+		f, err := ownFile(ctx, tx, owner, id)
+		if err != nil || f.Version < 2 {
+			return err
+		}
+		older, err = tx.Versions(ctx, id)
+		older = slices.DeleteFunc(older, func(v Version) bool { return v.Number == f.Version })
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list older versions: %w", err)
+	}
+	return older, nil
+}
+
+// OpenOlder opens one of OlderVersions, as OpenVersion does.
+func (s *Service) OpenOlder(ctx context.Context, owner OwnerID, id FileID, number int64) (*Content, error) {
+	return s.openVersion(ctx, owner, id, number, ownFile)
+}
+
+func (s *Service) openVersion(ctx context.Context, owner OwnerID, id FileID, number int64, find findFile) (*Content, error) {
 	return s.open(ctx, s.openLater, func() (f File, err error) {
 		if err := s.allow(ctx, owner, "read"); err != nil {
 			return File{}, err
 		}
 		err = s.catalog.Read(ctx, func(tx ReadTx) error {
-			if f, err = s.visibleFile(ctx, tx, owner, id); err != nil {
+			if f, err = find(ctx, tx, owner, id); err != nil {
 				return err
 			}
 			v, _, err := findVersion(ctx, tx, id, number)
@@ -139,7 +168,7 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 
 // at is the file with the content of one of its versions.
 func (f File) at(v Version) File {
-	f.Version, f.Blob, f.Size, f.SHA256, f.ContentType, f.ContentAt = v.Number, v.Blob, v.Size, v.SHA256, v.ContentType, v.CreatedAt
+	f.Version, f.Blob, f.Size, f.SHA256, f.ContentType, f.ContentAt, f.Flaw = v.Number, v.Blob, v.Size, v.SHA256, v.ContentType, v.CreatedAt, v.Flaw
 	return f
 }
 

@@ -118,15 +118,27 @@ type exporter struct {
 // exportedFile is a file as an export shows it.
 type exportedFile struct {
 	fileBody
-	Path     string        `json:"path,omitempty"` // in the ZIP
-	Versions []versionBody `json:"older_versions"`
-	Links    []linkBody    `json:"links"`
+	Path  string            `json:"path,omitempty"` // in the ZIP
+	Older []exportedVersion `json:"older_versions"`
+	Links []linkBody        `json:"links"`
 }
 
 type exportedTrash struct {
 	trashedBody
+	Path  string            `json:"path,omitempty"`
+	Older []exportedVersion `json:"older_versions"`
+}
+
+type exportedVersion struct {
+	versionBody
 	Path string `json:"path,omitempty"`
 }
+
+// Where contents lie in the ZIP.
+const (
+	filesFolder = "files"
+	trashFolder = "trash"
+)
 
 // document writes the JSON: the account's object goes on with files and trash.
 func (e *exporter) document(w io.Writer) error {
@@ -146,11 +158,11 @@ func (e *exporter) document(w io.Writer) error {
 	}
 	rows.begin(`],"trash":[`)
 	if err := e.eachTrashed(func(t files.Trashed) error {
-		row := exportedTrash{trashedBody: trashedBodyOf(t)}
-		if e.packed && t.Flaw == files.FlawNone {
-			row.Path = trashPath(t.File)
+		older, err := e.describeOlder(trashFolder, t.File)
+		if err != nil {
+			return err
 		}
-		return rows.add(row)
+		return rows.add(exportedTrash{trashedBody: trashedBodyOf(t), Path: e.pathOf(trashFolder, t.File), Older: older})
 	}); err != nil {
 		return err
 	}
@@ -159,14 +171,8 @@ func (e *exporter) document(w io.Writer) error {
 }
 
 func (e *exporter) describeFile(f files.File) (row exportedFile, err error) {
-	row = exportedFile{fileBody: bodyOf(f), Versions: []versionBody{}, Links: []linkBody{}}
-	if e.packed && f.Flaw == files.FlawNone {
-		row.Path = filePath(f)
-	}
-	if err := e.eachOlder(f, func(v files.Version) error {
-		row.Versions = append(row.Versions, versionBodyOf(v))
-		return nil
-	}); err != nil {
+	row = exportedFile{fileBody: bodyOf(f), Path: e.pathOf(filesFolder, f), Links: []linkBody{}}
+	if row.Older, err = e.describeOlder(filesFolder, f); err != nil {
 		return row, err
 	}
 	links, err := e.files.Links(e.ctx, e.owner, f.ID)
@@ -177,6 +183,30 @@ func (e *exporter) describeFile(f files.File) (row exportedFile, err error) {
 		row.Links = append(row.Links, linkBodyOf(l))
 	}
 	return row, err
+}
+
+func (e *exporter) describeOlder(folder string, f files.File) (rows []exportedVersion, err error) {
+	rows = []exportedVersion{}
+	older, err := e.older(f)
+	for _, v := range older {
+		rows = append(rows, exportedVersion{versionBody: versionBodyOf(v), Path: e.versionPathOf(folder, f, v)})
+	}
+	return rows, err
+}
+
+// pathOf is where a file's content lies in the ZIP; nowhere when it is not packed.
+func (e *exporter) pathOf(folder string, f files.File) string {
+	if !e.packed || f.Flaw != files.FlawNone {
+		return ""
+	}
+	return filePath(folder, f)
+}
+
+func (e *exporter) versionPathOf(folder string, f files.File, v files.Version) string {
+	if !e.packed || v.Flaw != files.FlawNone {
+		return ""
+	}
+	return versionPath(folder, f, v)
 }
 
 // isGone tells a file that was deleted since it was listed: nothing is held of it any more.
@@ -219,29 +249,16 @@ func (e *exporter) eachTrashed(fn func(files.Trashed) error) error {
 	}
 }
 
-// eachOlder calls fn for the versions of f that are kept beside the current one.
-func (e *exporter) eachOlder(f files.File, fn func(files.Version) error) error {
+// older lists the versions of f that are kept beside the current one; there are at most as many as policy keeps.
+func (e *exporter) older(f files.File) ([]files.Version, error) {
 	if f.Version < 2 {
-		return nil
+		return nil, nil
 	}
-	for before := f.Version; ; {
-		page, more, err := e.files.Versions(e.ctx, e.owner, f.ID, before, files.MaxLimit)
-		if isGone(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, v := range page {
-			if err := fn(v); err != nil {
-				return err
-			}
-			before = v.Number
-		}
-		if !more {
-			return nil
-		}
+	older, err := e.files.OlderVersions(e.ctx, e.owner, f.ID)
+	if isGone(err) {
+		return nil, nil
 	}
+	return older, err
 }
 
 // pack writes the ZIP: the document, and behind it the contents that are whole. Each is checked on the way.
@@ -255,33 +272,41 @@ func (e *exporter) pack(out *pacedWriter) error {
 	if err := e.document(w); err != nil {
 		return err
 	}
-	if err := e.eachFile(func(f files.File) error { return e.packFile(p, z, f) }); err != nil {
+	if err := e.eachFile(func(f files.File) error { return e.packFile(p, z, filesFolder, f) }); err != nil {
 		return err
 	}
-	if err := e.eachTrashed(func(t files.Trashed) error {
-		return p.addOpened(z, trashPath(t.File), func() (*files.Content, error) { return e.files.OpenSelected(e.ctx, e.owner, t.File) }, t.Flaw)
-	}); err != nil {
+	if err := e.eachTrashed(func(t files.Trashed) error { return e.packFile(p, z, trashFolder, t.File) }); err != nil {
 		return err
 	}
 	return p.finish(z)
 }
 
-func (e *exporter) packFile(p *packer, z *zip.Writer, f files.File) error {
-	err := p.addOpened(z, filePath(f), func() (*files.Content, error) { return e.files.OpenSelected(e.ctx, e.owner, f) }, f.Flaw)
+// packFile packs the content of a file and its older ones, but for those that are known to be damaged or infected.
+func (e *exporter) packFile(p *packer, z *zip.Writer, folder string, f files.File) error {
+	if f.Flaw == files.FlawNone {
+		c, err := e.files.OpenSelected(e.ctx, e.owner, f)
+		if err := p.addOpened(z, filePath(folder, f), c, err); err != nil {
+			return err
+		}
+	}
+	older, err := e.older(f)
 	if err != nil {
 		return err
 	}
-	return e.eachOlder(f, func(v files.Version) error {
-		return p.addOpened(z, versionPath(f, v), func() (*files.Content, error) { return e.files.OpenVersion(e.ctx, e.owner, f.ID, v.Number) }, files.FlawNone)
-	})
+	for _, v := range older {
+		if v.Flaw != files.FlawNone {
+			continue
+		}
+		c, err := e.files.OpenOlder(e.ctx, e.owner, f.ID, v.Number)
+		if err := p.addOpened(z, versionPath(folder, f, v), c, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// addOpened packs a content that is still there, and not known to be damaged or infected: the document says so of that one.
-func (p *packer) addOpened(z *zip.Writer, name string, open func() (*files.Content, error), flaw files.Flaw) error {
-	if flaw != files.FlawNone {
-		return nil
-	}
-	c, err := open()
+// addOpened packs a content that has been opened, unless it was deleted since it was listed.
+func (p *packer) addOpened(z *zip.Writer, name string, c *files.Content, err error) error {
 	if isGone(err) {
 		return nil
 	}
@@ -289,18 +314,16 @@ func (p *packer) addOpened(z *zip.Writer, name string, open func() (*files.Conte
 		return err
 	}
 	defer func() { _ = c.Close() }() // it has been read to its end, or failed
-	if c.File.Flaw != files.FlawNone {
-		return nil
-	}
 	return p.add(z, name, c)
 }
 
 // Ids in paths keep apart what has the same name, without a list of all names.
-func filePath(f files.File) string  { return "files/" + string(f.ID) + "/" + files.SafeName(f.Name) }
-func trashPath(f files.File) string { return "trash/" + string(f.ID) + "/" + files.SafeName(f.Name) }
+func filePath(folder string, f files.File) string {
+	return folder + "/" + string(f.ID) + "/" + files.SafeName(f.Name)
+}
 
-func versionPath(f files.File, v files.Version) string {
-	return fmt.Sprintf("files/%s/versions/%d/%s", f.ID, v.Number, files.SafeName(f.Name))
+func versionPath(folder string, f files.File, v files.Version) string {
+	return fmt.Sprintf("%s/%s/versions/%d/%s", folder, f.ID, v.Number, files.SafeName(f.Name))
 }
 
 // rowWriter writes arrays of JSON, row by row, until a write fails.

@@ -24,7 +24,8 @@ const (
 )
 
 // verified remembers which large contents this process has read through and found whole, so that the kernel may send
-// them without us until that is too long ago or somebody has written to the bytes meanwhile.
+// them without us until that is too long ago or somebody has written to the bytes meanwhile; and which it has asked to be
+// looked at because parts of them were read.
 type verified struct {
 	mu     sync.Mutex
 	stamps map[files.BlobID]stamp
@@ -40,7 +41,7 @@ func newVerified(now func() time.Time) *verified {
 // meter shows how many contents are remembered.
 func (v *verified) meter(reg prometheus.Registerer) *verified {
 	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cloakroom_files_verified_contents", Help: "Large contents known to be whole for an hour, sent by the kernel alone; at most 16384.",
+		Name: "cloakroom_files_verified_contents", Help: "Large contents known to be whole for an hour, which the kernel sends alone, or looked at within it; at most 16384.",
 	}, func() float64 {
 		v.mu.Lock()
 		defer v.mu.Unlock()

@@ -13,18 +13,19 @@ import (
 
 // versionBody is one content a file has or had.
 type versionBody struct {
-	Version     int64    `json:"version"`
-	ContentType string   `json:"content_type"`
-	Size        int64    `json:"size"`
-	SHA256      string   `json:"sha256"`
-	ETag        string   `json:"etag"`
-	CreatedAt   web.Time `json:"created_at"`
+	Version     int64       `json:"version"`
+	ContentType string      `json:"content_type"`
+	Size        int64       `json:"size"`
+	SHA256      string      `json:"sha256"`
+	ETag        string      `json:"etag"`
+	CreatedAt   web.Time    `json:"created_at"`
+	Flaw        *files.Flaw `json:"flaw"`
 }
 
 func versionBodyOf(v files.Version) versionBody {
 	return versionBody{
 		Version: v.Number, ContentType: v.ContentType, Size: v.Size, SHA256: v.SHA256.String(),
-		ETag: files.File{Version: v.Number, SHA256: v.SHA256}.ETag(), CreatedAt: web.Time(v.CreatedAt),
+		ETag: files.File{Version: v.Number, SHA256: v.SHA256}.ETag(), CreatedAt: web.Time(v.CreatedAt), Flaw: flawOf(v.Flaw),
 	}
 }
 

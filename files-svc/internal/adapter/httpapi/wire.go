@@ -31,7 +31,7 @@ func bodyOf(f files.File) fileBody {
 	b := fileBody{
 		ID: f.ID, Name: f.Name, Extension: f.Extension(), ContentType: f.ContentType, Size: f.Size,
 		SHA256: f.SHA256.String(), Version: f.Version, ETag: f.ETag(), Metadata: f.Metadata,
-		CreatedAt: web.Time(f.CreatedAt), UpdatedAt: web.Time(f.UpdatedAt),
+		CreatedAt: web.Time(f.CreatedAt), UpdatedAt: web.Time(f.UpdatedAt), Flaw: flawOf(f.Flaw),
 	}
 	if b.Metadata == nil {
 		b.Metadata = files.Metadata{}
@@ -40,10 +40,15 @@ func bodyOf(f files.File) fileBody {
 		at := web.Time(f.ExpiresAt)
 		b.ExpiresAt = &at
 	}
-	if f.Flaw != files.FlawNone {
-		b.Flaw = &f.Flaw
-	}
 	return b
+}
+
+// flawOf is a flaw as it is sent: null for none.
+func flawOf(f files.Flaw) *files.Flaw {
+	if f == files.FlawNone {
+		return nil
+	}
+	return &f
 }
 
 // Describe is a file as the contract shows it, for whoever else tells of files.

@@ -147,9 +147,12 @@ func (t tx) DeleteFile(ctx context.Context, id files.FileID) error {
 
 const versionColumns = `file, number, blob, size, sha256, content_type, created_at`
 
+// versionRow is what is read of a version: its columns, and what is wrong with its bytes.
+const versionRow = versionColumns + `, (SELECT flaw FROM blobs WHERE blobs.id = versions.blob)`
+
 func scanVersion(row pgx.CollectableRow) (v files.Version, err error) {
 	var digest []byte
-	if err := row.Scan(&v.File, &v.Number, &v.Blob, &v.Size, &digest, &v.ContentType, &v.CreatedAt); err != nil {
+	if err := row.Scan(&v.File, &v.Number, &v.Blob, &v.Size, &digest, &v.ContentType, &v.CreatedAt, &v.Flaw); err != nil {
 		return files.Version{}, err
 	}
 	v.CreatedAt = v.CreatedAt.UTC()
@@ -157,7 +160,7 @@ func scanVersion(row pgx.CollectableRow) (v files.Version, err error) {
 	return v, err
 }
 
-const selectVersions = `SELECT ` + versionColumns + ` FROM versions WHERE file = $1 ORDER BY number DESC`
+const selectVersions = `SELECT ` + versionRow + ` FROM versions WHERE file = $1 ORDER BY number DESC`
 
 // Versions implements files.VersionReader.
 func (t tx) Versions(ctx context.Context, id files.FileID) ([]files.Version, error) {

@@ -135,11 +135,14 @@ func (t tx) DeleteFile(ctx context.Context, id files.FileID) error {
 
 const versionColumns = `file, number, blob, size, sha256, content_type, created_at`
 
+// versionRow is what is read of a version: its columns, and what is wrong with its bytes.
+const versionRow = versionColumns + `, (SELECT flaw FROM blobs WHERE blobs.id = versions.blob)`
+
 func scanVersion(row scanner) (files.Version, error) {
 	var v files.Version
 	var digest []byte
 	var created int64
-	if err := row.Scan(&v.File, &v.Number, &v.Blob, &v.Size, &digest, &v.ContentType, &created); err != nil {
+	if err := row.Scan(&v.File, &v.Number, &v.Blob, &v.Size, &digest, &v.ContentType, &created, &v.Flaw); err != nil {
 		return files.Version{}, err
 	}
 	var err error
@@ -148,7 +151,7 @@ func scanVersion(row scanner) (files.Version, error) {
 	return v, err
 }
 
-const selectVersions = `SELECT ` + versionColumns + ` FROM versions WHERE file = ? ORDER BY number DESC`
+const selectVersions = `SELECT ` + versionRow + ` FROM versions WHERE file = ? ORDER BY number DESC`
 
 // Versions implements files.VersionReader.
 func (t tx) Versions(ctx context.Context, id files.FileID) ([]files.Version, error) {

@@ -113,7 +113,9 @@ func checkVersionsForeign(t *testing.T, b *bench) {
 		_, _, err1 := b.Versions(ctx, as, f.ID, 0, 0)
 		_, err2 := b.OpenVersion(ctx, as, f.ID, 1)
 		_, err3 := b.RestoreVersion(ctx, as, f.ID, 1, nil)
-		for _, err := range []error{err1, err2, err3} {
+		_, err4 := b.OlderVersions(ctx, as, f.ID)
+		_, err5 := b.OpenOlder(ctx, as, f.ID, 1)
+		for _, err := range []error{err1, err2, err3, err4, err5} {
 			wantKind(t, err, fault.NotFound)
 		}
 	}
@@ -141,6 +143,9 @@ func checkTrashLife(t *testing.T, b *bench) {
 		if err := b.Delete(ctx, ann, f.ID, false); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if older, err := b.OlderVersions(ctx, ann, all[0].ID); err != nil || len(older) != 1 || older[0].Number != 1 {
+		t.Errorf("older versions: %+v, %v", older, err)
 	}
 	page, err := b.Trash(ctx, ann, nil, 2)
 	if err != nil || len(page.Files) != 2 || page.Files[0].ID != all[2].ID || page.Next == nil {

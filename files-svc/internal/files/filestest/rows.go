@@ -199,7 +199,11 @@ func (s *state) DeleteFile(_ context.Context, id files.FileID) error {
 }
 
 func (s *state) Versions(_ context.Context, id files.FileID) ([]files.Version, error) {
-	return slices.Clone(s.versions[id]), nil
+	found := slices.Clone(s.versions[id])
+	for i := range found {
+		found[i].Flaw = s.blobs[found[i].Blob].Flaw
+	}
+	return found, nil
 }
 
 func (s *state) InsertVersion(_ context.Context, v files.Version) error {

@@ -25,14 +25,16 @@ func checkFlawOfFile(t *testing.T, c catalogTest) {
 		c.read(t, func(ctx context.Context, tx files.ReadTx) error {
 			got, err := tx.File(ctx, "f")
 			list, listErr := tx.Files(ctx, "ann", files.ListQuery{Sort: files.SortName}, files.Window{Now: Noon, Limit: 10})
-			if got.Flaw != want || len(list) != 1 || list[0].Flaw != want {
-				t.Errorf("got %q, in the list %+v, want %q", got.Flaw, list, want)
+			versions, versionsErr := tx.Versions(ctx, "f")
+			if got.Flaw != want || len(list) != 1 || list[0].Flaw != want || len(versions) != 1 || versions[0].Flaw != want {
+				t.Errorf("got %q, in the list %+v, its version %+v, want %q", got.Flaw, list, versions, want)
 			}
-			return errors.Join(err, listErr)
+			return errors.Join(err, listErr, versionsErr)
 		})
 	}
 	c.write(t, func(ctx context.Context, tx files.Tx) error {
-		return errors.Join(tx.InsertBlob(ctx, blob), tx.InsertFile(ctx, f))
+		version := files.Version{File: f.ID, Number: 1, Blob: blob.ID, Size: 1, CreatedAt: Noon}
+		return errors.Join(tx.InsertBlob(ctx, blob), tx.InsertFile(ctx, f), tx.InsertVersion(ctx, version))
 	})
 	judge(files.FlawInfected)
 	c.write(t, func(ctx context.Context, tx files.Tx) error {
