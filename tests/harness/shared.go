@@ -37,8 +37,9 @@ func Shared(t testing.TB) *Client {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shared.stack = &Stack{Dir: dir, t: t}
-		shared.stack.Run()
+		first := &Stack{Dir: dir, t: t}
+		first.Run()
+		shared.stack = first // not before it runs: the next test would take what there is none of
 	}
 	shared.users++
 	s := shared.stack

@@ -68,3 +68,18 @@ func TestArchive_StopsAtLogOut(t *testing.T) {
 		t.Errorf("read %d more bytes, %v", n, err)
 	}
 }
+
+// Whoever asks for archives and doesn't read them keeps their own places, and nobody else's.
+func TestArchive_NotReadKeepsNobodyElse(t *testing.T) {
+	eve := gateway(t).SignUp()
+	f := eve.Do("POST", "/v1/files", io.LimitReader(zeros{}, 96<<20), harness.Raw("large")).Is(201).File()
+	for range 4 {
+		reading(t, eve, "/v1/files/archive?ids="+f.ID)
+	}
+	eve.Do("GET", "/v1/files/archive?ids="+f.ID, nil).Refused(429, "RATE_LIMIT_EXCEEDED")
+	for range 3 {
+		other := eve.Fresh().SignUp()
+		own := other.Upload("own", []byte("x")).Is(201).File()
+		other.Do("GET", "/v1/files/archive?ids="+own.ID, nil).Is(200)
+	}
+}

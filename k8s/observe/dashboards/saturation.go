@@ -85,7 +85,7 @@ func trustBounds() row {
 func filesBounds() row {
 	return row{"Files", []*panel{
 		graph("Transfers", "short", "", query{`sum by (direction) (cloakroom_files_transfers_in_flight{NS})`, "{{direction}}"}, query{`sum(cloakroom_files_archives_in_flight{NS})`, "archives, at most 16"},
-			query{`sum(cloakroom_files_exports_in_flight{NS})`, "exports, at most 2"}),
+			query{`sum(cloakroom_files_exports_in_flight{NS})`, "exports, at most 4"}),
 		graph("Room on the disk", "bytes", "Uploads are refused below what is left to others.", query{`min(cloakroom_files_disk_free_bytes{NS})`, "free"},
 			query{`max(cloakroom_files_disk_keep_free_bytes{NS})`, "left to others"}),
 		graph("Big buffers", "short", "Of at most 64 for each kind of copy.", gauge("cloakroom_files_big_buffers", "copies")),

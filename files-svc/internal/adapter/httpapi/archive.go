@@ -9,14 +9,15 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
-	"cloakroom.dev/libs/fault"
 )
 
-// archivesAtATime bounds what packing takes: each holds a compressor of about 1 MB and up to a core.
-const archivesAtATime = 16
+// What packing takes is bounded: each archive holds a compressor of about 1 MB and up to a core.
+const (
+	archivesAtATime = 16
+	archivesOfOne   = 4 // of one person
+)
 
 // archive is GET /v1/files/archive?ids=…: the files as one ZIP, made while it is sent. Each content is checked on the way;
 // when one is damaged, can't be read or may not be read any more, the connection is cut before the directory that ends a ZIP,
@@ -26,16 +27,11 @@ func (a *api) archive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case a.packing <- struct{}{}:
-		a.metrics.archives.Inc()
-		defer func() {
-			<-a.packing
-			a.metrics.archives.Dec()
-		}()
-	default:
-		return fault.Retry(fault.Overloaded, "too many archives are being packed", 5*time.Second)
+	leave, err := a.archives.take(owner(r.Context()))
+	if err != nil {
+		return err
 	}
+	defer leave()
 	chosen, err := a.files.Selection(r.Context(), owner(r.Context()), ids)
 	if err != nil {
 		return err

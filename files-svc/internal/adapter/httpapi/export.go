@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
@@ -17,7 +16,8 @@ import (
 
 const (
 	// exportsAtATime bounds the exports that are packed: a ZIP keeps an entry for each file until its end.
-	exportsAtATime = 2
+	exportsAtATime = 4
+	exportsOfOne   = 1 // of one person
 	// maxPacked is how many contents are packed into one export at most; the entries of so many are some 20 MB.
 	maxPacked = 50_000
 )
@@ -42,11 +42,11 @@ func (a *api) export(w http.ResponseWriter, r *http.Request) error {
 		if usage.Versions > maxPacked {
 			return fault.New(fault.TooLarge, fmt.Sprintf("more than %d contents: take the export without files=1, and pack the files it lists by /v1/files/archive", maxPacked))
 		}
-		release, err := a.exporting()
+		leave, err := a.exports.take(owner(r.Context()))
 		if err != nil {
 			return err
 		}
-		defer release()
+		defer leave()
 	}
 	account, err := a.account(r)
 	if err != nil {
@@ -69,19 +69,6 @@ func wantsPacked(r *http.Request) (packed bool, err error) {
 		}
 	}
 	return packed, nil
-}
-
-func (a *api) exporting() (release func(), err error) {
-	select {
-	case a.packingExports <- struct{}{}:
-		a.metrics.exports.Inc()
-		return func() {
-			<-a.packingExports
-			a.metrics.exports.Dec()
-		}, nil
-	default:
-		return nil, fault.Retry(fault.Overloaded, "too many exports are being packed", 30*time.Second)
-	}
 }
 
 func (a *api) sendExport(w http.ResponseWriter, r *http.Request, e *exporter) error {

@@ -43,10 +43,9 @@ type api struct {
 	now      func() time.Time
 	metrics  *metrics
 	verified *verified
-	packing  chan struct{} // holds one for each archive under way
+	archives *seats
+	exports  *seats // those that are packed
 	account  Account
-
-	packingExports chan struct{} // holds one for each export under way that is packed
 
 	thumbnails *picture.Maker
 	publicBase string // without a slash at its end
@@ -64,9 +63,10 @@ func Mount(m *web.Mux, core *files.Service, require func(http.Handler) http.Hand
 	a := &api{
 		files: core, policy: policy, cursors: cursors, pace: opts.Pace.withDefaults(), now: opts.Now,
 		metrics: newMetrics(opts.Registerer), verified: newVerified(opts.Now).meter(opts.Registerer),
-		packing: make(chan struct{}, archivesAtATime), packingExports: make(chan struct{}, exportsAtATime), account: opts.Account, thumbnails: opts.Thumbnails,
-		publicBase: strings.TrimSuffix(opts.PublicBaseURL, "/"),
+		account: opts.Account, thumbnails: opts.Thumbnails, publicBase: strings.TrimSuffix(opts.PublicBaseURL, "/"),
 	}
+	a.archives = &seats{what: "archives", all: archivesAtATime, each: archivesOfOne, again: 5 * time.Second, inUse: a.metrics.archives}
+	a.exports = &seats{what: "exports", all: exportsAtATime, each: exportsOfOne, again: 30 * time.Second, inUse: a.metrics.exports}
 	m.Post("/v1/files", "files.upload", require(web.Func(a.upload)))
 	m.Get("/v1/files", "files.list", require(web.JSON(a.list)))
 	m.Get("/v1/files/usage", "files.usage", require(web.JSON(a.usage)))

@@ -22,7 +22,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		uploading: running.WithLabelValues("up"), downloading: running.WithLabelValues("down"),
 		exports: f.NewGauge(prometheus.GaugeOpts{
-			Name: "cloakroom_files_exports_in_flight", Help: "Exports of everything held about a person being packed and sent; at most 2, beyond that 503.",
+			Name: "cloakroom_files_exports_in_flight", Help: "Exports of everything held about a person being packed and sent; at most 4, beyond that 503.",
 		}),
 		archives: f.NewGauge(prometheus.GaugeOpts{
 			Name: "cloakroom_files_archives_in_flight", Help: "Archives being packed and sent; at most 16, beyond that 503.",
