@@ -215,15 +215,15 @@ func (s *stack) assemble(ctx context.Context) (servers []run.Server, tasks []fun
 // open makes one service with logs, metrics and traces of its own name, as if it were a process of its own.
 func open[S process.Service](ctx context.Context, s *stack, name string, t v1alpha1.Telemetry, newService func(process.Deps) (S, error)) (S, error) {
 	var none S
-	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{Service: name, Endpoint: string(t.OTLPEndpoint), Ratio: t.Ratio()})
+	reg := prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, s.registry)
+	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{
+		Service: name, Endpoint: string(t.OTLPEndpoint), Ratio: t.Ratio(), Registerer: reg,
+	})
 	if err != nil {
 		return none, err
 	}
 	s.closers = append(s.closers, func() error { return process.Flush(flush) })
-	service, err := newService(process.Deps{
-		Log: s.logger(name), Source: s.source, Tracer: tracer,
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, s.registry),
-	})
+	service, err := newService(process.Deps{Log: s.logger(name), Source: s.source, Tracer: tracer, Registerer: reg})
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", name, err)
 	}

@@ -94,7 +94,7 @@ func Serve[Boot resource.Object](ctx context.Context, p Program[Boot], config []
 	deps := Deps{Log: log, Registerer: own, Source: source}
 	life := p.Life(boot)
 	tracer, flush, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{
-		Service: p.Name, Endpoint: string(life.Telemetry.OTLPEndpoint), Ratio: life.Telemetry.Ratio(),
+		Service: p.Name, Endpoint: string(life.Telemetry.OTLPEndpoint), Ratio: life.Telemetry.Ratio(), Registerer: own,
 	})
 	if err != nil {
 		return err

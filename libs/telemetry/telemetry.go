@@ -38,15 +38,17 @@ func NewRegistry() *prometheus.Registry {
 	return reg
 }
 
-// TracingOptions says where spans go; Service is required.
+// TracingOptions says where spans go; Service and Registerer are required.
 type TracingOptions struct {
 	Service  string
 	Endpoint string  // OTLP/HTTP URL, such as http://collector:4318; empty means no tracing
 	Ratio    float64 // share of the traces begun here that are recorded, 0 to 1; callers' decisions are kept
+
+	Registerer prometheus.Registerer
 }
 
 // NewTracing makes a tracer provider and the function that flushes and stops it. Spans queue in a bounded batch and are
-// dropped, never waited for, when the collector is slow.
+// dropped, never waited for, when the collector is slow; cloakroom_spans_total shows it.
 func NewTracing(ctx context.Context, opts TracingOptions) (trace.TracerProvider, func(context.Context) error, error) {
 	if opts.Endpoint == "" {
 		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
@@ -60,8 +62,10 @@ func NewTracing(ctx context.Context, opts TracingOptions) (trace.TracerProvider,
 	if err != nil {
 		return nil, nil, fmt.Errorf("describe the process: %w", err)
 	}
+	counts := newSpanCounts(opts.Registerer)
 	p := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
+		sdktrace.WithSpanProcessor(counts),
+		sdktrace.WithBatcher(countedExporter{exporter, counts}),
 		sdktrace.WithResource(res),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(opts.Ratio))),
 	)

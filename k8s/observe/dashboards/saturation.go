@@ -121,6 +121,8 @@ func processes() row {
 		graph("CPU", "short", "Cores in use.", ofProcess("rate(process_cpu_seconds_total{NS}[$__rate_interval])")),
 		graph("Goroutines", "short", "", ofProcess("go_goroutines")),
 		graph("File descriptors", "percentunit", "Of those there may be.", ofProcess("process_open_fds{NS} / process_max_fds")),
+		graph("Spans", "short", "A second. What ended and was neither sent nor failed to be sent was dropped, or waits for the collector.",
+			rate("cloakroom_spans_total", "{NS}", "service", "state")),
 		graph("Garbage collection", "s", "Longest pause.", ofProcess(`go_gc_duration_seconds{NS, quantile=~"1(\\.0)?"}`)),
 	}}
 }
