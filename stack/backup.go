@@ -28,11 +28,11 @@ func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
 	if into == "" {
 		return fmt.Errorf("%w: --to FOLDER is needed", run.ErrUsage)
 	}
-	switch here, err := sameFolder(data, into); {
+	switch inside, err := within(data, into); {
 	case err != nil:
 		return fmt.Errorf("find the data folder: %w", err)
-	case here:
-		return fmt.Errorf("%w: --to must be another folder than DATA_DIR", run.ErrUsage)
+	case inside:
+		return fmt.Errorf("%w: --to must lie outside DATA_DIR: what happens to one must not happen to both", run.ErrUsage)
 	}
 	target, err := openFolder(into, "--to") // no stack may serve from it, now or meanwhile
 	if err != nil {
@@ -46,13 +46,25 @@ func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
 	return err
 }
 
-func sameFolder(a, b string) (bool, error) {
-	one, err := os.Stat(a)
+// within reports whether a path, which need not be there, is a folder or lies in it.
+func within(folder, path string) (bool, error) {
+	top, err := os.Stat(folder)
 	if err != nil {
 		return false, err
 	}
-	other, err := os.Stat(b) // what is wrong with it, whoever opens it says
-	return err == nil && os.SameFile(one, other), nil
+	if path, err = filepath.Abs(path); err != nil {
+		return false, err
+	}
+	for {
+		if here, err := os.Stat(path); err == nil && os.SameFile(top, here) {
+			return true, nil
+		}
+		above := filepath.Dir(path)
+		if above == path {
+			return false, nil
+		}
+		path = above
+	}
 }
 
 // backup copies in the order that makes the copy whole. Contents come after the catalogue that names them: they outlive their last
@@ -79,8 +91,9 @@ const (
 	uploadsName = "uploads"
 )
 
-// copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its size: contents
-// never change, but for packs, which small ones are written into, and uploads under way. What goes while it looks is skipped: no row of the catalogue needs it.
+// copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its
+// size: contents never change, but for packs, which small ones are written into, and uploads under way. What goes while it
+// looks is skipped: no row of the catalogue needs it.
 func copyTree(ctx context.Context, data, into, name string, again bool) (written int, err error) {
 	err = filepath.WalkDir(filepath.Join(data, name), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -98,7 +111,7 @@ func copyTree(ctx context.Context, data, into, name string, again bool) (written
 		}
 		target := filepath.Join(into, below)
 		if e.IsDir() {
-			return os.MkdirAll(target, 0o700)
+			return makeFolder(target)
 		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
@@ -118,6 +131,17 @@ func copyTree(ctx context.Context, data, into, name string, again bool) (written
 		return written, fmt.Errorf("back up %s: %w", name, err)
 	}
 	return written, nil
+}
+
+// makeFolder makes a folder whose name survives a power cut, like those of the files in it.
+func makeFolder(path string) error {
+	switch err := os.Mkdir(path, 0o700); {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // copyFile writes a whole file or none.

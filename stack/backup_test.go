@@ -84,11 +84,12 @@ func TestBackup_SaysWhichFolderIsWrong(t *testing.T) {
 	defer func() { _ = served.close() }()
 	for _, c := range []struct{ data, into, says string }{
 		{data, filepath.Join(file, "copy"), "set --to to a folder you may write"},
-		{data, data, "--to must be another folder than DATA_DIR"},
+		{data, data, "--to must lie outside DATA_DIR"},
+		{data, filepath.Join(data, "copy", "of today"), "--to must lie outside DATA_DIR"},
 		{filepath.Join(dir, "nowhere"), filepath.Join(dir, "copy"), "find the data folder"},
 	} {
 		err := backupCommand(t.Context(), []string{"--data", c.data, "--to", c.into}, run.IO{Stdout: io.Discard, Stderr: io.Discard})
-		if err == nil || !strings.Contains(err.Error(), c.says) || c.into != data && strings.Contains(err.Error(), "DATA_DIR") {
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.HasPrefix(c.into, data) && strings.Contains(err.Error(), "DATA_DIR") {
 			t.Errorf("%s to %s: %v, want %q", c.data, c.into, err, c.says)
 		}
 	}
