@@ -345,3 +345,19 @@ func TestMethodsAndPaths(t *testing.T) {
 		}
 	})
 }
+
+// Metadata counts in no quota, so it is bounded itself.
+func TestFiles_MetadataIsNoPlaceForContents(t *testing.T) {
+	ada := gateway(t).SignUp()
+	f := ada.Upload("f", nil).Is(201).File()
+	words := map[string]string{}
+	for n := range 64 {
+		words[fmt.Sprint(n)] = strings.Repeat("v", 1024)
+	}
+	ada.Do("PATCH", "/v1/files/"+f.ID, map[string]any{"metadata": words}).Refused(400, "VALIDATION_ERROR")
+	var got struct{ Metadata map[string]string }
+	ada.Do("GET", "/v1/files/"+f.ID, nil).Is(200).JSON(&got)
+	if len(got.Metadata) != 0 {
+		t.Errorf("%d words were kept", len(got.Metadata))
+	}
+}

@@ -87,8 +87,8 @@ func ParseDigest(s string) (Digest, bool) {
 	return d, true
 }
 
-// Metadata is the owner's own words about a file. At most 64 keys of 1 to 128 bytes, values of at most 1024 bytes, all
-// valid UTF-8 without control characters other than tab and newline in values.
+// Metadata is the owner's own words about a file. At most 64 keys of 1 to 128 bytes, values of at most 1024 bytes, 8192
+// bytes of both together, all valid UTF-8 without control characters other than tab and newline in values.
 type Metadata map[string]string
 
 // Usage is what an owner's files take. Bytes is the exact sum of all that exists: every kept version, the trash

@@ -2,6 +2,8 @@ package files_test
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -109,10 +111,18 @@ func TestMetadata(t *testing.T) {
 	for n := range 65 {
 		many[strings.Repeat("k", n+1)] = "v"
 	}
+	full := files.Metadata{}
+	for n := range 8 {
+		full[fmt.Sprint(n)] = strings.Repeat("v", 1023)
+	}
+	over := maps.Clone(full)
+	over["0"] += "v"
 	for name, test := range map[string]struct {
 		given files.Metadata
 		field string
 	}{
+		"full":         {full, ""},
+		"over":         {over, "metadata"},
 		"none":         {nil, ""},
 		"some":         {files.Metadata{"ключ": "a\nb\tc", "k": ""}, ""},
 		"many":         {many, "metadata"},

@@ -17,6 +17,7 @@ const (
 	maxMetadataKeys  = 64
 	maxMetadataKey   = 128
 	maxMetadataValue = 1024
+	maxMetadataBytes = 8 << 10 // of all keys and values: it counts in no quota
 )
 
 // checkName brings a name into normal form C and says what is wrong with it. A name is for showing only: separators,
@@ -56,8 +57,10 @@ func checkMetadata(m Metadata) (Metadata, []fault.Field) {
 	}
 	out := make(Metadata, len(m))
 	var bad []fault.Field
+	total := 0
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		value := m[key]
+		total += len(key) + len(value)
 		if key == "" || len(key) > maxMetadataKey || !plainText(key, false) {
 			bad = append(bad, fault.Field{Field: "metadata", Code: "INVALID_KEY", Detail: "keys must be 1 to 128 bytes of plain UTF-8"})
 			continue
@@ -69,6 +72,9 @@ func checkMetadata(m Metadata) (Metadata, []fault.Field) {
 			continue
 		}
 		out[key] = value
+	}
+	if total > maxMetadataBytes && len(bad) == 0 {
+		bad = []fault.Field{{Field: "metadata", Code: "TOO_LONG", Detail: "keys and values must have at most 8192 bytes together"}}
 	}
 	return out, bad
 }
