@@ -108,7 +108,7 @@ type Partials interface {
 	Promote(ctx context.Context, p Partial, blob BlobID) error
 	// RemovePartials forgets the bytes of uploads; a blob they were promoted to keeps them.
 	RemovePartials(ctx context.Context, ids []UploadID) error
-	// WalkPartials calls fn for each upload that has bytes, until fn fails.
+	// WalkPartials calls fn for each upload that has bytes, until fn fails. fn may remove them.
 	WalkPartials(ctx context.Context, fn func(id UploadID) error) error
 }
 

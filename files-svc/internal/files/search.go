@@ -311,8 +311,8 @@ func (s *Service) adopt(ctx context.Context, ids []BlobID) error {
 	return nil
 }
 
-// forget drops epochs of which nothing is left.
-func (s *Service) forget(ctx context.Context) error {
+// forget drops epochs of which nothing is left. One that can't be dropped keeps no other.
+func (s *Service) forget(ctx context.Context) (failed error) {
 	epochs, err := s.epochs(ctx)
 	if err != nil {
 		return err
@@ -321,23 +321,27 @@ func (s *Service) forget(ctx context.Context) error {
 		if e.State != EpochClosed {
 			continue
 		}
-		used := false
-		err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
-			used, err = tx.EpochHasBlobs(ctx, e.ID)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("look for an epoch's blobs: %w", err)
+		if err := s.forgetEpoch(ctx, e.ID); err != nil && failed == nil {
+			failed = fmt.Errorf("forget epoch %s: %w", e.ID, err)
 		}
-		if used {
-			continue
-		}
-		if err := s.blobs.Forget(ctx, e.ID); err != nil {
-			return fmt.Errorf("forget epoch: %w", err)
-		}
-		if err := s.catalog.Write(ctx, func(tx Tx) error { return tx.DeleteEpoch(ctx, e.ID) }); err != nil {
-			return fmt.Errorf("forget epoch: %w", err)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
-	return nil
+	return failed
+}
+
+func (s *Service) forgetEpoch(ctx context.Context, id EpochID) error {
+	used := false
+	err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
+		used, err = tx.EpochHasBlobs(ctx, id)
+		return err
+	})
+	if err != nil || used {
+		return err
+	}
+	if err := s.blobs.Forget(ctx, id); err != nil {
+		return err
+	}
+	return s.catalog.Write(ctx, func(tx Tx) error { return tx.DeleteEpoch(ctx, id) })
 }

@@ -31,28 +31,23 @@ func (s *Service) uploadExpiry() time.Duration {
 	return defaultUploadExpiry
 }
 
-// reapUploads forgets uploads whose time is over, and removes bytes that no open upload and no part needs.
+// reapUploads forgets uploads whose time is over, and removes bytes that no open upload and no part needs. One that can't be
+// removed keeps no other; it is tried again in the next pass.
 func (s *Service) reapUploads(ctx context.Context) error {
-	if err := s.expireUploads(ctx); err != nil {
-		return fmt.Errorf("expire uploads: %w", err)
-	}
-	var strays []UploadID
+	failed := s.expireUploads(ctx)
 	err := s.blobs.WalkPartials(ctx, func(id UploadID) error { // the row comes before the bytes: ask for it after
-		needed, err := s.needsPartial(ctx, id)
-		if err == nil && !needed && len(strays) < maxLeft {
-			strays = append(strays, id)
+		if needed, err := s.needsPartial(ctx, id); err != nil || needed {
+			return err
 		}
-		return err
+		if err := s.removeStray(ctx, id); err != nil && failed == nil {
+			failed = fmt.Errorf("remove bytes of an upload: %w", err)
+		}
+		return ctx.Err()
 	})
 	if err != nil {
-		return fmt.Errorf("search uploads: %w", err)
+		return errors.Join(failed, fmt.Errorf("search uploads: %w", err))
 	}
-	for _, id := range strays {
-		if err := s.removeStray(ctx, id); err != nil {
-			return fmt.Errorf("remove bytes of an upload: %w", err)
-		}
-	}
-	return nil
+	return failed
 }
 
 func (s *Service) needsPartial(ctx context.Context, id UploadID) (needed bool, err error) {
@@ -74,8 +69,11 @@ func (s *Service) removeStray(ctx context.Context, id UploadID) error {
 		return nil
 	}
 	defer release()
+	if err := s.blobs.RemovePartials(ctx, []UploadID{id}); err != nil {
+		return err
+	}
 	s.opts.Meter.Reaped("partial", 1)
-	return s.blobs.RemovePartials(ctx, []UploadID{id})
+	return nil
 }
 
 func (s *Service) expireUploads(ctx context.Context) error {
@@ -87,16 +85,19 @@ func (s *Service) expireUploads(ctx context.Context) error {
 		}
 		defer release()
 		err := s.dropUpload(ctx, up.ID, func(now Upload) bool { return !now.ExpiresAt.After(due.ExpiredBefore) })
-		if errors.Is(err, fault.Of(fault.NotFound)) {
+		switch {
+		case errors.Is(err, fault.Of(fault.NotFound)):
 			return nil
+		case err != nil:
+			return fmt.Errorf("expire upload %s: %w", up.ID, err)
 		}
 		s.opts.Meter.Reaped("upload", 1)
-		return err
+		return nil
 	})
 }
 
-// eachUpload walks all uploads that are due, in batches.
-func (s *Service) eachUpload(ctx context.Context, due DueUploads, fn func(Upload) error) error {
+// eachUpload walks all uploads that are due, in batches. One for which fn fails keeps no other; the first error is returned.
+func (s *Service) eachUpload(ctx context.Context, due DueUploads, fn func(Upload) error) (failed error) {
 	for {
 		var found []Upload
 		err := s.catalog.Read(ctx, func(tx ReadTx) (err error) {
@@ -104,16 +105,19 @@ func (s *Service) eachUpload(ctx context.Context, due DueUploads, fn func(Upload
 			return err
 		})
 		if err != nil {
-			return err
+			return errors.Join(failed, fmt.Errorf("find uploads: %w", err))
 		}
 		for _, up := range found {
-			if err := fn(up); err != nil {
-				return err
+			if err := fn(up); err != nil && failed == nil {
+				failed = err
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			due.After = up.ID
 		}
 		if len(found) < due.Limit {
-			return nil
+			return failed
 		}
 	}
 }

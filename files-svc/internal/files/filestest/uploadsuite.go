@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -206,6 +207,28 @@ func checkPartials(t *testing.T, b blobsTest) {
 	}
 	_, err = b.OpenPartial(t.Context(), b.at("A", 11))
 	wantRefusal(t, "removed", err, fault.NotFound)
+	checkRemoveInWalk(t, b)
+}
+
+// checkRemoveInWalk: a walk meets each upload although those it has met go at once.
+func checkRemoveInWalk(t *testing.T, b blobsTest) {
+	t.Helper()
+	const uploads = 60
+	for n := range uploads {
+		b.append(t, files.UploadID(fmt.Sprintf("W%d", n)), 0, "w", true)
+	}
+	met := 0
+	err := b.WalkPartials(t.Context(), func(id files.UploadID) error {
+		met++
+		return b.RemovePartials(t.Context(), []files.UploadID{id})
+	})
+	if met != uploads || err != nil {
+		t.Errorf("met %d of %d uploads, %v", met, uploads, err)
+	}
+	err = b.WalkPartials(t.Context(), func(id files.UploadID) error { return fmt.Errorf("%s is left", id) })
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func wantRefusal(t *testing.T, says string, err error, kind fault.Kind) {
