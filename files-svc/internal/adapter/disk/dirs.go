@@ -23,11 +23,11 @@ type dirs struct {
 	uses int64
 
 	owing sync.Mutex
-	owed  map[string]bool // directories that are there, and whose names could not be synced
+	owed  map[string]bool // directories whose names nobody has synced: the one an earlier process made, or one whose sync failed
 }
 
 func newDirs(root *os.Root, opts *Options) *dirs {
-	return &dirs{root: root, opts: opts, open: map[string]*dir{}, owed: map[string]bool{}}
+	return &dirs{root: root, opts: opts, open: map[string]*dir{}, owed: map[string]bool{partialsDir: true}}
 }
 
 // dir is an open directory whose syncs are shared.
@@ -145,8 +145,10 @@ func (ds *dirs) openOrMake(bucket string) (*os.File, error) {
 			return f, err
 		}
 	}
-	if err := ds.make(epoch, "."); err != nil {
-		return nil, err
+	if epoch != "." {
+		if err := ds.make(epoch, "."); err != nil {
+			return nil, err
+		}
 	}
 	if err := ds.make(bucket, epoch); err != nil {
 		return nil, err

@@ -19,7 +19,8 @@ const partialsDir = "uploads"
 
 const maxPartialName = 64
 
-// makePartial makes the file of a new upload, and first the folder, durably, when this is the first of all.
+// makePartial makes the file of a new upload, and first the folder, durably, when this is the first of a process: another may have
+// made the folder and ended before its name was durable.
 func (b *Blobs) makePartial(name string) (*os.File, error) {
 	if !b.dirs.owes(partialsDir) {
 		f, err := b.createPartial(name)

@@ -97,6 +97,57 @@ func TestCommit_ANameThatCouldNotBeSyncedIsSyncedByTheNext(t *testing.T) {
 	}
 }
 
+// Whoever finds the folder of uploads there can't tell whether its name is durable: the process that made it may have failed at that,
+// or be about to.
+func TestCommit_AnUploadWaitsForTheNameOfItsFolder(t *testing.T) {
+	folder := t.TempDir()
+	root, err := os.Stat(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failing, synced atomic.Bool
+	failing.Store(true)
+	under, goOn := make(chan struct{}, 1), make(chan struct{})
+	opts := disk.Options{Syncing: func(f *os.File) error {
+		info, err := f.Stat()
+		switch {
+		case err != nil || !os.SameFile(info, root):
+			return err
+		case failing.Swap(false):
+			under <- struct{}{}
+			<-goOn
+			return syscall.EIO
+		}
+		synced.Store(true)
+		return nil
+	}}
+	put := func(b *disk.Blobs, id files.UploadID) error {
+		sink, err := b.AppendPartial(t.Context(), files.Partial{ID: id})
+		if err != nil {
+			return err
+		}
+		return sink.Close()
+	}
+	b := open(t, folder, opts)
+	first := make(chan error, 1)
+	go func() { first <- put(b, "A") }()
+	<-under
+	if err := put(b, "B"); err != nil || !synced.Load() {
+		t.Errorf("beside a sync that is under way: taken (%v), and the name is not durable", err)
+	}
+	close(goOn)
+	if err := <-first; err == nil {
+		t.Error("taken although the name could not be synced")
+	}
+	if err := put(b, "C"); err != nil {
+		t.Error(err)
+	}
+	synced.Store(false)
+	if err := put(open(t, folder, opts), "D"); err != nil || !synced.Load() {
+		t.Errorf("after a restart: taken (%v), and the name was never synced", err)
+	}
+}
+
 func TestCommit_FailedFileSyncEndsTheBlob(t *testing.T) {
 	folder := t.TempDir()
 	var calls atomic.Int64
