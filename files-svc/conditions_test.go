@@ -2,6 +2,7 @@ package filessvc
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -23,9 +24,11 @@ func TestUploads_OnlyANewName(t *testing.T) {
 
 // Who sends a condition must not believe that it was asked.
 func TestHostile_ConditionsWithoutMeaningAreRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, policyWith(`{trashRetention: 1h}`))
 	p := w.person()
 	f := p.upload("a", "text/plain", reader("x"))
+	gone := p.upload("gone", "text/plain", reader("x"))
+	p.do(http.MethodDelete, "/v1/files/"+gone.ID, nil)
 	const past = "Mon, 01 Jan 2001 00:00:00 GMT"
 	for _, c := range []struct {
 		method, path, header, value string
@@ -35,6 +38,8 @@ func TestHostile_ConditionsWithoutMeaningAreRefused(t *testing.T) {
 		{"PATCH", "/v1/files/" + f.ID, "If-None-Match", "*", 412}, {"PATCH", "/v1/files/" + f.ID, "If-None-Match", f.ETag, 400},
 		{"PATCH", "/v1/files/" + f.ID, "If-Unmodified-Since", past, 400}, {"DELETE", "/v1/files/" + f.ID, "If-Unmodified-Since", past, 400},
 		{"DELETE", "/v1/files/" + f.ID, "If-None-Match", "*", 412}, {"PUT", f.content(), "If-None-Match", "*", 412},
+		{"DELETE", "/v1/trash/" + gone.ID, "If-Match", `"other"`, 400}, {"DELETE", "/v1/trash/" + gone.ID, "If-None-Match", "*", 400},
+		{"POST", "/v1/trash/" + gone.ID + "/restore", "If-Match", `"other"`, 400}, {"POST", "/v1/trash/" + gone.ID + "/restore", "If-Unmodified-Since", past, 400},
 	} {
 		body, kind := reader("y"), "text/plain"
 		if c.method == http.MethodPatch {
@@ -48,5 +53,8 @@ func TestHostile_ConditionsWithoutMeaningAreRefused(t *testing.T) {
 	p.tus(http.MethodPost, "/v1/uploads", nil, "Upload-Length", "1", "Idempotency-Key", "k").refused(t, "a key", 400, "VALIDATION_ERROR")
 	if got := p.list(""); got.names() != "a" {
 		t.Errorf("now there is %q", got.names())
+	}
+	if a := p.get("/v1/trash"); !strings.Contains(string(a.body), gone.ID) {
+		t.Errorf("the trash holds %s", a.body)
 	}
 }

@@ -66,10 +66,21 @@ func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], er
 }
 
 func (a *api) restoreTrashed(ctx context.Context, in fileInput) (fileBody, error) {
+	if err := unconditional(ctx); err != nil {
+		return fileBody{}, err
+	}
 	f, err := a.files.RestoreTrashed(ctx, owner(ctx), files.FileID(in.ID))
 	return bodyOf(f), err
 }
 
 func (a *api) deleteTrashed(ctx context.Context, in fileInput) (web.NoContent, error) {
+	if err := unconditional(ctx); err != nil {
+		return web.NoContent{}, err
+	}
 	return web.NoContent{}, a.files.DeleteTrashed(ctx, owner(ctx), files.FileID(in.ID))
+}
+
+// unconditional refuses conditions on a file in the trash: nothing there changes but by leaving it.
+func unconditional(ctx context.Context) error {
+	return untaken(web.Request(ctx), "no condition is taken on what is in the trash", "If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
 }
