@@ -131,6 +131,26 @@ func TestExport_OlderVersionsArePackedButForDamagedOnes(t *testing.T) {
 	}
 }
 
+// A name must not take the place of a folder, in any case: whoever unpacks would lose what is in one of the two.
+func TestHostile_ExportOfAFileNamedLikeAFolder(t *testing.T) {
+	w := newExportWorld(t, ada, policyWith(`{versionsKept: 1}`))
+	p := w.person()
+	for _, name := range []string{"versions", "VERSIONS", "verſions", "versions."} {
+		p.replace(p.upload(name, "text/plain", reader("one")), "two").file(t, 200)
+	}
+	names, _ := unpack(t, p.get("/v1/users/me/export?files=1").body)
+	if len(names) != 9 {
+		t.Errorf("packed %q", names)
+	}
+	for _, file := range names {
+		for _, other := range names {
+			if strings.HasPrefix(strings.ToUpper(other), strings.ToUpper(file)+"/") {
+				t.Errorf("%q is a file, and the folder of %q", file, other)
+			}
+		}
+	}
+}
+
 func TestHostile_ExportThatBreaksOffIsNoDocument(t *testing.T) {
 	for name, account := range map[string]http.HandlerFunc{
 		"cut": func(w http.ResponseWriter, _ *http.Request) {

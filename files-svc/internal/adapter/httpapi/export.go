@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
@@ -125,6 +126,8 @@ type exportedVersion struct {
 const (
 	filesFolder = "files"
 	trashFolder = "trash"
+
+	versionsFolder = "versions" // of one file
 )
 
 // document writes the JSON: the account's object goes on with files and trash.
@@ -306,11 +309,15 @@ func (p *packer) addOpened(z *zip.Writer, name string, c *files.Content, err err
 
 // Ids in paths keep apart what has the same name, without a list of all names.
 func filePath(folder string, f files.File) string {
-	return folder + "/" + string(f.ID) + "/" + files.SafeName(f.Name)
+	name := files.SafeName(f.Name)
+	if strings.EqualFold(name, versionsFolder) { // no file can lie where its older versions have their folder
+		name = "_" + name
+	}
+	return folder + "/" + string(f.ID) + "/" + name
 }
 
 func versionPath(folder string, f files.File, v files.Version) string {
-	return fmt.Sprintf("%s/%s/versions/%d/%s", folder, f.ID, v.Number, files.SafeName(f.Name))
+	return fmt.Sprintf("%s/%s/%s/%d/%s", folder, f.ID, versionsFolder, v.Number, files.SafeName(f.Name))
 }
 
 // rowWriter writes arrays of JSON, row by row, until a write fails.
