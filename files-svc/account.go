@@ -12,7 +12,7 @@ import (
 	"cloakroom.dev/libs/web"
 )
 
-// accountPatience is how long the auth service may take until its answer begins.
+// accountPatience is how long the auth service may take until its answer begins, and until more of it comes.
 const accountPatience = 10 * time.Second
 
 // account asks the auth service what it holds about the caller of a request, under the caller's own token: it answers what that
@@ -57,10 +57,16 @@ func (a *authority) askAccount(r *http.Request, at string) (*http.Response, erro
 	return res, nil
 }
 
-// cancelling ends what its body's request has begun.
+// cancelling ends what its body's request has begun; by itself, when the body stands still.
 type cancelling struct {
 	io.ReadCloser
 	cancel context.CancelFunc
+}
+
+func (c *cancelling) Read(p []byte) (int, error) {
+	late := time.AfterFunc(accountPatience, c.cancel) // whoever reads on slowly takes no time here
+	defer late.Stop()
+	return c.ReadCloser.Read(p)
 }
 
 func (c *cancelling) Close() error {
