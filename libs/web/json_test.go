@@ -92,6 +92,9 @@ func TestJSON_RefusesWhatItDoesNotKnowExactly(t *testing.T) {
 			"limit INVALID,email TYPE,age TYPE,tags[0] TYPE,inner TYPE"},
 		{"a float is no whole number", "/things/1", ok, `{"email":"a","age":1.5}`, 400, "age TYPE"},
 		{"a number past 64 bits", "/things/1", ok, `{"email":"a","age":1e400}`, 400, "age TYPE"},
+		{"a key three times is told of once", "/things/1", ok, `{"email":"a","email":1,"email":"b"}`, 400, "email DUPLICATE"},
+		{"in the order in which they came", "/things/1?z=1&limit=x&a=1&z=2", ok, `{"tags":1,"role":"x","age":"7","email":"a"}`, 400,
+			"z UNKNOWN,limit INVALID,a UNKNOWN,tags TYPE,role UNKNOWN,age TYPE"},
 		{"nested duplicate", "/things/1", ok, `{"email":"a","meta":{"k":"1","k":"2"}}`, 400, "meta.k DUPLICATE"},
 		{"missing field of no body", "/things/1", "", ``, 400, "email REQUIRED"},
 		{"unknown query", "/things/1?token=x", ok, `{"email":"a"}`, 400, "token UNKNOWN"},
@@ -128,6 +131,37 @@ func TestJSON_RefusesWhatItDoesNotKnowExactly(t *testing.T) {
 				t.Errorf("instance %q is not the request's id", doc.Instance)
 			}
 		})
+	}
+}
+
+// Rules behind the handler add to a refusal, and make none.
+func TestJSON_NamesWhatElseIsWrong(t *testing.T) {
+	asked := 0
+	h := web.JSON(func(context.Context, input) (web.NoContent, error) { return web.NoContent{}, nil },
+		func(_ context.Context, in input) error {
+			asked++
+			return fault.Validation(fault.Field{Field: "age", Code: "RANGE"}, fault.Field{Field: "role", Code: "RULE"}, fault.Field{Field: "meta.k", Code: "RULE"})
+		})
+	for body, want := range map[string]string{
+		`{"email":"a","age":1}`:                           "",
+		`{"meta":{"k":"v"},"role":1,"age":1,"email":"a"}`: "meta.k RULE,role UNKNOWN,age RANGE",
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var doc problem.Document
+		_ = json.Unmarshal(w.Body.Bytes(), &doc)
+		var fields []string
+		for _, f := range doc.Errors {
+			fields = append(fields, f.Field+" "+f.Code)
+		}
+		if got := strings.Join(fields, ","); got != want || (w.Code == 204) != (want == "") {
+			t.Errorf("%s: got %d %s, want %s", body, w.Code, got, want)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
 	}
 }
 

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"encoding"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -44,28 +46,63 @@ func planFor[In any]() plan {
 	return p
 }
 
-// decode fills in, which points to a struct.
-func (p plan) decode(w http.ResponseWriter, r *http.Request, in any) error {
+// decode fills in, which points to a struct. When something is wrong with it, also says what else is.
+func (p plan) decode(w http.ResponseWriter, r *http.Request, in any, also func() []fault.Field) error {
 	v := reflect.ValueOf(in).Elem()
-	bad := p.parameters(r, v)
+	names := QueryNames(r)
+	bad := p.parameters(r, v, names)
 	if p.body {
 		raw, err := readJSON(w, r)
 		if err != nil {
 			return err
 		}
-		fields, err := decodeStrict(raw, v)
+		members, fields, err := decodeStrict(raw, v)
 		if err != nil {
 			return err
 		}
 		bad = append(bad, fields...)
+		names = append(names, members...)
 	}
 	if val, ok := in.(validator); ok {
 		bad = append(bad, unseen(bad, val.Validate())...)
 	}
-	if len(bad) > 0 {
-		return fault.Validation(bad...)
+	if len(bad) == 0 {
+		return nil
 	}
-	return nil
+	bad = append(bad, unseen(bad, also())...)
+	return fault.Validation(asTheyCame(bad, names)...)
+}
+
+// asTheyCame brings fields into the order in which the request named them; behind them come those that it lacks.
+func asTheyCame(bad []fault.Field, names []string) []fault.Field {
+	place := make(map[string]int, len(names))
+	for i, name := range slices.Backward(names) {
+		place[name] = i
+	}
+	at := func(f fault.Field) int {
+		for _, name := range []string{f.Field, f.Field[:max(0, strings.IndexAny(f.Field, ".["))]} {
+			if i, ok := place[name]; ok {
+				return i
+			}
+		}
+		return len(names)
+	}
+	slices.SortStableFunc(bad, func(a, b fault.Field) int { return cmp.Compare(at(a), at(b)) })
+	return bad
+}
+
+// QueryNames is the names of the query's parameters, each once, in the order in which they came.
+func QueryNames(r *http.Request) (names []string) {
+	seen := map[string]bool{}
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		raw, _, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(raw)
+		if err == nil && pair != "" && !seen[name] { // what can't be read has been refused by the Mux
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // unseen drops what Validate says of fields that could not even be read: `required` beside `wrong type` helps nobody.
@@ -75,14 +112,13 @@ func unseen(seen, more []fault.Field) []fault.Field {
 	})
 }
 
-func (p plan) parameters(r *http.Request, v reflect.Value) (bad []fault.Field) {
+func (p plan) parameters(r *http.Request, v reflect.Value, given []string) (bad []fault.Field) {
 	query := r.URL.Query()
-	for name := range query {
+	for _, name := range given {
 		if !slices.ContainsFunc(p.params, func(q param) bool { return q.in == "query" && q.name == name }) {
 			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
 		}
 	}
-	slices.SortFunc(bad, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
 	for _, q := range p.params {
 		var values []string
 		switch q.in {

@@ -32,28 +32,32 @@ type member struct {
 	value any
 }
 
-// decodeStrict reads one JSON object into v, a struct, and lists every field that does not fit. It is stricter than
+// decodeStrict reads one JSON object into v, a struct, and lists its members and every field that does not fit. It is stricter than
 // encoding/json, which takes `Email` for `email`, lets the last of two equal keys win, and turns broken text into U+FFFD. The
 // error is for a body that is no JSON object at all.
-func decodeStrict(raw []byte, v reflect.Value) ([]fault.Field, error) {
+func decodeStrict(raw []byte, v reflect.Value) (members []string, bad []fault.Field, err error) {
 	if !utf8.Valid(raw) || loneSurrogate(raw) {
-		return nil, fault.New(fault.Invalid, "the body is not valid UTF-8")
+		return nil, nil, fault.New(fault.Invalid, "the body is not valid UTF-8")
 	}
 	p := parser{Decoder: json.NewDecoder(bytes.NewReader(raw)), left: maxValues}
 	p.UseNumber()
 	tree, err := p.value(0)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, parseDetail(err), err)
+		return nil, nil, fault.Wrap(fault.Invalid, parseDetail(err), err)
 	}
 	if _, err := p.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "the body has more than one JSON value")
+		return nil, nil, fault.New(fault.Invalid, "the body has more than one JSON value")
 	}
-	if _, ok := tree.(object); !ok {
-		return nil, fault.New(fault.Invalid, "the body must be a JSON object")
+	o, ok := tree.(object)
+	if !ok {
+		return nil, nil, fault.New(fault.Invalid, "the body must be a JSON object")
 	}
 	var a assigner
-	a.assign("", tree, v)
-	return a.bad, nil
+	a.assign("", o, v)
+	for _, m := range o {
+		members = append(members, m.key)
+	}
+	return members, a.bad, nil
 }
 
 var (
@@ -166,15 +170,13 @@ func escaped(s []byte) (rune, bool) {
 const maxBad = 100
 
 // assigner puts a parsed tree into Go values and remembers what did not fit.
-type assigner struct{ bad []fault.Field }
+type assigner struct{ bad fault.Bad }
 
 func (a *assigner) refuse(path, code, detail string) {
-	switch {
-	case len(a.bad) < maxBad:
-		a.bad = append(a.bad, fault.Field{Field: path, Code: code, Detail: detail})
-	case len(a.bad) == maxBad:
-		a.bad = append(a.bad, fault.Field{Field: path, Code: "TOO_MANY", Detail: "here and further on there is more that does not fit"})
+	if len(a.bad) == maxBad {
+		code, detail = "TOO_MANY", "here and further on there is more that does not fit"
 	}
+	a.bad.Refuse(path, code, detail)
 }
 
 // full says that nothing more will be told, so nothing more needs to be looked at.

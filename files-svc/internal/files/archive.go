@@ -21,8 +21,8 @@ func (s *Service) Selection(ctx context.Context, owner OwnerID, ids []FileID) (c
 	if err := s.allow(ctx, owner, "read"); err != nil {
 		return nil, err
 	}
-	if bad := checkSelection(ids); bad != nil {
-		return nil, fault.Validation(*bad)
+	if err := CheckSelection(ids); err != nil {
+		return nil, err
 	}
 	err = s.catalog.Read(ctx, func(tx ReadTx) error {
 		chosen = make([]File, 0, len(ids))
@@ -41,17 +41,21 @@ func (s *Service) Selection(ctx context.Context, owner OwnerID, ids []FileID) (c
 	return chosen, nil
 }
 
-func checkSelection(ids []FileID) *fault.Field {
+// CheckSelection refuses the lists that Selection would refuse, as CheckNew does for Create.
+func CheckSelection(ids []FileID) error {
+	bad := func(code, detail string) error {
+		return fault.Validation(fault.Field{Field: "ids", Code: code, Detail: detail})
+	}
 	if len(ids) == 0 {
-		return &fault.Field{Field: "ids", Code: "REQUIRED", Detail: "name the files"}
+		return bad("REQUIRED", "name the files")
 	}
 	if len(ids) > MaxArchiveFiles {
-		return &fault.Field{Field: "ids", Code: "TOO_MANY", Detail: fmt.Sprintf("at most %d files", MaxArchiveFiles)}
+		return bad("TOO_MANY", fmt.Sprintf("at most %d files", MaxArchiveFiles))
 	}
 	seen := map[FileID]bool{}
 	for _, id := range ids {
 		if seen[id] {
-			return &fault.Field{Field: "ids", Code: "DUPLICATE", Detail: "name each file once"}
+			return bad("DUPLICATE", "name each file once")
 		}
 		seen[id] = true
 	}

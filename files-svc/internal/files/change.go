@@ -21,12 +21,12 @@ func (s *Service) Update(ctx context.Context, owner OwnerID, id FileID, c FileCh
 	if err := s.allow(ctx, owner, "update"); err != nil {
 		return File{}, err
 	}
-	apply, bad := s.checkChange(c)
-	if len(bad) > 0 {
-		return File{}, fault.Validation(bad...)
+	apply, err := s.checkChange(c)
+	if err != nil {
+		return File{}, err
 	}
 	var f File
-	err := s.catalog.Write(ctx, func(tx Tx) (err error) {
+	err = s.catalog.Write(ctx, func(tx Tx) (err error) {
 		if f, err = s.visibleFile(ctx, tx, owner, id); err != nil {
 			return err
 		}
@@ -47,22 +47,30 @@ func (s *Service) Update(ctx context.Context, owner OwnerID, id FileID, c FileCh
 	return f, nil
 }
 
+// CheckChange refuses the fields that Update would refuse, as CheckNew does for Create.
+func (s *Service) CheckChange(c FileChange) error {
+	_, err := s.checkChange(c)
+	return err
+}
+
 // checkChange checks every field and returns the change as a function.
-func (s *Service) checkChange(c FileChange) (apply func(*File), bad []fault.Field) {
+func (s *Service) checkChange(c FileChange) (apply func(*File), err error) {
 	var name string
 	var metadata Metadata
 	var expires time.Time
-	if c.Name != nil {
-		name, bad = s.checkName(*c.Name)
-	}
+	var bad fault.Bad
 	var more []fault.Field
+	if c.Name != nil {
+		name, more = s.checkName(*c.Name)
+		bad.Add(more...)
+	}
 	if c.Metadata != nil {
 		metadata, more = checkMetadata(*c.Metadata)
-		bad = append(bad, more...)
+		bad.Add(more...)
 	}
 	if c.ExpiresAt != nil {
 		expires, more = checkExpiry(*c.ExpiresAt, s.now())
-		bad = append(bad, more...)
+		bad.Add(more...)
 	}
 	return func(f *File) {
 		if c.Name != nil {
@@ -74,7 +82,7 @@ func (s *Service) checkChange(c FileChange) (apply func(*File), bad []fault.Fiel
 		if c.ExpiresAt != nil {
 			f.ExpiresAt = expires
 		}
-	}, bad
+	}, bad.Err()
 }
 
 // Delete moves a file to the trash, or removes it with all its versions at once when permanent is set (then a file in the

@@ -76,21 +76,13 @@ func (s *Service) newFile(ctx context.Context, owner OwnerID, nf NewFile) (File,
 	if err := s.allow(ctx, owner, "create"); err != nil {
 		return File{}, err
 	}
-	name, bad := s.checkName(nf.Name)
-	contentType, more := normalContentType(nf.ContentType)
-	bad = append(bad, more...)
-	metadata, more := checkMetadata(nf.Metadata)
-	bad = append(bad, more...)
-	expires, more := checkExpiry(nf.ExpiresAt, s.now())
-	if bad = append(bad, more...); len(bad) > 0 {
-		return File{}, fault.Validation(bad...)
+	f, err := s.describe(nf)
+	if err != nil {
+		return File{}, err
 	}
-	f := File{
-		ID: FileID(s.newID()), Owner: owner, Name: name, Fold: s.fold(name), ContentType: contentType,
-		Metadata: metadata, ExpiresAt: expires,
-	}
+	f.ID, f.Owner = FileID(s.newID()), owner
 	policy := s.opts.Policy()
-	if err := policy.checkType(contentType); err != nil {
+	if err := policy.checkType(f.ContentType); err != nil {
 		return File{}, err
 	}
 	if err := policy.checkSize(nf.Size); err != nil {
@@ -103,6 +95,27 @@ func (s *Service) newFile(ctx context.Context, owner OwnerID, nf NewFile) (File,
 		}
 	}
 	return f, s.opts.At(StepAuthorized)
+}
+
+// describe is what is said about a new file, in the forms that are kept.
+func (s *Service) describe(nf NewFile) (File, error) {
+	var bad fault.Bad
+	name, more := s.checkName(nf.Name)
+	bad.Add(more...)
+	contentType, more := normalContentType(nf.ContentType)
+	bad.Add(more...)
+	metadata, more := checkMetadata(nf.Metadata)
+	bad.Add(more...)
+	expires, more := checkExpiry(nf.ExpiresAt, s.now())
+	bad.Add(more...)
+	return File{Name: name, Fold: s.fold(name), ContentType: contentType, Metadata: metadata, ExpiresAt: expires}, bad.Err()
+}
+
+// CheckNew refuses the fields that Create would refuse. It is for callers that refuse something already, and name all there
+// is to it at once.
+func (s *Service) CheckNew(nf NewFile) error {
+	_, err := s.describe(nf)
+	return err
 }
 
 func (s *Service) checkNew(ctx context.Context, tx FileReader, wanted bool, f File) error {

@@ -80,7 +80,7 @@ func (s *Service) CreateLink(ctx context.Context, owner OwnerID, id FileID, n Ne
 	if err := s.allow(ctx, owner, "update"); err != nil {
 		return Link{}, "", err
 	}
-	if err := s.checkLink(n); err != nil {
+	if err := s.CheckLink(n); err != nil {
 		return Link{}, "", err
 	}
 	token = newLinkToken()
@@ -115,29 +115,23 @@ func (s *Service) CreateLink(ctx context.Context, owner OwnerID, id FileID, n Ne
 	return l, token, nil
 }
 
-// checkLink refuses what can't be.
-func (s *Service) checkLink(n NewLink) error {
+// CheckLink refuses what CreateLink would refuse, as CheckNew does for Create.
+func (s *Service) CheckLink(n NewLink) error {
 	longest := s.opts.Policy().MaxLinkTTL
 	if longest <= 0 {
 		return fault.New(fault.Forbidden, "links are not allowed here")
 	}
-	var bad []fault.Field
-	refuse := func(field, code, detail string) {
-		bad = append(bad, fault.Field{Field: field, Code: code, Detail: detail})
-	}
+	var bad fault.Bad
 	if n.ExpiresIn < time.Second || n.ExpiresIn > longest {
-		refuse("expires_in", "RANGE", fmt.Sprintf("must be from 1 to %d seconds", int64(longest/time.Second)))
+		bad.Refuse("expires_in", "RANGE", fmt.Sprintf("must be from 1 to %d seconds", int64(longest/time.Second)))
 	}
 	if n.MaxDownloads < 0 || n.MaxDownloads > maxLinkDownloads {
-		refuse("max_downloads", "RANGE", fmt.Sprintf("must be from 1 to %d", maxLinkDownloads))
+		bad.Refuse("max_downloads", "RANGE", fmt.Sprintf("must be from 1 to %d", maxLinkDownloads))
 	}
 	if len(n.Password) > maxLinkPasswordBytes || !utf8.ValidString(n.Password) {
-		refuse("password", "INVALID", "must be at most 256 bytes of UTF-8")
+		bad.Refuse("password", "INVALID", "must be at most 256 bytes of UTF-8")
 	}
-	if len(bad) > 0 {
-		return fault.Validation(bad...)
-	}
-	return nil
+	return bad.Err()
 }
 
 // Links lists the links of a file outside the trash, newest first, those that have expired left out.

@@ -95,12 +95,16 @@ func (s *Service) List(ctx context.Context, owner OwnerID, q ListQuery) (FileLis
 	return list, nil
 }
 
+// CheckList refuses the fields that List would refuse, as CheckNew does for Create.
+func (s *Service) CheckList(q ListQuery) error {
+	_, err := s.checkList(q)
+	return err
+}
+
 // checkList fills in what was left out and refuses what can't be.
 func (s *Service) checkList(q ListQuery) (ListQuery, error) {
-	var bad []fault.Field
-	refuse := func(field, detail string) {
-		bad = append(bad, fault.Field{Field: field, Code: "INVALID", Detail: detail})
-	}
+	var bad fault.Bad
+	refuse := func(field, detail string) { bad.Refuse(field, "INVALID", detail) }
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit
 	}
@@ -124,8 +128,8 @@ func (s *Service) checkList(q ListQuery) (ListQuery, error) {
 	if len(q.Query) > maxNameBytes || !utf8.ValidString(q.Query) {
 		refuse("q", "must be at most 255 bytes of UTF-8")
 	}
-	if len(bad) > 0 {
-		return q, fault.Validation(bad...)
+	if err := bad.Err(); err != nil {
+		return q, err
 	}
 	q.Query = s.fold(q.Query)
 	q.ContentType = mediaType(q.ContentType)

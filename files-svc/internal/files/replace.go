@@ -53,28 +53,39 @@ func (s *Service) Replace(ctx context.Context, owner OwnerID, id FileID, c NewCo
 	return f, nil
 }
 
+// CheckContent refuses the fields that Replace would refuse, as CheckNew does for Create.
+func (s *Service) CheckContent(c NewContent) error { return s.normal(&c) }
+
+// normal brings what is said about a new content into the forms that are kept.
+func (s *Service) normal(c *NewContent) error {
+	var bad fault.Bad
+	var more []fault.Field
+	if c.Name != nil {
+		var name string
+		name, more = s.checkName(*c.Name)
+		bad.Add(more...)
+		c.Name = &name
+	}
+	if c.ContentType != "" {
+		c.ContentType, more = normalContentType(c.ContentType)
+		bad.Add(more...)
+	}
+	return bad.Err()
+}
+
 // checkReplace checks all that can be checked before the first byte.
 func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c *NewContent, u *upload) error {
 	if err := s.allow(ctx, owner, "update"); err != nil {
 		return err
 	}
 	policy := s.opts.Policy()
-	if c.Name != nil {
-		name, bad := s.checkName(*c.Name)
-		if len(bad) > 0 {
-			return fault.Validation(bad...)
-		}
-		c.Name = &name
+	if err := s.normal(c); err != nil {
+		return err
 	}
 	if c.ContentType != "" {
-		contentType, bad := normalContentType(c.ContentType)
-		if len(bad) > 0 {
-			return fault.Validation(bad...)
-		}
-		if err := policy.checkType(contentType); err != nil {
+		if err := policy.checkType(c.ContentType); err != nil {
 			return err
 		}
-		c.ContentType = contentType
 	}
 	if err := policy.checkSize(c.Size); err != nil {
 		return err

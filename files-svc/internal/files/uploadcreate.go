@@ -59,6 +59,14 @@ func (s *Service) newUpload(ctx context.Context, owner OwnerID, n NewUpload) (Up
 	return up, nil
 }
 
+// CheckUpload refuses the fields that CreateUpload would refuse, as CheckNew does for Create.
+func (s *Service) CheckUpload(n NewUpload) error {
+	if n.Part {
+		return nil
+	}
+	return s.CheckNew(n.File)
+}
+
 // insertUpload makes the intent durable, with what it reserves.
 func (s *Service) insertUpload(ctx context.Context, up Upload) error {
 	return s.catalog.Write(ctx, func(tx Tx) error {

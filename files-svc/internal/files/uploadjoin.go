@@ -20,7 +20,7 @@ const maxParts = 256
 // asked again for the same parts, it returns the same upload. It refuses like Create, with fault.NotFound for a part that
 // is not there or not the caller's, and with fault.Invalid for one that is no part, not whole, or named twice.
 func (s *Service) JoinUploads(ctx context.Context, owner OwnerID, n NewUpload, ids []UploadID) (Upload, error) {
-	if bad := checkParts(ids); bad != nil {
+	if bad := CheckParts(ids); bad != nil {
 		return Upload{}, bad
 	}
 	if err := s.allow(ctx, owner, "create"); err != nil {
@@ -78,7 +78,8 @@ func deref(up *Upload) Upload {
 	return *up
 }
 
-func checkParts(ids []UploadID) error {
+// CheckParts refuses the lists of parts that JoinUploads would refuse.
+func CheckParts(ids []UploadID) error {
 	bad := func(code, detail string) error {
 		return fault.Validation(fault.Field{Field: "Upload-Concat", Code: code, Detail: detail})
 	}

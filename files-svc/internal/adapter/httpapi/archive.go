@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
 )
 
 // What packing takes is bounded: each archive holds a compressor of about 1 MB and up to a core.
@@ -23,9 +25,10 @@ const (
 // when one is damaged, can't be read or may not be read any more, the connection is cut before the directory that ends a ZIP,
 // so that no reader takes the rest for the whole.
 func (a *api) archive(w http.ResponseWriter, r *http.Request) error {
-	ids, err := wantedIDs(r)
-	if err != nil {
-		return err
+	var bad fault.Bad
+	ids := wantedIDs(r, &bad)
+	if err := bad.Err(); err != nil {
+		return fault.Also(err, files.CheckSelection(ids))
 	}
 	leave, err := a.archives.take(owner(r.Context()))
 	if err != nil {
@@ -56,10 +59,10 @@ func (a *api) archive(w http.ResponseWriter, r *http.Request) error {
 }
 
 // wantedIDs reads the one query parameter of the call, given once or more, each a list with commas.
-func wantedIDs(r *http.Request) (ids []files.FileID, err error) {
-	for name := range r.URL.Query() {
+func wantedIDs(r *http.Request, bad *fault.Bad) (ids []files.FileID) {
+	for _, name := range web.QueryNames(r) {
 		if name != "ids" {
-			return nil, badForm(name, "UNKNOWN", "this query parameter is not known here")
+			unknownParameter(name, bad)
 		}
 	}
 	for _, list := range r.URL.Query()["ids"] {
@@ -67,7 +70,7 @@ func wantedIDs(r *http.Request) (ids []files.FileID, err error) {
 			ids = append(ids, files.FileID(id))
 		}
 	}
-	return ids, nil
+	return ids
 }
 
 // describeMade describes what is made while it is sent.

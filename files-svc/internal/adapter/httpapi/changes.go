@@ -38,16 +38,9 @@ type changesPlace struct {
 }
 
 func (a *api) changes(ctx context.Context, in changesInput) (changesBody, error) {
-	var after *int64
-	if in.Cursor != nil {
-		var p changesPlace
-		if err := a.cursors.Open(*in.Cursor, &p); err != nil {
-			return changesBody{}, err
-		}
-		if p.Owner != owner(ctx) || p.Owner == "" {
-			return changesBody{}, otherList()
-		}
-		after = &p.Seq
+	after, err := a.changesAfter(ctx, in)
+	if err != nil {
+		return changesBody{}, err
 	}
 	c, err := a.files.Changes(ctx, owner(ctx), after, deref(in.Limit, 0))
 	if err != nil {
@@ -61,6 +54,26 @@ func (a *api) changes(ctx context.Context, in changesInput) (changesBody, error)
 	}
 	body.NextCursor = a.cursors.Seal(changesPlace{owner(ctx), c.Next})
 	return body, nil
+}
+
+// changesAfter opens the cursor; nil: from the beginning.
+func (a *api) changesAfter(ctx context.Context, in changesInput) (*int64, error) {
+	if in.Cursor == nil {
+		return nil, nil
+	}
+	var p changesPlace
+	if err := a.cursors.Open(*in.Cursor, &p); err != nil {
+		return nil, err
+	}
+	if p.Owner != owner(ctx) || p.Owner == "" {
+		return nil, otherList()
+	}
+	return &p.Seq, nil
+}
+
+func (a *api) badChanges(ctx context.Context, in changesInput) error {
+	_, err := a.changesAfter(ctx, in)
+	return err
 }
 
 // given is nil for what an event does not have.

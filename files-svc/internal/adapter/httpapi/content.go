@@ -22,8 +22,9 @@ func (a *api) content(w http.ResponseWriter, r *http.Request) error {
 
 // download answers with the content that open opens.
 func (a *api) download(w http.ResponseWriter, r *http.Request, open opening) error {
-	inline, err := wantsInline(r)
-	if err != nil {
+	var bad fault.Bad
+	inline := wantsInline(r, &bad)
+	if err := bad.Err(); err != nil {
 		return err
 	}
 	return a.answer(w, r, open, func(*files.Content) delivery {
@@ -139,24 +140,20 @@ func describe(h http.Header, f files.File, inline bool) {
 }
 
 // wantsInline reads the one query parameter of the call.
-func wantsInline(r *http.Request) (bool, error) {
-	var bad []fault.Field
-	var inline bool
-	for name, values := range r.URL.Query() {
+func wantsInline(r *http.Request, bad *fault.Bad) (inline bool) {
+	query := r.URL.Query()
+	for _, name := range web.QueryNames(r) {
 		if name != "inline" {
-			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
+			unknownParameter(name, bad)
 			continue
 		}
-		v, err := strconv.ParseBool(values[0])
-		if err != nil || len(values) > 1 {
-			bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: "must be 1, 0, true or false, once"})
+		var err error
+		inline, err = strconv.ParseBool(query.Get(name))
+		if err != nil || len(query[name]) > 1 {
+			bad.Refuse(name, "INVALID", "must be 1, 0, true or false, once")
 		}
-		inline = v
 	}
-	if len(bad) > 0 {
-		return false, fault.Validation(bad...)
-	}
-	return inline, nil
+	return inline
 }
 
 // writing is how a transfer moves the deadline for the next n bytes.

@@ -35,14 +35,12 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Robots-Tag", "noindex")
-	inline, err := wantsInline(r)
-	if err != nil {
-		return err
-	}
+	var bad fault.Bad
+	inline := wantsInline(r, &bad)
 	var password *string
 	if r.Method == http.MethodPost {
 		given, err := a.readPassword(w, r)
-		if err != nil {
+		if err := bad.Or(err); err != nil {
 			return refuseUnread(w, err)
 		}
 		password = &given
@@ -50,8 +48,12 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) error {
 			r.Header.Del(name) // of a read: this asks for the whole
 		}
 	}
+	if err := bad.Err(); err != nil {
+		return err
+	}
 	var shared *files.Shared
-	err = a.answer(w, r, func(ctx context.Context) (*files.Content, error) {
+	err := a.answer(w, r, func(ctx context.Context) (*files.Content, error) {
+		var err error
 		if shared, err = a.files.OpenLink(ctx, web.Var(r, "token"), password); err != nil {
 			return nil, err
 		}

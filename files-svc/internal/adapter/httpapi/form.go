@@ -33,9 +33,10 @@ type form struct {
 	whole  hash.Hash // of all the body, when a digest of that was announced; else nil
 }
 
-// openForm reads the fields and stops at the file. Names in allowed are taken, every other field is refused; all that is
-// wrong with the fields is told at once. content is the announced digest of the content, or nil.
-func openForm(body io.Reader, boundary string, content *field.Digest, allowed ...string) (*formFile, error) {
+// openForm reads the fields and stops at the file. Names in allowed are taken, every other field is refused; what is wrong with
+// the fields, or that there is no file, goes into bad. The error is for a form that can't be read on. content is the announced
+// digest of the content, or nil.
+func openForm(body io.Reader, boundary string, content *field.Digest, bad *fault.Bad, allowed ...string) (*formFile, error) {
 	if boundary == "" || len(boundary) > maxBoundaryBytes {
 		return nil, badForm("Content-Type", "INVALID", "multipart/form-data needs a boundary of at most 70 characters")
 	}
@@ -46,25 +47,22 @@ func openForm(body io.Reader, boundary string, content *field.Digest, allowed ..
 	}
 	f.body = &meter{src: body}
 	f.parts = multipart.NewReader(f.body, boundary)
-	var bad []fault.Field
 	for range maxParts {
 		part, d, err := f.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			bad = append(bad, fault.Field{Field: fileField, Code: "REQUIRED", Detail: "the form has no part named file"})
-			return nil, fault.Validation(bad...)
+			bad.Refuse(fileField, "REQUIRED", "the form has no part named file")
+			return newFormFile(f, &multipart.Part{}, unnamed, content), nil // so that the fields are judged all the same
 		case err != nil:
 			return nil, err
-		case d.Field == fileField && len(bad) > 0:
-			return nil, fault.Validation(bad...)
-		case d.Field == fileField:
+		}
+		plainPart(part, d.Field, bad)
+		if d.Field == fileField {
 			return newFormFile(f, part, d.Filename, content), nil
 		}
-		refused, err := f.take(part, d.Field, allowed)
-		if err != nil {
+		if err := f.take(part, d.Field, bad, allowed); err != nil {
 			return nil, err
 		}
-		bad = append(bad, refused...)
 	}
 	return nil, badForm(fileField, "TOO_MANY", fmt.Sprintf("the form has more than %d parts before the file", maxParts))
 }
@@ -84,36 +82,41 @@ func (f *form) next() (*multipart.Part, field.Disposition, error) {
 	if err != nil {
 		return nil, d, badForm("Content-Disposition", "INVALID", "a part of the form has no valid Content-Disposition")
 	}
-	if cte := part.Header.Get("Content-Transfer-Encoding"); cte != "" && !strings.EqualFold(cte, "binary") &&
-		!strings.EqualFold(cte, "8bit") && !strings.EqualFold(cte, "7bit") {
-		return nil, d, badForm(d.Field, "INVALID", "send parts without Content-Transfer-Encoding")
-	}
 	return part, d, nil
 }
 
-// take keeps the value of a field, or says what is wrong with it. The error is for a form that can't be read on.
-func (f *form) take(part *multipart.Part, name string, allowed []string) (bad []fault.Field, err error) {
+// plainPart refuses a part whose bytes are not the ones it stands for.
+func plainPart(part *multipart.Part, name string, bad *fault.Bad) {
+	if cte := part.Header.Get("Content-Transfer-Encoding"); cte != "" && !strings.EqualFold(cte, "binary") &&
+		!strings.EqualFold(cte, "8bit") && !strings.EqualFold(cte, "7bit") {
+		bad.Refuse(name, "INVALID", "send parts without Content-Transfer-Encoding")
+	}
+}
+
+// take keeps the value of a field that is known. The error is for a form that can't be read on, and for a field that is too
+// long: how much more of it comes, nobody knows.
+func (f *form) take(part *multipart.Part, name string, bad *fault.Bad, allowed []string) error {
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
-		return nil, formError(err)
+		return formError(err)
 	}
 	if len(value) > maxFieldBytes {
-		return nil, badForm(name, "TOO_LONG", fmt.Sprintf("a field may have at most %d bytes", maxFieldBytes))
+		return badForm(name, "TOO_LONG", fmt.Sprintf("a field may have at most %d bytes", maxFieldBytes))
 	}
 	_, twice := f.fields[name]
 	switch {
 	case !slices.Contains(allowed, name):
-		bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this field is not known here"})
+		bad.Refuse(name, "UNKNOWN", "this field is not known here")
+		return nil
 	case twice:
-		bad = append(bad, fault.Field{Field: name, Code: "DUPLICATE", Detail: "give it once"})
+		bad.Refuse(name, "DUPLICATE", "give it once")
+		return nil
 	case !utf8.Valid(value):
-		bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: "must be UTF-8"})
-	}
-	if bad != nil {
-		value = nil // the form is refused, and may take its time to end
+		bad.Refuse(name, "INVALID", "must be UTF-8")
+		value = nil
 	}
 	f.fields[name] = string(value)
-	return bad, nil
+	return nil
 }
 
 // formFile is the file of a form. Its end is only told when the form has ended well behind it, so that whoever reads it
@@ -149,17 +152,32 @@ func (f *formFile) Read(p []byte) (int, error) {
 	}
 }
 
-// end returns io.EOF when nothing but the end of the form follows.
+// end returns io.EOF when nothing but the end of the form follows. Fields that do are all named, up to another file.
 func (f *formFile) end() error {
-	_, d, err := f.form.next()
-	switch {
-	case err == nil && d.Field == fileField:
-		return badForm(fileField, "DUPLICATE", "send one file at a time")
-	case err == nil:
-		return badForm(d.Field, "ORDER", "fields come before the file")
-	case !errors.Is(err, io.EOF):
-		return err
+	var bad fault.Bad
+	for range maxParts {
+		part, d, err := f.form.next()
+		switch {
+		case errors.Is(err, io.EOF) && len(bad) == 0:
+			return f.check()
+		case errors.Is(err, io.EOF):
+			return bad.Err()
+		case err != nil:
+			return bad.Or(err)
+		case d.Field == fileField:
+			bad.Refuse(fileField, "DUPLICATE", "send one file at a time")
+			return bad.Err()
+		}
+		bad.Refuse(d.Field, "ORDER", "fields come before the file")
+		if n, err := io.Copy(io.Discard, io.LimitReader(part, maxFieldBytes+1)); err != nil || n > maxFieldBytes {
+			return bad.Err()
+		}
 	}
+	return bad.Err()
+}
+
+// check reads what comes behind the form, and returns io.EOF when the digest that was announced is right, or none was.
+func (f *formFile) check() error {
 	if f.want == nil {
 		return io.EOF
 	}

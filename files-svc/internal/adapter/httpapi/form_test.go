@@ -37,8 +37,9 @@ func filePart(content string) string {
 
 // readForm reads a form to its end, as an upload does, and returns the file's bytes.
 func readForm(body string, content *field.Digest) (*formFile, string, error) {
-	f, err := openForm(strings.NewReader(body), boundary, content, "name", "metadata")
-	if err != nil {
+	var bad fault.Bad
+	f, err := openForm(strings.NewReader(body), boundary, content, &bad, "name", "metadata")
+	if err := bad.Or(err); err != nil {
 		return nil, "", err
 	}
 	got, err := io.ReadAll(f)
@@ -86,17 +87,35 @@ func TestForm_Refuses(t *testing.T) {
 		}
 	}
 	for _, b := range []string{"", strings.Repeat("b", maxBoundaryBytes+1)} {
-		if _, err := openForm(strings.NewReader(""), b, nil); !errors.Is(err, fault.Of(fault.Invalid)) {
+		if _, err := openForm(strings.NewReader(""), b, nil, new(fault.Bad)); !errors.Is(err, fault.Of(fault.Invalid)) {
 			t.Errorf("boundary %q: got %v", b, err)
 		}
 	}
 }
 
 func TestForm_TellsAllBadFieldsAtOnce(t *testing.T) {
-	_, _, err := readForm(formText(fieldPart("owner", "x"), fieldPart("role", "admin"), filePart("x")), nil)
-	var f *fault.Error
-	if !errors.As(err, &f) || len(f.Fields) != 2 || f.Fields[0].Field != "owner" || f.Fields[1].Field != "role" {
-		t.Fatalf("got %v", err)
+	owner, role := fieldPart("owner", "x"), fieldPart("role", "admin")
+	encoded := "Content-Transfer-Encoding: base64\r\n"
+	long := strings.Repeat("x", maxFieldBytes+1)
+	for says, c := range map[string]struct{ body, want string }{
+		"before the file":            {formText(owner, role, owner, filePart("x")), "owner UNKNOWN, role UNKNOWN"},
+		"without a file":             {formText(owner), "owner UNKNOWN, file REQUIRED"},
+		"parts that are encoded":     {formText(encoded+fieldPart("name", "x"), owner, encoded+filePart("x")), "name INVALID, owner UNKNOWN, file INVALID"},
+		"behind the file":            {formText(filePart("x"), owner, role, owner), "owner ORDER, role ORDER"},
+		"and another file":           {formText(filePart("x"), role, filePart("y"), owner), "role ORDER, file DUPLICATE"},
+		"a long one behind the file": {formText(filePart("x"), fieldPart("name", long), role), "name ORDER"},
+		"up to one that is too long": {formText(owner, fieldPart("name", long), role, filePart("x")), "owner UNKNOWN, name TOO_LONG"},
+		"up to one without a name":   {formText(owner, "X: y\r\n\r\nx", role), "owner UNKNOWN, Content-Disposition INVALID"},
+		"up to where it breaks off":  {strings.TrimSuffix(formText(owner, role), "in\r\n--"+boundary+"--\r\n"), "owner UNKNOWN"},
+	} {
+		_, _, err := readForm(c.body, nil)
+		var got []string
+		for _, f := range fault.FieldsOf(err) {
+			got = append(got, f.Field+" "+f.Code)
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: got %v, want %s", says, got, c.want)
+		}
 	}
 }
 
@@ -117,7 +136,7 @@ func TestForm_PassesOnWhyTheBodyFailed(t *testing.T) {
 	body := formText(fieldPart("name", "x"), filePart(strings.Repeat("x", 100_000)))
 	for _, at := range []int{10, 60, 200, 50_000, len(body) - 5} {
 		src := io.MultiReader(strings.NewReader(body[:at]), iotest.ErrReader(errTooSlow))
-		f, err := openForm(src, boundary, nil, "name")
+		f, err := openForm(src, boundary, nil, new(fault.Bad), "name")
 		if err == nil {
 			_, err = io.Copy(io.Discard, f)
 		}
@@ -144,7 +163,7 @@ func TestForm_BytesComeThroughUnchanged(t *testing.T) {
 		if rapid.Bool().Draw(t, "one byte at a time") {
 			src = iotest.OneByteReader(src)
 		}
-		f, err := openForm(src, boundary, nil)
+		f, err := openForm(src, boundary, nil, new(fault.Bad))
 		if err != nil {
 			t.Fatal(err)
 		}

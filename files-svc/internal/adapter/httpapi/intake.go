@@ -26,8 +26,9 @@ type intake struct {
 // before a byte is read.
 const formOverhead = maxParts*(maxFieldBytes+maxHeaderBytes) + maxEpilogueBytes
 
-// receive reads a request up to its content: nothing of a raw body, the fields of a form.
-func (a *api) receive(r *http.Request, body *pacedBody, formFields ...string) (intake, error) {
+// receive reads a request up to its content: nothing of a raw body, the fields of a form. What is wrong with them goes into bad;
+// the error is for what ends the reading.
+func (a *api) receive(r *http.Request, body *pacedBody, bad *fault.Bad, formFields ...string) (intake, error) {
 	policy, err := a.policy()
 	if err != nil {
 		return intake{}, err
@@ -38,55 +39,44 @@ func (a *api) receive(r *http.Request, body *pacedBody, formFields ...string) (i
 	if isForm && policy.MaxObjectBytes > 0 && r.ContentLength-formOverhead > policy.MaxObjectBytes {
 		return intake{}, fault.New(fault.TooLarge, "the file is larger than one file may be")
 	}
-	content, repr, bad := digests(r.Header)
+	content, repr := digests(r.Header, bad)
 	if len(r.Header.Values("Content-Type")) > 1 {
-		bad = append(bad, fault.Field{Field: "Content-Type", Code: "DUPLICATE", Detail: "give it once"})
+		bad.Refuse("Content-Type", "DUPLICATE", "give it once")
 	}
 	if r.Header.Get("Content-Range") != "" { // RFC 9110, 14.5: a part must not pass for the whole
-		bad = append(bad, fault.Field{Field: "Content-Range", Code: "UNKNOWN", Detail: "send the whole content"})
+		bad.Refuse("Content-Range", "UNKNOWN", "send the whole content")
 	}
-	switch {
-	case !isForm:
+	if !isForm {
 		return rawIntake(r, body, content, repr, bad)
-	case len(bad) > 0:
-		return intake{}, fault.Validation(bad...)
 	}
-	file, err := openForm(body, params["boundary"], content, formFields...)
+	file, err := openForm(body, params["boundary"], content, bad, formFields...)
 	if err != nil {
 		return intake{}, err
 	}
-	return formIntake(file, repr)
+	return formIntake(file, repr, bad)
 }
 
 // rawIntake is a body that is the content itself.
-func rawIntake(r *http.Request, body *pacedBody, content, repr *field.Digest, bad []fault.Field) (intake, error) {
-	in := intake{contentType: r.Header.Get("Content-Type"), size: r.ContentLength, content: body}
+func rawIntake(r *http.Request, body *pacedBody, content, repr *field.Digest, bad *fault.Bad) (in intake, err error) {
+	in = intake{contentType: r.Header.Get("Content-Type"), size: r.ContentLength, content: body}
 	if lines := r.Header.Values("Content-Disposition"); len(lines) > 0 {
 		d, err := field.ParseDisposition(lines[0])
 		if err != nil || len(lines) > 1 || d.Kind != "attachment" {
-			bad = append(bad, fault.Field{
-				Field: "Content-Disposition", Code: "INVALID", Detail: "must be one attachment with a filename in RFC 6266's form",
-			})
+			bad.Refuse("Content-Disposition", "INVALID", "must be one attachment with a filename in RFC 6266's form")
+			d.Filename = unnamed // has been told of
 		}
 		in.name = d.Filename
-	}
-	if len(bad) > 0 {
-		return intake{}, fault.Validation(bad...)
 	}
 	if in.size < 0 {
 		in.size = files.UnknownSize
 	}
-	var err error
 	in.digest, err = oneDigest(content, repr)
 	return in, err
 }
 
 // formIntake is the file of a form, whose part may bring digests of its own.
-func formIntake(file *formFile, repr *field.Digest) (intake, error) {
-	partContent, partRepr, bad := digests(http.Header(file.part.Header))
-	if len(bad) > 0 {
-		return intake{}, fault.Validation(bad...)
-	}
+func formIntake(file *formFile, repr *field.Digest, bad *fault.Bad) (intake, error) {
+	partContent, partRepr := digests(http.Header(file.part.Header), bad)
 	digest, err := oneDigest(repr, partContent, partRepr)
 	return intake{
 		name: file.name, contentType: file.part.Header.Get("Content-Type"), size: files.UnknownSize,
@@ -95,15 +85,15 @@ func formIntake(file *formFile, repr *field.Digest) (intake, error) {
 }
 
 // digests reads both digest fields.
-func digests(h http.Header) (content, repr *field.Digest, bad []fault.Field) {
+func digests(h http.Header, bad *fault.Bad) (content, repr *field.Digest) {
 	read := func(name string) *field.Digest {
 		d, err := field.ParseDigest(h.Values(name))
 		if err != nil {
-			bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: err.Error()})
+			bad.Refuse(name, "INVALID", err.Error())
 		}
 		return d
 	}
-	return read("Content-Digest"), read("Repr-Digest"), bad
+	return read("Content-Digest"), read("Repr-Digest")
 }
 
 // oneDigest is what all the given digests agree on. Bytes can't have two.

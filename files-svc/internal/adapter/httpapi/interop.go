@@ -47,7 +47,7 @@ func (a *api) interopCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	n, chunk, err := interopCreation(r)
 	if err != nil {
-		return refuseUnread(w, err)
+		return refuseUnread(w, fault.Also(err, a.files.CheckUpload(n)))
 	}
 	up, err := a.files.CreateUpload(r.Context(), owner(r.Context()), n)
 	if err != nil {
@@ -105,18 +105,19 @@ func (a *api) progress(w http.ResponseWriter) func(int64) {
 
 // interopCreation reads what is said about a new upload and about the bytes that come with it.
 func interopCreation(r *http.Request) (n files.NewUpload, c files.Chunk, err error) {
-	newName, err := newUploadName(r)
+	var bad fault.Bad
+	newName := newUploadName(r, &bad)
+	c = interopChunk(r, &bad)
+	in, err := rawIntake(r, nil, nil, reprDigest(r, &bad), &bad)
 	if err != nil {
-		return n, c, err
-	}
-	c, bad := interopChunk(r)
-	in, err := rawIntake(r, nil, nil, reprDigest(r, &bad), bad)
-	if err != nil {
-		return n, c, err
+		return n, c, bad.Or(err)
 	}
 	n.File = files.NewFile{Name: in.name, ContentType: in.contentType, Size: files.UnknownSize, Digest: in.digest, NewName: newName}
 	if n.File.Name == "" {
 		n.File.Name = unnamed
+	}
+	if err := bad.Err(); err != nil {
+		return n, c, err
 	}
 	switch {
 	case c.Length != nil:
@@ -134,19 +135,17 @@ func interopCreation(r *http.Request) (n files.NewUpload, c files.Chunk, err err
 	return n, c, nil
 }
 
-func reprDigest(r *http.Request, bad *[]fault.Field) *field.Digest {
+func reprDigest(r *http.Request, bad *fault.Bad) *field.Digest {
 	d, err := field.ParseDigest(r.Header.Values("Repr-Digest"))
 	if err != nil {
-		*bad = append(*bad, fault.Field{Field: "Repr-Digest", Code: "INVALID", Detail: err.Error()})
+		bad.Refuse("Repr-Digest", "INVALID", err.Error())
 	}
 	return d
 }
 
 // interopChunk reads the fields that both creation and append have.
-func interopChunk(r *http.Request) (c files.Chunk, bad []fault.Field) {
-	invalid := func(name, detail string) {
-		bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: detail})
-	}
+func interopChunk(r *http.Request, bad *fault.Bad) (c files.Chunk) {
+	invalid := func(name, detail string) { bad.Refuse(name, "INVALID", detail) }
 	last, err := item[bool](r.Header, "Upload-Complete")
 	if err != nil || last == nil {
 		invalid("Upload-Complete", "must be ?0 or ?1, once")
@@ -165,7 +164,7 @@ func interopChunk(r *http.Request) (c files.Chunk, bad []fault.Field) {
 	if digest != nil {
 		c.Check, c.Sum = sha256.New(), digest[:]
 	}
-	return c, bad
+	return c
 }
 
 // item reads a structured field with one value; nil when it is absent.
@@ -195,10 +194,14 @@ func interopDescribe(h http.Header, up files.Upload) {
 
 // interopHead is the draft's offset retrieval.
 func (a *api) interopHead(w http.ResponseWriter, r *http.Request) error {
+	var bad fault.Bad
 	for _, name := range []string{"Upload-Offset", "Upload-Complete", "Upload-Length"} {
 		if len(r.Header.Values(name)) > 0 {
-			return badForm(name, "NOT_ALLOWED", "this is what the answer tells")
+			bad.Refuse(name, "NOT_ALLOWED", "this is what the answer tells")
 		}
+	}
+	if err := bad.Err(); err != nil {
+		return err
 	}
 	policy, err := a.policy()
 	if err != nil {
@@ -221,13 +224,14 @@ func (a *api) interopAppend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || mediaType != partialUploadType {
 		return refuseUnread(w, fault.New(fault.UnsupportedMediaType, "the bytes of an upload are sent as "+partialUploadType))
 	}
-	chunk, bad := interopChunk(r)
+	var bad fault.Bad
+	chunk := interopChunk(r, &bad)
 	offset, err := item[int64](r.Header, "Upload-Offset")
 	if err != nil || offset == nil || *offset < 0 {
-		bad = append(bad, fault.Field{Field: "Upload-Offset", Code: "INVALID", Detail: "must be a number of bytes, once"})
+		bad.Refuse("Upload-Offset", "INVALID", "must be a number of bytes, once")
 	}
-	if len(bad) > 0 {
-		return refuseUnread(w, fault.Validation(bad...))
+	if err := bad.Err(); err != nil {
+		return refuseUnread(w, err)
 	}
 	chunk.Offset = *offset
 	if r.Header.Get("Upload-Draft-Interop-Version") != "" {

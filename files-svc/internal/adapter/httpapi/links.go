@@ -12,7 +12,7 @@ import (
 )
 
 func (a *api) mountLinks(m *web.Mux, require func(http.Handler) http.Handler) {
-	m.Post("/v1/files/{id}/links", "links.create", require(web.JSON(a.createLink)))
+	m.Post("/v1/files/{id}/links", "links.create", require(web.JSON(a.createLink, a.badLink)))
 	m.Get("/v1/files/{id}/links", "links.list", require(web.JSON(a.links)))
 	m.Delete("/v1/files/{id}/links/{link_id}", "links.revoke", require(web.JSON(a.revokeLink)))
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
@@ -60,37 +60,40 @@ type createLinkInput struct {
 }
 
 // Validate refuses what would read as something else in the core's words, and times that overflow there.
-func (in createLinkInput) Validate() (bad []fault.Field) {
-	refuse := func(field, code, detail string) {
-		bad = append(bad, fault.Field{Field: field, Code: code, Detail: detail})
-	}
+func (in createLinkInput) Validate() []fault.Field {
+	var bad fault.Bad
 	const longest = int64(10 * 365 * 24 * time.Hour / time.Second)
 	switch {
 	case in.ExpiresIn.value == nil:
-		refuse("expires_in", "REQUIRED", "say for how many seconds the link is good")
+		bad.Refuse("expires_in", "REQUIRED", "say for how many seconds the link is good")
 	case *in.ExpiresIn.value < 1 || *in.ExpiresIn.value > longest:
-		refuse("expires_in", "RANGE", "must be a number of seconds from 1 up to what is allowed here")
+		bad.Refuse("expires_in", "RANGE", "must be a number of seconds from 1 up to what is allowed here")
 	}
 	if n := in.MaxDownloads.value; n != nil && *n < 1 {
-		refuse("max_downloads", "RANGE", "must be 1 or more")
+		bad.Refuse("max_downloads", "RANGE", "must be 1 or more")
 	}
 	if p := in.Password.value; p != nil && *p == "" {
-		refuse("password", "REQUIRED", "must not be empty: leave it out for a link without one")
+		bad.Refuse("password", "REQUIRED", "must not be empty: leave it out for a link without one")
 	}
 	return bad
 }
 
 func (a *api) createLink(ctx context.Context, in createLinkInput) (newLinkBody, error) {
-	n := files.NewLink{ExpiresIn: time.Duration(*in.ExpiresIn.value) * time.Second}
-	if in.MaxDownloads.value != nil {
-		n.MaxDownloads = *in.MaxDownloads.value
-	}
-	if in.Password.value != nil {
-		n.Password = *in.Password.value
-	}
-	l, token, err := a.files.CreateLink(ctx, owner(ctx), files.FileID(in.ID), n)
+	l, token, err := a.files.CreateLink(ctx, owner(ctx), files.FileID(in.ID), in.link())
 	// No header of a request says what our name is: it is configured.
 	return newLinkBody{linkBodyOf(l), a.publicBase + "/l/" + token}, err
+}
+
+// badLink names all the fields of a link that is refused already.
+func (a *api) badLink(_ context.Context, in createLinkInput) error {
+	return a.files.CheckLink(in.link())
+}
+
+// link is what the core is told. What was left out, or can't be read, is a zero.
+func (in createLinkInput) link() files.NewLink {
+	return files.NewLink{
+		ExpiresIn: time.Duration(in.ExpiresIn.orZero()) * time.Second, MaxDownloads: in.MaxDownloads.orZero(), Password: in.Password.orZero(),
+	}
 }
 
 func (a *api) links(ctx context.Context, in fileInput) (pageOf[linkBody], error) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
@@ -24,14 +23,18 @@ type listInput struct {
 }
 
 // Validate lists what is wrong with numbers and with their mixture; the core judges the rest.
-func (in listInput) Validate() (bad []fault.Field) {
-	bad = slices.Concat(within("limit", in.Limit, files.MaxLimit), within("page", in.Page, files.MaxPage), within("page_size", in.PageSize, files.MaxLimit))
-	byPage := in.Page != nil || in.PageSize != nil
-	if byPage && (in.Limit != nil || in.Cursor != nil) {
-		bad = append(bad, fault.Field{Field: "page", Code: "CONFLICT", Detail: "list by page or by cursor, not both"})
+func (in listInput) Validate() []fault.Field {
+	var bad fault.Bad
+	bad.Add(within("limit", in.Limit, files.MaxLimit)...)
+	bad.Add(within("page", in.Page, files.MaxPage)...)
+	bad.Add(within("page_size", in.PageSize, files.MaxLimit)...)
+	if in.byPage() && (in.Limit != nil || in.Cursor != nil) {
+		bad.Refuse("page", "CONFLICT", "list by page or by cursor, not both")
 	}
 	return bad
 }
+
+func (in listInput) byPage() bool { return in.Page != nil || in.PageSize != nil }
 
 // within refuses a number that is given and not from 1 to highest.
 func within(name string, n *int, highest int) []fault.Field {
@@ -47,7 +50,7 @@ func (in listInput) query() files.ListQuery {
 		Sort: files.Sort(in.Sort), Query: in.Query, ContentType: in.ContentType,
 		CreatedAfter: in.CreatedAfter.Time, CreatedBefore: in.CreatedBefore.Time,
 	}
-	if in.Page != nil || in.PageSize != nil {
+	if in.byPage() {
 		q.Page, q.Limit = deref(in.Page, 1), deref(in.PageSize, files.DefaultLimit)
 		return q
 	}
@@ -86,13 +89,9 @@ type pageBody struct {
 }
 
 func (a *api) list(ctx context.Context, in listInput) (listBody, error) {
-	q := in.query()
-	if in.Cursor != nil {
-		after, err := a.open(*in.Cursor, in.filters(owner(ctx)), q.Sort)
-		if err != nil {
-			return listBody{}, err
-		}
-		q.After = after
+	q, err := a.listQuery(ctx, in)
+	if err != nil {
+		return listBody{}, a.badList(ctx, in)
 	}
 	l, err := a.files.List(ctx, owner(ctx), q)
 	if err != nil {
@@ -110,6 +109,22 @@ func (a *api) list(ctx context.Context, in listInput) (listBody, error) {
 		body.pageBody = &pageBody{Page: q.Page, PageSize: q.Limit, Total: l.Total}
 	}
 	return body, nil
+}
+
+// badList names all the fields of a list that is refused already.
+func (a *api) badList(ctx context.Context, in listInput) error {
+	q, err := a.listQuery(ctx, in)
+	q.After = nil // its order has been looked at
+	return fault.Also(err, a.files.CheckList(q))
+}
+
+// listQuery is the core's question, with its cursor open.
+func (a *api) listQuery(ctx context.Context, in listInput) (q files.ListQuery, err error) {
+	q = in.query()
+	if in.Cursor != nil {
+		q.After, err = a.open(*in.Cursor, in.filters(owner(ctx)), q.Sort)
+	}
+	return q, err
 }
 
 func (a *api) open(cursor string, f filters, sort files.Sort) (*files.Cursor, error) {

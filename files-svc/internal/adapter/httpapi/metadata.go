@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
 	"cloakroom.dev/libs/web"
 )
 
@@ -25,7 +26,23 @@ type updateInput struct {
 }
 
 func (a *api) update(ctx context.Context, in updateInput) (fileBody, error) {
-	change := files.FileChange{Name: in.Name.value}
+	change, err := in.change(ctx)
+	if err != nil {
+		return fileBody{}, fault.Also(err, a.files.CheckChange(change))
+	}
+	f, err := a.files.Update(ctx, owner(ctx), files.FileID(in.ID), change)
+	return bodyOf(f), err
+}
+
+// badUpdate names all the fields of a change that is refused already.
+func (a *api) badUpdate(ctx context.Context, in updateInput) error {
+	change, err := in.change(ctx)
+	return fault.Also(a.files.CheckChange(change), err)
+}
+
+// change is what the core is told.
+func (in updateInput) change(ctx context.Context) (change files.FileChange, err error) {
+	change = files.FileChange{Name: in.Name.value}
 	if in.Metadata != nil {
 		change.Metadata = (*files.Metadata)(&in.Metadata)
 	}
@@ -35,12 +52,8 @@ func (a *api) update(ctx context.Context, in updateInput) (fileBody, error) {
 			change.ExpiresAt = (*time.Time)(at)
 		}
 	}
-	var err error
-	if change.IfMatch, err = ifMatch(web.Request(ctx)); err != nil {
-		return fileBody{}, err
-	}
-	f, err := a.files.Update(ctx, owner(ctx), files.FileID(in.ID), change)
-	return bodyOf(f), err
+	change.IfMatch, err = ifMatch(web.Request(ctx))
+	return change, err
 }
 
 type deleteInput struct {
@@ -54,6 +67,11 @@ func (a *api) delete(ctx context.Context, in deleteInput) (web.NoContent, error)
 		return web.NoContent{}, err
 	}
 	return web.NoContent{}, a.files.Delete(ctx, owner(ctx), files.FileID(in.ID), in.Permanent, match...)
+}
+
+func badDelete(ctx context.Context, _ deleteInput) error {
+	_, err := ifMatch(web.Request(ctx))
+	return err
 }
 
 func (a *api) usage(ctx context.Context, _ struct{}) (usageBody, error) {

@@ -68,31 +68,25 @@ func (a *api) thumbnail(w http.ResponseWriter, r *http.Request) error {
 
 // wantedThumbnail reads the query.
 func wantedThumbnail(r *http.Request) (want picture.Want, err error) {
-	var bad []fault.Field
+	var bad fault.Bad
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil { // URL.Query leaves out what it can't read
 		return want, badForm("query", "INVALID", "the query can't be read")
 	}
-	for name, values := range query {
+	for _, name := range web.QueryNames(r) {
+		value := query.Get(name)
 		switch {
 		case name != "size" && name != "fit":
-			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
-		case len(values) > 1 || values[0] == "":
-			bad = append(bad, fault.Field{Field: name, Code: "INVALID", Detail: "must be given once, with a value"})
+			unknownParameter(name, &bad)
+		case len(query[name]) > 1 || value == "":
+			bad.Refuse(name, "INVALID", "must be given once, with a value")
+		case name == "size" && thumbnailSizes[value] == 0:
+			bad.Refuse(name, "INVALID", "must be 128, 256, 512 or 1024")
+		case name == "fit" && thumbnailFits[value] == "":
+			bad.Refuse(name, "INVALID", "must be contain or cover")
 		}
 	}
-	edge, ok := thumbnailSizes[query.Get("size")]
-	if !ok {
-		bad = append(bad, fault.Field{Field: "size", Code: "INVALID", Detail: "must be 128, 256, 512 or 1024"})
-	}
-	fit, ok := thumbnailFits[query.Get("fit")]
-	if !ok {
-		bad = append(bad, fault.Field{Field: "fit", Code: "INVALID", Detail: "must be contain or cover"})
-	}
-	if len(bad) > 0 {
-		return want, fault.Validation(bad...)
-	}
-	return picture.Want{Edge: edge, Fit: fit}, nil
+	return picture.Want{Edge: thumbnailSizes[query.Get("size")], Fit: thumbnailFits[query.Get("fit")]}, bad.Err()
 }
 
 // thumbnailETag names a thumbnail by what it is made of and how. It is weak: another build may write the same picture in other

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"cloakroom.dev/files-svc/internal/files"
+	"cloakroom.dev/libs/fault"
 )
 
 // Transfers moves the bytes of files for adapters that speak another contract: with the same floor, leash, verification and
@@ -22,8 +23,9 @@ func (t Transfers) Receive(w http.ResponseWriter, r *http.Request,
 		if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "multipart/form-data" {
 			return files.File{}, badForm(fileField, "REQUIRED", "send a form with a part named file")
 		}
-		in, err := t.api.receive(r, body)
-		if err != nil {
+		var bad fault.Bad
+		in, err := t.api.receive(r, body, &bad)
+		if err := bad.Or(err); err != nil {
 			return files.File{}, err
 		}
 		if in.name == "" { // a field of text that happens to be called so

@@ -39,16 +39,9 @@ type trashPosition struct {
 }
 
 func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], error) {
-	var after *files.TrashPlace
-	if in.Cursor != nil {
-		var p trashPosition
-		if err := a.cursors.Open(*in.Cursor, &p); err != nil {
-			return pageOf[trashedBody]{}, err
-		}
-		if p.Owner != owner(ctx) || p.Owner == "" {
-			return pageOf[trashedBody]{}, otherList()
-		}
-		after = &p.Place
+	after, err := a.trashAfter(ctx, in)
+	if err != nil {
+		return pageOf[trashedBody]{}, err
 	}
 	list, err := a.files.Trash(ctx, owner(ctx), after, deref(in.Limit, 0))
 	if err != nil {
@@ -63,6 +56,26 @@ func (a *api) trash(ctx context.Context, in trashInput) (pageOf[trashedBody], er
 		body.NextCursor = &next
 	}
 	return body, nil
+}
+
+// trashAfter opens the cursor; nil: from the beginning.
+func (a *api) trashAfter(ctx context.Context, in trashInput) (*files.TrashPlace, error) {
+	if in.Cursor == nil {
+		return nil, nil
+	}
+	var p trashPosition
+	if err := a.cursors.Open(*in.Cursor, &p); err != nil {
+		return nil, err
+	}
+	if p.Owner != owner(ctx) || p.Owner == "" {
+		return nil, otherList()
+	}
+	return &p.Place, nil
+}
+
+func (a *api) badTrash(ctx context.Context, in trashInput) error {
+	_, err := a.trashAfter(ctx, in)
+	return err
 }
 
 func (a *api) restoreTrashed(ctx context.Context, in fileInput) (fileBody, error) {

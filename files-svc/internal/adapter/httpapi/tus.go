@@ -22,16 +22,21 @@ func (a *api) tusCreate(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.policy(); err != nil {
 		return refuseUnread(w, err)
 	}
-	n, parts, err := tusCreation(r)
-	if err != nil {
-		return refuseUnread(w, err)
+	var bad fault.Bad
+	n, parts := tusCreation(r, &bad)
+	chunk, err := files.Chunk{}, error(nil)
+	if parts == nil {
+		chunk, err = tusChunk(r, &bad)
+	}
+	if err = bad.Or(err); err != nil {
+		return refuseUnread(w, fault.Also(err, a.files.CheckUpload(n)))
 	}
 	ctx := r.Context()
 	var up files.Upload
 	if parts != nil {
 		up, err = a.files.JoinUploads(ctx, owner(ctx), n, parts)
 	} else {
-		up, err = a.tusCreateSingle(w, r, n)
+		up, err = a.tusCreateSingle(w, r, n, chunk)
 	}
 	if err != nil {
 		return err
@@ -44,11 +49,7 @@ func (a *api) tusCreate(w http.ResponseWriter, r *http.Request) error {
 }
 
 // tusCreateSingle makes the upload, and takes in what comes with its creation.
-func (a *api) tusCreateSingle(w http.ResponseWriter, r *http.Request, n files.NewUpload) (files.Upload, error) {
-	chunk, err := tusChunk(r)
-	if err != nil {
-		return files.Upload{}, err
-	}
+func (a *api) tusCreateSingle(w http.ResponseWriter, r *http.Request, n files.NewUpload, chunk files.Chunk) (files.Upload, error) {
 	if n.File.Size >= 0 && r.ContentLength > n.File.Size {
 		return files.Upload{}, files.ErrUploadOverrun
 	}
@@ -64,55 +65,48 @@ func (a *api) tusCreateSingle(w http.ResponseWriter, r *http.Request, n files.Ne
 }
 
 // tusCreation reads what is said about a new upload. Parts are those of a final one; nil: it is none.
-func tusCreation(r *http.Request) (n files.NewUpload, parts []files.UploadID, err error) {
+func tusCreation(r *http.Request, bad *fault.Bad) (n files.NewUpload, parts []files.UploadID) {
 	h := r.Header
-	var bad []fault.Field
-	n.File, n.Note, bad = tusMetadata(h.Values("Upload-Metadata"))
+	n.File, n.Note = tusMetadata(h.Values("Upload-Metadata"), bad)
 	concat := h.Get("Upload-Concat")
 	final, isFinal := strings.CutPrefix(concat, "final;")
 	switch {
 	case isFinal:
-		if parts, err = tusParts(final); err != nil {
-			return n, nil, err
-		}
+		parts = tusParts(final, bad)
+		_ = bad.Catch(files.CheckParts(parts)) // names a field, or nothing
 		if h.Get("Upload-Length") != "" || h.Get("Upload-Defer-Length") != "" || r.ContentLength != 0 {
-			bad = append(bad, fault.Field{Field: "Upload-Concat", Code: "INVALID", Detail: "a final upload has the length and the bytes of its parts"})
+			bad.Refuse("Upload-Concat", "INVALID", "a final upload has the length and the bytes of its parts")
 		}
 	case concat == "partial":
 		n.Part = true
 	case concat != "":
-		bad = append(bad, fault.Field{Field: "Upload-Concat", Code: "INVALID", Detail: "must be partial, or final with the parts"})
+		bad.Refuse("Upload-Concat", "INVALID", "must be partial, or final with the parts")
 	}
 	if !isFinal {
-		var more []fault.Field
-		n.File.Size, more = tusLength(h)
-		bad = append(bad, more...)
+		n.File.Size = tusLength(h, bad)
 	}
-	if n.File.NewName, err = newUploadName(r); err != nil {
-		return n, nil, err
-	}
-	if len(bad) > 0 {
-		return n, nil, fault.Validation(bad...)
-	}
-	return n, parts, nil
+	n.File.NewName = newUploadName(r, bad)
+	return n, parts
 }
 
 // tusLength reads the length, or that it comes later.
-func tusLength(h http.Header) (int64, []fault.Field) {
+func tusLength(h http.Header, bad *fault.Bad) int64 {
 	length, deferred := h.Values("Upload-Length"), h.Values("Upload-Defer-Length")
 	switch {
 	case len(length)+len(deferred) != 1:
-		return 0, []fault.Field{{Field: "Upload-Length", Code: "REQUIRED", Detail: "send Upload-Length, or Upload-Defer-Length: 1, once"}}
+		bad.Refuse("Upload-Length", "REQUIRED", "send Upload-Length, or Upload-Defer-Length: 1, once")
+		return 0
 	case len(deferred) == 1 && deferred[0] != "1":
-		return 0, []fault.Field{{Field: "Upload-Defer-Length", Code: "INVALID", Detail: "must be 1"}}
+		bad.Refuse("Upload-Defer-Length", "INVALID", "must be 1")
+		return 0
 	case len(deferred) == 1:
-		return files.UnknownSize, nil
+		return files.UnknownSize
 	}
 	n, ok := count(length)
 	if !ok {
-		return 0, []fault.Field{{Field: "Upload-Length", Code: "INVALID", Detail: "must be a number of bytes"}}
+		bad.Refuse("Upload-Length", "INVALID", "must be a number of bytes")
 	}
-	return n, nil
+	return n
 }
 
 // count reads a header that must be one number of bytes, in digits.
@@ -129,18 +123,19 @@ const maxMetadataField = 8 << 10
 
 // tusMetadata reads Upload-Metadata: name and type under the words that clients use for them, and the rest as the file's
 // metadata.
-func tusMetadata(lines []string) (n files.NewFile, note string, bad []fault.Field) {
-	invalid := func(code, detail string) []fault.Field {
-		return []fault.Field{{Field: "Upload-Metadata", Code: code, Detail: detail}}
-	}
+func tusMetadata(lines []string, bad *fault.Bad) (n files.NewFile, note string) {
+	n.Name = unnamed
 	note = strings.Join(lines, ",")
 	if len(note) > maxMetadataField {
-		return n, "", invalid("TOO_LONG", "at most 8 KiB")
+		bad.Refuse("Upload-Metadata", "TOO_LONG", "at most 8 KiB")
+		return n, ""
 	}
 	pairs, err := field.ParseUploadMetadata(lines)
 	if err != nil {
-		return n, "", invalid("INVALID", err.Error())
+		bad.Refuse("Upload-Metadata", "INVALID", err.Error())
+		return n, ""
 	}
+	n.Name = ""
 	n.Metadata = files.Metadata{}
 	for _, p := range pairs {
 		switch p.Key {
@@ -163,28 +158,28 @@ func tusMetadata(lines []string) (n files.NewFile, note string, bad []fault.Fiel
 	if n.Name == "" {
 		n.Name = unnamed
 	}
-	return n, note, nil
+	return n, note
 }
 
 // tusParts reads the addresses of a final upload. Whose they are and on which host does not matter: the ids do.
-func tusParts(list string) ([]files.UploadID, error) {
+func tusParts(list string, bad *fault.Bad) []files.UploadID {
 	parts := []files.UploadID{}
 	for _, text := range strings.Fields(list) {
-		u, err := url.Parse(text)
-		if err != nil {
-			return nil, badForm("Upload-Concat", "INVALID", "the parts must be addresses of uploads")
+		path := ""
+		if u, err := url.Parse(text); err == nil {
+			path = u.Path
 		}
-		dir, id := u.Path[:strings.LastIndexByte(u.Path, '/')+1], u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+		dir, id := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
 		if !strings.HasSuffix(dir, uploadsPath+"/") || id == "" {
-			return nil, badForm("Upload-Concat", "INVALID", "the parts must be addresses of uploads")
+			bad.Refuse("Upload-Concat", "INVALID", "the parts must be addresses of uploads")
 		}
 		parts = append(parts, files.UploadID(id))
 	}
-	return parts, nil
+	return parts
 }
 
 // tusChunk reads what is said about the bytes of a request. Offset is the caller's to set.
-func tusChunk(r *http.Request) (files.Chunk, error) {
+func tusChunk(r *http.Request, bad *fault.Bad) (files.Chunk, error) {
 	c := files.Chunk{AtLength: true}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if (r.ContentLength != 0 || r.Method == http.MethodPatch) && (err != nil || mediaType != offsetStreamType) {
@@ -196,11 +191,12 @@ func tusChunk(r *http.Request) (files.Chunk, error) {
 	}
 	sum, err := field.ParseChecksum(lines[0])
 	if err != nil || len(lines) > 1 {
-		return c, badForm("Upload-Checksum", "INVALID", "must be an algorithm and a checksum in base64, once")
+		bad.Refuse("Upload-Checksum", "INVALID", "must be an algorithm and a checksum in base64, once")
+		return c, nil
 	}
 	c.Check, c.Sum = tusHash(sum.Algorithm), sum.Sum
 	if c.Check == nil {
-		return c, badForm("Upload-Checksum", "UNSUPPORTED", "sha1 and sha256 are checked here")
+		bad.Refuse("Upload-Checksum", "UNSUPPORTED", "sha1 and sha256 are checked here")
 	}
 	return c, nil
 }
@@ -257,20 +253,24 @@ func (a *api) tusHead(w http.ResponseWriter, r *http.Request) error {
 
 // tusAppend is PATCH.
 func (a *api) tusAppend(w http.ResponseWriter, r *http.Request) error {
-	chunk, err := tusChunk(r)
+	var bad fault.Bad
+	chunk, err := tusChunk(r, &bad)
 	if err != nil {
 		return refuseUnread(w, err)
 	}
 	var ok bool
 	if chunk.Offset, ok = count(r.Header.Values("Upload-Offset")); !ok {
-		return refuseUnread(w, badForm("Upload-Offset", "INVALID", "must be a number of bytes, once"))
+		bad.Refuse("Upload-Offset", "INVALID", "must be a number of bytes, once")
 	}
 	if lines := r.Header.Values("Upload-Length"); len(lines) > 0 {
 		length, ok := count(lines)
 		if !ok {
-			return refuseUnread(w, badForm("Upload-Length", "INVALID", "must be a number of bytes, once"))
+			bad.Refuse("Upload-Length", "INVALID", "must be a number of bytes, once")
 		}
 		chunk.Length = &length
+	}
+	if err := bad.Err(); err != nil {
+		return refuseUnread(w, err)
 	}
 	up, err := a.pour(w, r, uploadID(r), chunk)
 	if err != nil {

@@ -16,22 +16,17 @@ import (
 
 // upload is POST /v1/files.
 func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
-	newName, err := onlyNewName(r)
-	if err != nil {
-		return refuseUnread(w, err)
-	}
-	key, err := idempotencyKey(r.Header)
-	if err != nil {
-		return refuseUnread(w, err)
-	}
+	var bad fault.Bad
+	newName := onlyNewName(r, &bad)
+	key := idempotencyKey(r.Header, &bad)
 	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
-		in, err := a.receive(r, body, "name", "metadata", "expires_at")
+		in, err := a.receive(r, body, &bad, "name", "metadata", "expires_at")
 		if err != nil {
-			return files.File{}, err
+			return files.File{}, bad.Or(err)
 		}
-		n, err := in.newFile()
-		if err != nil {
-			return files.File{}, err
+		n := in.newFile(&bad)
+		if err := bad.Err(); err != nil {
+			return files.File{}, fault.Also(err, whereNamesGo(a.files.CheckNew(n)))
 		}
 		n.NewName, n.Key = newName, key
 		f, err := a.files.Create(ctx, owner(ctx), n, in.content)
@@ -46,17 +41,21 @@ func (a *api) upload(w http.ResponseWriter, r *http.Request) error {
 
 // replace is PUT /v1/files/{id}/content.
 func (a *api) replace(w http.ResponseWriter, r *http.Request) error {
-	match, err := replaceCondition(r)
-	if err != nil {
+	var bad fault.Bad
+	noQuery(r, &bad)
+	match, err := ifMatch(r)
+	if err = bad.Catch(err); err != nil {
 		return refuseUnread(w, err)
 	}
-	c := files.NewContent{IfMatch: match}
 	f, err := a.take(w, r, func(ctx context.Context, body *pacedBody) (files.File, error) {
-		in, err := a.receive(r, body)
+		in, err := a.receive(r, body, &bad)
 		if err != nil {
-			return files.File{}, err
+			return files.File{}, bad.Or(err)
 		}
-		c.ContentType, c.Size, c.Digest = in.contentType, in.size, in.digest
+		c := files.NewContent{ContentType: in.contentType, Size: in.size, Digest: in.digest, IfMatch: match}
+		if err := bad.Err(); err != nil {
+			return files.File{}, fault.Also(err, a.files.CheckContent(c))
+		}
 		return a.files.Replace(ctx, owner(ctx), files.FileID(web.Var(r, "id")), c, in.content)
 	})
 	if err != nil {
@@ -108,74 +107,51 @@ func refuseUnread(w http.ResponseWriter, err error) error {
 }
 
 // onlyNewName reads If-None-Match, of which an upload takes one value.
-func onlyNewName(r *http.Request) (bool, error) {
-	if err := noQuery(r); err != nil {
-		return false, err
-	}
-	if err := untaken(r, "guard a new file with If-None-Match: *", "If-Match", "If-Unmodified-Since", "If-Modified-Since"); err != nil {
-		return false, err
-	}
+func onlyNewName(r *http.Request, bad *fault.Bad) bool {
+	noQuery(r, bad)
+	untaken(r, bad, "guard a new file with If-None-Match: *", "If-Match", "If-Unmodified-Since", "If-Modified-Since")
 	none := field.ParseETags(r.Header.Values("If-None-Match"))
 	if none.Given && !none.Any {
-		return false, badForm("If-None-Match", "INVALID", "only * has a meaning here")
+		bad.Refuse("If-None-Match", "INVALID", "only * has a meaning here")
 	}
-	return none.Any, nil
+	return none.Any
 }
 
 // untaken refuses conditions that have no meaning for a request: whoever sends one must not believe that it was asked.
-func untaken(r *http.Request, instead string, names ...string) error {
-	var bad []fault.Field
+func untaken(r *http.Request, bad *fault.Bad, instead string, names ...string) {
 	for _, name := range names {
 		if len(r.Header.Values(name)) > 0 {
-			bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: instead})
+			bad.Refuse(name, "UNKNOWN", instead)
 		}
 	}
-	if bad != nil {
-		return fault.Validation(bad...)
-	}
-	return nil
 }
 
 // newUploadName reads what guards a new upload. An upload that has lost its answer is found at its Location, or made again and
 // the first one forgotten: no key is taken for that.
-func newUploadName(r *http.Request) (bool, error) {
-	newName, err := onlyNewName(r)
-	if err != nil {
-		return false, err
-	}
-	return newName, untaken(r, "keys are taken by POST /v1/files; an upload goes on at its Location", "Idempotency-Key")
-}
-
-// replaceCondition reads what guards a replace.
-func replaceCondition(r *http.Request) ([]string, error) {
-	if err := noQuery(r); err != nil {
-		return nil, err
-	}
-	return ifMatch(r)
+func newUploadName(r *http.Request, bad *fault.Bad) bool {
+	newName := onlyNewName(r, bad)
+	untaken(r, bad, "keys are taken by POST /v1/files; an upload goes on at its Location", "Idempotency-Key")
+	return newName
 }
 
 // newFile is what the core is told of a new file. Fields of a form come before the headers of its part.
-func (in intake) newFile() (files.NewFile, error) {
+func (in intake) newFile(bad *fault.Bad) files.NewFile {
 	n := files.NewFile{Name: in.name, ContentType: in.contentType, Size: in.size, Digest: in.digest}
-	var bad []fault.Field
 	if name, ok := in.fields["name"]; ok {
 		n.Name = name
 	}
 	if text, ok := in.fields["expires_at"]; ok {
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil {
-			bad = append(bad, fault.Field{Field: "expires_at", Code: "INVALID", Detail: "must be a time in RFC 3339's form"})
+			bad.Refuse("expires_at", "INVALID", "must be a time in RFC 3339's form")
 		}
 		n.ExpiresAt = at.UTC().Truncate(time.Microsecond)
 	}
 	if text, ok := in.fields["metadata"]; ok {
 		err := web.Decode([]byte(text), (*map[string]string)(&n.Metadata))
-		bad = append(bad, inMetadata(err)...)
+		bad.Add(inMetadata(err)...)
 	}
-	if len(bad) > 0 {
-		return n, fault.Validation(bad...)
-	}
-	return n, nil
+	return n
 }
 
 // whereNamesGo tells whoever left the name out how a body is named: the core knows of no headers.
@@ -229,13 +205,12 @@ func writeJSON(w http.ResponseWriter, status int, body any) error {
 }
 
 // noQuery refuses query parameters on calls that have none, as the typed calls do.
-func noQuery(r *http.Request) error {
-	var bad []fault.Field
-	for name := range r.URL.Query() {
-		bad = append(bad, fault.Field{Field: name, Code: "UNKNOWN", Detail: "this query parameter is not known here"})
+func noQuery(r *http.Request, bad *fault.Bad) {
+	for _, name := range web.QueryNames(r) {
+		unknownParameter(name, bad)
 	}
-	if len(bad) > 0 {
-		return fault.Validation(bad...)
-	}
-	return nil
+}
+
+func unknownParameter(name string, bad *fault.Bad) {
+	bad.Refuse(name, "UNKNOWN", "this query parameter is not known here")
 }

@@ -50,15 +50,10 @@ type pageOf[T any] struct {
 }
 
 func (a *api) versions(ctx context.Context, in versionsInput) (pageOf[versionBody], error) {
-	var place versionPlace
 	id := files.FileID(in.ID)
-	if in.Cursor != nil {
-		if err := a.cursors.Open(*in.Cursor, &place); err != nil {
-			return pageOf[versionBody]{}, err
-		}
-		if place.File != id || place.Number < 1 {
-			return pageOf[versionBody]{}, otherList()
-		}
+	place, err := a.versionsAfter(in)
+	if err != nil {
+		return pageOf[versionBody]{}, err
 	}
 	page, more, err := a.files.Versions(ctx, owner(ctx), id, place.Number, deref(in.Limit, 0))
 	if err != nil {
@@ -73,6 +68,25 @@ func (a *api) versions(ctx context.Context, in versionsInput) (pageOf[versionBod
 		body.NextCursor = &next
 	}
 	return body, nil
+}
+
+// versionsAfter opens the cursor; the zero place is the beginning.
+func (a *api) versionsAfter(in versionsInput) (place versionPlace, err error) {
+	if in.Cursor == nil {
+		return place, nil
+	}
+	if err := a.cursors.Open(*in.Cursor, &place); err != nil {
+		return place, err
+	}
+	if place.File != files.FileID(in.ID) || place.Number < 1 {
+		return place, otherList()
+	}
+	return place, nil
+}
+
+func (a *api) badVersions(_ context.Context, in versionsInput) error {
+	_, err := a.versionsAfter(in)
+	return err
 }
 
 func otherList() error {
@@ -109,12 +123,19 @@ func (a *api) restoreVersion(ctx context.Context, in restoreVersionInput) (fileB
 	return bodyOf(f), err
 }
 
+func badRestore(ctx context.Context, _ restoreVersionInput) error {
+	_, err := ifMatch(web.Request(ctx))
+	return err
+}
+
 // ifMatch reads If-Match, which guards every change of a file, in the core's words: nil is no condition.
 func ifMatch(r *http.Request) ([]string, error) {
 	if r.Header.Get("If-None-Match") == "*" {
 		return nil, fault.New(fault.PreconditionFailed, "there is a content")
 	}
-	if err := untaken(r, "guard a change with If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"); err != nil {
+	var bad fault.Bad
+	untaken(r, &bad, "guard a change with If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+	if err := bad.Err(); err != nil {
 		return nil, err
 	}
 	match := field.ParseETags(r.Header.Values("If-Match"))

@@ -98,3 +98,11 @@ func (r *required[T]) UnmarshalJSON(raw []byte) error {
 	}
 	return nil
 }
+
+// orZero is the member, or its zero when it was left out.
+func (r required[T]) orZero() (zero T) {
+	if r.value == nil {
+		return zero
+	}
+	return *r.value
+}
