@@ -138,3 +138,56 @@ func TestRefusals_KeepTheirCodes(t *testing.T) {
 		refused(t, "a condition that does not hold", 412, "PRECONDITION_FAILED")
 	p.tus("PATCH", "/v1/uploads/x", []byte("x"), "Content-Type", "text/plain").refused(t, "a type", 415, "UNSUPPORTED_MEDIA_TYPE")
 }
+
+// details is what a refusal says of the fields, for a person.
+func (a answer) details() (all []string) {
+	var doc struct {
+		Errors []struct{ Field, Code, Detail string }
+	}
+	_ = json.Unmarshal(a.body, &doc)
+	for _, f := range doc.Errors {
+		all = append(all, f.Field+" "+f.Detail)
+	}
+	return all
+}
+
+func TestRefusals_SayWhichFormIsWanted(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	f := p.upload("a.txt", "text/plain", reader("x"))
+	const moment = "must be a time in RFC 3339's form, such as 2026-01-31T12:00:00Z"
+	for says, c := range map[string]struct{ method, path, body, want string }{
+		"a moment of a query":   {"GET", "/v1/files?created_after=today", "", "created_after " + moment},
+		"a moment, or null":     {"PATCH", "/v1/files/" + f.ID, `{"expires_at":"soon"}`, "expires_at " + moment + ", or null"},
+		"a text":                {"PATCH", "/v1/files/" + f.ID, `{"name":null}`, "name must be a string"},
+		"a number of seconds":   {"POST", "/v1/files/" + f.ID + "/links", `{"expires_in":"1h"}`, "expires_in must be a whole number in range"},
+		"a number that is null": {"POST", "/v1/files/" + f.ID + "/links", `{"expires_in":null}`, "expires_in must be a whole number in range"},
+	} {
+		a := p.do(c.method, c.path, reader(c.body), "Content-Type", "application/json")
+		a.refused(t, says, http.StatusBadRequest, "VALIDATION_ERROR")
+		if got := strings.Join(a.details(), "; "); got != c.want {
+			t.Errorf("%s: got %q, want %q", says, got, c.want)
+		}
+	}
+}
+
+func TestArchive_NamesTheFilesThatAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	p, other := w.person(), w.person()
+	mine, trashed := p.upload("a", "text/plain", reader("x")), p.upload("b", "text/plain", reader("x"))
+	p.do(http.MethodDelete, "/v1/files/"+trashed.ID, nil)
+	theirs := other.upload("c", "text/plain", reader("x"))
+	for says, c := range map[string]struct {
+		ids  []string
+		want string
+	}{
+		"one":     {[]string{mine.ID, trashed.ID}, "ids[1] NOT_FOUND"},
+		"several": {[]string{theirs.ID, mine.ID, "x"}, "ids[0] NOT_FOUND, ids[2] NOT_FOUND"},
+	} {
+		a := p.get("/v1/files/archive?ids=" + strings.Join(c.ids, ","))
+		a.refused(t, says, http.StatusNotFound, "NOT_FOUND")
+		if got := a.names(t); got != c.want {
+			t.Errorf("%s: got %s, want %s", says, got, c.want)
+		}
+	}
+}

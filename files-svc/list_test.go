@@ -82,6 +82,7 @@ func TestList_PagesFiltersAndOrders(t *testing.T) {
 		"sort=-size":                          "b.txt a.png C.txt",
 		"q=TXT&sort=name":                     "b.txt C.txt",
 		"content_type=image/*":                "a.png",
+		"content_type=*/*&sort=name":          "a.png b.txt C.txt",
 		"content_type=text/plain&sort=name":   "b.txt C.txt",
 		"created_after=2099-01-01T00:00:00Z":  "",
 		"created_before=2099-01-01T00:00:00Z": "C.txt a.png b.txt",

@@ -65,7 +65,7 @@ type Field struct {
 type Error struct {
 	Kind       Kind
 	Detail     string        // one line for the user
-	Fields     []Field       // for Invalid
+	Fields     []Field       // for Invalid; for NotFound which of several
 	RetryAfter time.Duration // for RateLimited, Overloaded, Unavailable and contention; zero means unsaid
 	cause      error
 }

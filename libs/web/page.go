@@ -75,6 +75,9 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + time.Time(t).UTC().Format(timeLayout) + `"`), nil
 }
 
+// Form tells which form it takes.
+func (Time) Form() string { return "must be a time in RFC 3339's form, such as 2026-01-31T12:00:00Z" }
+
 // UnmarshalJSON reads any RFC 3339 time and keeps microseconds.
 func (t *Time) UnmarshalJSON(raw []byte) error {
 	var std time.Time

@@ -147,6 +147,14 @@ func (q param) set(field reflect.Value, values []string) (detail string) {
 	}
 }
 
+// wantedForm tells which form a type that reads itself takes, when it has a word for that: `Form() string`.
+func wantedForm(v any) string {
+	if f, ok := v.(interface{ Form() string }); ok {
+		return f.Form()
+	}
+	return "has the wrong form"
+}
+
 // setText reads a parameter. Booleans take 1, 0, true and false.
 func setText(field reflect.Value, text string) (detail string) {
 	if field.Kind() == reflect.Pointer {
@@ -155,7 +163,7 @@ func setText(field reflect.Value, text string) (detail string) {
 	}
 	if u, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
-			return "has the wrong form"
+			return wantedForm(u)
 		}
 		return ""
 	}

@@ -193,7 +193,7 @@ func (a *assigner) assign(path string, node any, v reflect.Value) {
 	}
 	if u, ok := v.Addr().Interface().(json.Unmarshaler); ok {
 		if raw, err := json.Marshal(plain(node)); err != nil || u.UnmarshalJSON(raw) != nil {
-			a.refuse(path, "INVALID", "has the wrong form")
+			a.refuse(path, "INVALID", wantedForm(u))
 		}
 		return
 	}

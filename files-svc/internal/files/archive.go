@@ -16,7 +16,7 @@ import (
 const MaxArchiveFiles = 500
 
 // Selection finds files outside the trash for an archive, all of one moment and in the order asked for. One that is not there,
-// or not the caller's, makes all of it fault.NotFound.
+// or not the caller's, makes all of it fault.NotFound, which names the places of all such.
 func (s *Service) Selection(ctx context.Context, owner OwnerID, ids []FileID) (chosen []File, err error) {
 	if err := s.allow(ctx, owner, "read"); err != nil {
 		return nil, err
@@ -26,12 +26,19 @@ func (s *Service) Selection(ctx context.Context, owner OwnerID, ids []FileID) (c
 	}
 	err = s.catalog.Read(ctx, func(tx ReadTx) error {
 		chosen = make([]File, 0, len(ids))
-		for _, id := range ids {
+		var missing fault.Bad
+		for i, id := range ids {
 			f, err := s.visibleFile(ctx, tx, owner, id)
-			if err != nil {
+			switch {
+			case fault.KindOf(err) == fault.NotFound:
+				missing.Refuse(fmt.Sprintf("ids[%d]", i), "NOT_FOUND", "no such file")
+			case err != nil:
 				return err
 			}
 			chosen = append(chosen, f)
+		}
+		if len(missing) > 0 {
+			return &fault.Error{Kind: fault.NotFound, Detail: "not all of these files are there", Fields: missing}
 		}
 		return nil
 	})

@@ -45,7 +45,7 @@ type ListQuery struct {
 	After         *Cursor // from the page before
 	Page          int     // from 1: by number instead of by cursor; Limit is the page's size
 	Query         string  // part of the name, in any case
-	ContentType   string  // "image/png", or "image/*"
+	ContentType   string  // "image/png", or "image/*"; "*/*" or empty: any
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 }
@@ -132,7 +132,9 @@ func (s *Service) checkList(q ListQuery) (ListQuery, error) {
 		return q, err
 	}
 	q.Query = s.fold(q.Query)
-	q.ContentType = mediaType(q.ContentType)
+	if q.ContentType = mediaType(q.ContentType); q.ContentType == "*/*" {
+		q.ContentType = "" // every type
+	}
 	return q, nil
 }
 

@@ -28,6 +28,9 @@ func (c *credential) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// Form tells which form it takes.
+func (c *credential) Form() string { return errNotObject.Error() }
+
 func (c credential) given() bool { return c.raw != nil }
 
 // passkeyOptions is the `publicKey` of navigator.credentials.create or get, in its JSON form.

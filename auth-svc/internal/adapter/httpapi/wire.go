@@ -32,6 +32,9 @@ func (h *hidden) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// Form tells which form it takes.
+func (*hidden) Form() string { return "must be a string" }
+
 // web.JSON turns both into a field that has the wrong form.
 var (
 	errNull  = errors.New("null is not a value here")
@@ -57,6 +60,9 @@ func (t *removable) UnmarshalJSON(raw []byte) error {
 	t.value = &s
 	return nil
 }
+
+// Form tells which form it takes.
+func (*removable) Form() string { return "must be a string that is not empty, or null to remove it" }
 
 type userBody = wire.User
 

@@ -143,7 +143,7 @@ func (in intake) newFile(bad *fault.Bad) files.NewFile {
 	if text, ok := in.fields["expires_at"]; ok {
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil {
-			bad.Refuse("expires_at", "INVALID", "must be a time in RFC 3339's form")
+			bad.Refuse("expires_at", "INVALID", moment{}.Form())
 		}
 		n.ExpiresAt = at.UTC().Truncate(time.Microsecond)
 	}

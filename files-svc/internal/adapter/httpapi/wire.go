@@ -73,6 +73,9 @@ func (m *moment) UnmarshalText(text []byte) error {
 	return err
 }
 
+// Form tells which form it takes.
+func (moment) Form() string { return web.Time{}.Form() }
+
 // optional is a member of a JSON object that may be absent, or null where that means something.
 type optional[T any] struct {
 	given bool
@@ -84,6 +87,9 @@ func (o *optional[T]) UnmarshalJSON(raw []byte) error {
 	o.given = true
 	return json.Unmarshal(raw, &o.value)
 }
+
+// Form tells which form it takes.
+func (o optional[T]) Form() string { return formOf[T]() + ", or null" }
 
 // required is an optional member that can't be null.
 type required[T any] struct{ value *T }
@@ -97,6 +103,20 @@ func (r *required[T]) UnmarshalJSON(raw []byte) error {
 		return errors.New("null")
 	}
 	return nil
+}
+
+// Form tells which form it takes.
+func (r required[T]) Form() string { return formOf[T]() }
+
+func formOf[T any]() string {
+	switch v := any(*new(T)).(type) {
+	case interface{ Form() string }:
+		return v.Form()
+	case string:
+		return "must be a string"
+	default:
+		return "must be a whole number in range"
+	}
 }
 
 // orZero is the member, or its zero when it was left out.

@@ -59,6 +59,9 @@ func (id *foreignID) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// Form tells which form it takes.
+func (*foreignID) Form() string { return "must be a text or a whole number" }
+
 func decode(raw []byte) identity.Incoming {
 	var p person
 	if err := web.Decode(raw, &p); err != nil {
