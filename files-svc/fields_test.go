@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -188,6 +189,48 @@ func TestArchive_NamesTheFilesThatAreNotThere(t *testing.T) {
 		a.refused(t, says, http.StatusNotFound, "NOT_FOUND")
 		if got := a.names(t); got != c.want {
 			t.Errorf("%s: got %s, want %s", says, got, c.want)
+		}
+	}
+}
+
+// The service counts bytes where the contract can only count characters: what it takes is within the contract, which the client of
+// these tests holds it to, and the contract says what is counted.
+func TestContract_SaysWhereBytesAreCounted(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	f := p.upload("a.txt", "text/plain", reader("x"))
+	at := "/v1/files/" + f.ID
+	jsonType := []string{"Content-Type", "application/json"}
+	text := func(n int) string { return strings.Repeat("é", n/2) + strings.Repeat("x", n%2) } // of n bytes
+	for says, c := range map[string]struct {
+		method, path, body string // with %s for the text
+		most               int
+		text               func(int) string
+	}{
+		"a name":           {"PATCH", at, `{"name":"%s"}`, 255, text},
+		"metadata":         {"PATCH", at, `{"metadata":{"k":"%s"}}`, 1024, text},
+		"a key":            {"PATCH", at, `{"metadata":{"%s":"v"}}`, 128, text},
+		"a search":         {"GET", "/v1/files?q=%s", "", 255, text},
+		"a link":           {"POST", at + "/links", `{"expires_in":60,"password":"%s"}`, 256, text},
+		"a name to shrink": {"PATCH", at, `{"name":"%s"}`, 254, func(n int) string { return strings.Repeat("\u03b9\u0308\u0301", n/2) + strings.Repeat("x", 2*(n%2)) }}, // ΐ
+	} {
+		send := func(n int) answer {
+			s := c.text(n)
+			return p.do(c.method, strings.ReplaceAll(c.path, "%s", url.QueryEscape(s)), reader(strings.ReplaceAll(c.body, "%s", s)), jsonType...)
+		}
+		if a := send(c.most); a.err != nil || a.status >= 300 {
+			t.Errorf("%s of %d bytes: got %d %s, %v", says, c.most, a.status, a.body, a.err)
+		}
+		send(c.most+1).refused(t, says+", a byte longer", http.StatusBadRequest, "VALIDATION_ERROR")
+	}
+	if a := p.get("/v1/files?content_type=text/" + strings.Repeat("x", 300)); a.status != 200 {
+		t.Errorf("a type that no file has: got %d %s", a.status, a.body)
+	}
+	for name, s := range loadContract(t).Components.Schemas {
+		for property, of := range s.Value.Properties {
+			if v := of.Value; (property == "name" || property == "password") && v.MaxLength != nil && !strings.Contains(v.Description, "bytes of UTF-8") {
+				t.Errorf("%s.%s does not say that bytes are counted", name, property)
+			}
 		}
 	}
 }

@@ -93,6 +93,9 @@ func asTheyCame(bad []fault.Field, names []string) []fault.Field {
 
 // QueryNames is the names of the query's parameters, each once, in the order in which they came.
 func QueryNames(r *http.Request) (names []string) {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
 	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		raw, _, _ := strings.Cut(pair, "=")

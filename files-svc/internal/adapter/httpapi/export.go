@@ -13,6 +13,7 @@ import (
 
 	"cloakroom.dev/files-svc/internal/files"
 	"cloakroom.dev/libs/fault"
+	"cloakroom.dev/libs/web"
 )
 
 const (
@@ -59,17 +60,18 @@ func (a *api) export(w http.ResponseWriter, r *http.Request) error {
 }
 
 func wantsPacked(r *http.Request) (packed bool, err error) {
-	for name, values := range r.URL.Query() {
-		switch {
+	var bad fault.Bad
+	for _, name := range web.QueryNames(r) {
+		switch values := r.URL.Query()[name]; {
 		case name != "files":
-			return false, badForm(name, "UNKNOWN", "this query parameter is not known here")
+			unknownParameter(name, &bad)
 		case len(values) != 1 || values[0] != "1":
-			return false, badForm(name, "INVALID", "must be 1, once, or left out")
+			bad.Refuse(name, "INVALID", "must be 1, once, or left out")
 		default:
 			packed = true
 		}
 	}
-	return packed, nil
+	return packed, bad.Err()
 }
 
 func (a *api) sendExport(w http.ResponseWriter, r *http.Request, e *exporter) error {

@@ -79,7 +79,7 @@ func (a *api) badTrash(ctx context.Context, in trashInput) error {
 }
 
 func (a *api) restoreTrashed(ctx context.Context, in fileInput) (fileBody, error) {
-	if err := unconditional(ctx); err != nil {
+	if err := unconditional(ctx, in); err != nil {
 		return fileBody{}, err
 	}
 	f, err := a.files.RestoreTrashed(ctx, owner(ctx), files.FileID(in.ID))
@@ -87,13 +87,15 @@ func (a *api) restoreTrashed(ctx context.Context, in fileInput) (fileBody, error
 }
 
 func (a *api) deleteTrashed(ctx context.Context, in fileInput) (web.NoContent, error) {
-	if err := unconditional(ctx); err != nil {
+	if err := unconditional(ctx, in); err != nil {
 		return web.NoContent{}, err
 	}
 	return web.NoContent{}, a.files.DeleteTrashed(ctx, owner(ctx), files.FileID(in.ID))
 }
 
 // unconditional refuses conditions on a file in the trash: nothing there changes but by leaving it.
-func unconditional(ctx context.Context) error {
-	return untaken(web.Request(ctx), "no condition is taken on what is in the trash", "If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+func unconditional(ctx context.Context, _ fileInput) error {
+	var bad fault.Bad
+	untaken(web.Request(ctx), &bad, "no condition is taken on what is in the trash", "If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since")
+	return bad.Err()
 }
