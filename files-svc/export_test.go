@@ -1,6 +1,10 @@
 package filessvc
 
 import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -147,6 +151,56 @@ func TestHostile_ExportOfAFileNamedLikeAFolder(t *testing.T) {
 			if strings.HasPrefix(strings.ToUpper(other), strings.ToUpper(file)+"/") {
 				t.Errorf("%q is a file, and the folder of %q", file, other)
 			}
+		}
+	}
+}
+
+// What the document tells of is packed as it was then, whatever its owner does meanwhile.
+func TestExport_PacksWhatItsDocumentTells(t *testing.T) {
+	w := newExportWorld(t, ada, policyWith(`{trashRetention: 1h}`))
+	p := w.person()
+	restored := p.upload("restored", "text/plain", reader("restored"))
+	p.do(http.MethodDelete, "/v1/files/"+restored.ID, nil)
+	large := make([]byte, 24<<20) // more than lies between us and somebody who doesn't read
+	_, _ = rand.Read(large)
+	p.upload("large", "application/octet-stream", bytes.NewReader(large))
+	for range 100 { // a page
+		p.upload("small", "text/plain", reader("small"))
+	}
+	replaced := p.upload("replaced", "text/plain", reader("old"))
+	trashed := p.upload("trashed", "text/plain", reader("trashed"))
+
+	res, err := http.DefaultClient.Do(p.request(http.MethodGet, "/v1/users/me/export?files=1", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw := make([]byte, 1<<20)
+	if _, err := io.ReadFull(res.Body, raw); err != nil {
+		t.Fatal(err)
+	}
+	p.do(http.MethodPost, "/v1/trash/"+restored.ID+"/restore", nil).file(t, 200)
+	p.replace(replaced, "new").file(t, 200)
+	p.do(http.MethodDelete, "/v1/files/"+trashed.ID, nil)
+	p.upload("late", "text/plain", reader("late"))
+	rest, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, contents := unpack(t, append(raw, rest...))
+	type exported struct{ SHA256, Path string }
+	var doc struct{ Files, Trash []exported }
+	if err := json.Unmarshal([]byte(contents["export.json"]), &doc); err != nil {
+		t.Fatal(err)
+	}
+	told := append(doc.Files, doc.Trash...)
+	if len(told) != 104 || len(contents) != 105 {
+		t.Errorf("the document tells of %d contents, and %d are packed", len(told), len(contents)-1)
+	}
+	for _, f := range told {
+		if sum := sha256.Sum256([]byte(contents[f.Path])); hex.EncodeToString(sum[:]) != f.SHA256 {
+			t.Errorf("%q has not the content the document tells of", f.Path)
 		}
 	}
 }

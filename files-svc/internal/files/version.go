@@ -54,7 +54,12 @@ func checkLimit(limit int) (int, error) {
 // OpenVersion opens one kept version of a file outside the trash, as Open opens the newest. Content.File is the file as it
 // was then, as far as its content goes.
 func (s *Service) OpenVersion(ctx context.Context, owner OwnerID, id FileID, number int64) (*Content, error) {
-	return s.openVersion(ctx, owner, id, number, s.visibleFile)
+	return s.open(ctx, s.openLater, func() (File, error) {
+		if err := s.allow(ctx, owner, "read"); err != nil {
+			return File{}, err
+		}
+		return s.version(ctx, owner, id, number, s.visibleFile)
+	})
 }
 
 // OlderVersions lists the versions that are kept beside the current one of a file, be it in the trash or not, newest first.
@@ -77,29 +82,40 @@ func (s *Service) OlderVersions(ctx context.Context, owner OwnerID, id FileID) (
 	return older, nil
 }
 
-// OpenOlder opens one of OlderVersions, as OpenVersion does.
-func (s *Service) OpenOlder(ctx context.Context, owner OwnerID, id FileID, number int64) (*Content, error) {
-	return s.openVersion(ctx, owner, id, number, ownFile)
-}
-
-func (s *Service) openVersion(ctx context.Context, owner OwnerID, id FileID, number int64, find findFile) (*Content, error) {
-	return s.open(ctx, s.openLater, func() (f File, err error) {
+// OpenListed opens a content as it was listed, with At for an older one: a replace, a delete or a restore since disturbs it no more
+// than a reader. It returns fault.NotFound when the bytes have been removed since.
+func (s *Service) OpenListed(ctx context.Context, owner OwnerID, f File) (*Content, error) {
+	looked := false
+	return s.open(ctx, s.openNow, func() (File, error) {
 		if err := s.allow(ctx, owner, "read"); err != nil {
 			return File{}, err
 		}
-		err = s.catalog.Read(ctx, func(tx ReadTx) error {
-			if f, err = find(ctx, tx, owner, id); err != nil {
-				return err
-			}
-			v, _, err := findVersion(ctx, tx, id, number)
-			f = f.at(v)
-			return err
-		})
-		if err != nil {
-			return File{}, fmt.Errorf("get version: %w", err)
+		if !looked && f.Owner == owner {
+			looked = true
+			return f, nil
 		}
-		return f, nil
+		now, err := s.version(ctx, owner, f.ID, f.Version, ownFile)
+		if err == nil && now.Blob != f.Blob {
+			err = errNoVersion()
+		}
+		return now, err
 	})
+}
+
+// version is a file with the content of one of its versions.
+func (s *Service) version(ctx context.Context, owner OwnerID, id FileID, number int64, find findFile) (f File, err error) {
+	err = s.catalog.Read(ctx, func(tx ReadTx) error {
+		if f, err = find(ctx, tx, owner, id); err != nil {
+			return err
+		}
+		v, _, err := findVersion(ctx, tx, id, number)
+		f = f.At(v)
+		return err
+	})
+	if err != nil {
+		return File{}, fmt.Errorf("get version: %w", err)
+	}
+	return f, nil
 }
 
 // RestoreVersion makes the content of an older version the newest one again: a new version that names the same bytes, so
@@ -142,7 +158,7 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 	if err != nil {
 		return File{}, err
 	}
-	f := old.at(v)
+	f := old.At(v)
 	f.Flaw, f.Version, f.Revision, f.ContentAt, f.UpdatedAt = row.Flaw, old.Version+1, old.Revision+1, now, now
 	newest := Version{
 		File: f.ID, Number: f.Version, Blob: v.Blob, Size: v.Size, SHA256: v.SHA256, ContentType: v.ContentType, CreatedAt: now,
@@ -166,8 +182,8 @@ func (s *Service) bringBack(ctx context.Context, tx Tx, old File, v Version, all
 	return f, tx.AppendEvent(ctx, Event{Kind: FileReplaced, Owner: f.Owner, File: f.ID, Version: f.Version, At: now})
 }
 
-// at is the file with the content of one of its versions.
-func (f File) at(v Version) File {
+// At is the file with the content of one of its versions.
+func (f File) At(v Version) File {
 	f.Version, f.Blob, f.Size, f.SHA256, f.ContentType, f.ContentAt, f.Flaw = v.Number, v.Blob, v.Size, v.SHA256, v.ContentType, v.CreatedAt, v.Flaw
 	return f
 }

@@ -103,6 +103,13 @@ type exporter struct {
 	owner   files.OwnerID
 	account io.Reader
 	packed  bool // tell where contents lie in the ZIP
+
+	contents []packedContent // that the document tells of: these are packed, as they were then, whatever comes or goes meanwhile
+}
+
+type packedContent struct {
+	path string
+	file files.File // at one of its versions
 }
 
 // exportedFile is a file as an export shows it.
@@ -150,11 +157,15 @@ func (e *exporter) document(w io.Writer) error {
 	}
 	rows.begin(`],"trash":[`)
 	if err := e.eachTrashed(func(t files.Trashed) error {
+		path, err := e.place(filePath(trashFolder, t.File), t.File)
+		if err != nil {
+			return err
+		}
 		older, err := e.describeOlder(trashFolder, t.File)
 		if err != nil {
 			return err
 		}
-		return rows.add(exportedTrash{trashedBody: trashedBodyOf(t), Path: e.pathOf(trashFolder, t.File), Older: older})
+		return rows.add(exportedTrash{trashedBody: trashedBodyOf(t), Path: path, Older: older})
 	}); err != nil {
 		return err
 	}
@@ -163,7 +174,10 @@ func (e *exporter) document(w io.Writer) error {
 }
 
 func (e *exporter) describeFile(f files.File) (row exportedFile, err error) {
-	row = exportedFile{fileBody: bodyOf(f), Path: e.pathOf(filesFolder, f), Links: []linkBody{}}
+	row = exportedFile{fileBody: bodyOf(f), Links: []linkBody{}}
+	if row.Path, err = e.place(filePath(filesFolder, f), f); err != nil {
+		return row, err
+	}
 	if row.Older, err = e.describeOlder(filesFolder, f); err != nil {
 		return row, err
 	}
@@ -180,25 +194,30 @@ func (e *exporter) describeFile(f files.File) (row exportedFile, err error) {
 func (e *exporter) describeOlder(folder string, f files.File) (rows []exportedVersion, err error) {
 	rows = []exportedVersion{}
 	older, err := e.older(f)
+	if err != nil {
+		return nil, err
+	}
 	for _, v := range older {
-		rows = append(rows, exportedVersion{versionBody: versionBodyOf(v), Path: e.versionPathOf(folder, f, v)})
+		path, err := e.place(versionPath(folder, f, v), f.At(v))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, exportedVersion{versionBody: versionBodyOf(v), Path: path})
 	}
-	return rows, err
+	return rows, nil
 }
 
-// pathOf is where a file's content lies in the ZIP; nowhere when it is not packed.
-func (e *exporter) pathOf(folder string, f files.File) string {
+// place has a content packed and returns where it will lie; nowhere when contents are not packed, or this one is flawed.
+func (e *exporter) place(path string, f files.File) (string, error) {
 	if !e.packed || f.Flaw != files.FlawNone {
-		return ""
+		return "", nil
 	}
-	return filePath(folder, f)
-}
-
-func (e *exporter) versionPathOf(folder string, f files.File, v files.Version) string {
-	if !e.packed || v.Flaw != files.FlawNone {
-		return ""
+	if len(e.contents) == maxPacked {
+		return "", errors.New("more contents have come than are packed")
 	}
-	return versionPath(folder, f, v)
+	f.Metadata = nil // not needed, and may be long
+	e.contents = append(e.contents, packedContent{path, f})
+	return path, nil
 }
 
 // isGone tells a file that was deleted since it was listed: nothing is held of it any more.
@@ -253,7 +272,7 @@ func (e *exporter) older(f files.File) ([]files.Version, error) {
 	return older, err
 }
 
-// pack writes the ZIP: the document, and behind it the contents that are whole. Each is checked on the way.
+// pack writes the ZIP: the document, and behind it the contents it tells of. Each is checked on the way.
 func (e *exporter) pack(out *pacedWriter) error {
 	p := &packer{api: e.api, ctx: e.ctx, out: out}
 	z := newZIP(out)
@@ -264,37 +283,13 @@ func (e *exporter) pack(out *pacedWriter) error {
 	if err := e.document(w); err != nil {
 		return err
 	}
-	if err := e.eachFile(func(f files.File) error { return e.packFile(p, z, filesFolder, f) }); err != nil {
-		return err
-	}
-	if err := e.eachTrashed(func(t files.Trashed) error { return e.packFile(p, z, trashFolder, t.File) }); err != nil {
-		return err
+	for _, c := range e.contents {
+		opened, err := e.files.OpenListed(e.ctx, e.owner, c.file)
+		if err := p.addOpened(z, c.path, opened, err); err != nil {
+			return err
+		}
 	}
 	return p.finish(z)
-}
-
-// packFile packs the content of a file and its older ones, but for those that are known to be damaged or infected.
-func (e *exporter) packFile(p *packer, z *zip.Writer, folder string, f files.File) error {
-	if f.Flaw == files.FlawNone {
-		c, err := e.files.OpenSelected(e.ctx, e.owner, f)
-		if err := p.addOpened(z, filePath(folder, f), c, err); err != nil {
-			return err
-		}
-	}
-	older, err := e.older(f)
-	if err != nil {
-		return err
-	}
-	for _, v := range older {
-		if v.Flaw != files.FlawNone {
-			continue
-		}
-		c, err := e.files.OpenOlder(e.ctx, e.owner, f.ID, v.Number)
-		if err := p.addOpened(z, versionPath(folder, f, v), c, err); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // addOpened packs a content that has been opened, unless it was deleted since it was listed.

@@ -114,7 +114,7 @@ func checkVersionsForeign(t *testing.T, b *bench) {
 		_, err2 := b.OpenVersion(ctx, as, f.ID, 1)
 		_, err3 := b.RestoreVersion(ctx, as, f.ID, 1, nil)
 		_, err4 := b.OlderVersions(ctx, as, f.ID)
-		_, err5 := b.OpenOlder(ctx, as, f.ID, 1)
+		_, err5 := b.OpenListed(ctx, as, f)
 		for _, err := range []error{err1, err2, err3, err4, err5} {
 			wantKind(t, err, fault.NotFound)
 		}
