@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -242,4 +243,21 @@ func TestExport_Refusals(t *testing.T) {
 		}
 	}
 	w.person("files:create:self").get("/v1/users/me/export").refused(t, "no right to read files", 403, "FORBIDDEN")
+}
+
+// What has expired and is not in the trash yet is held still.
+func TestExport_HasWhatHasJustExpired(t *testing.T) {
+	w := newExportWorld(t, ada, policyWith(`{trashRetention: 1h}`))
+	p := w.person()
+	expires := time.Now().Add(1500 * time.Millisecond)
+	body, kind := formOf(t, "f", "text/plain", []byte("held"), "expires_at", expires.UTC().Format(time.RFC3339Nano))
+	f := p.do(http.MethodPost, "/v1/files", body, "Content-Type", kind).file(t, 201)
+	time.Sleep(time.Until(expires) + 100*time.Millisecond)
+	if a := p.get("/v1/files/" + f.ID); a.status != 404 {
+		t.Fatalf("it has not expired: %d", a.status)
+	}
+	_, contents := unpack(t, p.get("/v1/users/me/export?files=1").body)
+	if got := contents["files/"+f.ID+"/f"] + contents["trash/"+f.ID+"/f"]; got != "held" {
+		t.Errorf("packed is %q", contents)
+	}
 }

@@ -48,6 +48,7 @@ type ListQuery struct {
 	ContentType   string  // "image/png", or "image/*"; "*/*" or empty: any
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
+	Expired       bool // list also what has expired, until the reaper has brought it to the trash
 }
 
 // FileList is one page. Next is nil on the last one. Total is counted only for pages by number.
@@ -76,7 +77,11 @@ func (s *Service) List(ctx context.Context, owner OwnerID, q ListQuery) (FileLis
 		return FileList{}, err
 	}
 	// One more than wanted tells whether there is a next page.
-	w := Window{Now: s.now(), Skip: int64(max(0, q.Page-1)) * int64(q.Limit), Limit: q.Limit + 1}
+	now := s.now()
+	if q.Expired {
+		now = time.Time{} // at which nothing has expired
+	}
+	w := Window{Now: now, Skip: int64(max(0, q.Page-1)) * int64(q.Limit), Limit: q.Limit + 1}
 	var list FileList
 	err = s.catalog.Read(ctx, func(tx ReadTx) (err error) {
 		if list.Files, err = tx.Files(ctx, owner, q, w); err != nil || q.Page == 0 {

@@ -92,13 +92,17 @@ func (s *Service) checkReplace(ctx context.Context, owner OwnerID, id FileID, c 
 	}
 	err := s.catalog.Read(ctx, func(tx ReadTx) error {
 		old, err := s.visibleFile(ctx, tx, owner, id)
-		if err == nil && policy.KeepVersions == 0 && s.freeing.claim(id) {
-			u.frees, u.claimed = old.Size, id
-		}
 		if err != nil {
 			return err
 		}
-		return checkMatch(old, c.IfMatch)
+		if err := checkMatch(old, c.IfMatch); err != nil || policy.KeepVersions > 0 {
+			return err
+		}
+		o, err := tx.Owner(ctx, owner)
+		if err == nil && s.freeing.claim(old, o.Bytes) {
+			u.claimed = old
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("look up the file to replace: %w", err)

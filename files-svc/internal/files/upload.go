@@ -33,8 +33,7 @@ type upload struct {
 	declared int64     // size, or UnknownSize
 	expected *Digest   // or nil
 	born     time.Time // when a file that was elsewhere before was made there; else zero
-	frees    int64     // bytes the commit will free: they need no reservation
-	claimed  FileID    // the file whose bytes those are
+	claimed  File      // the file whose bytes the commit will free: they need no reservation
 	writer   *writer   // whose epoch stands for it
 	id       BlobID    // set by begin
 	sink     BlobSink  // set by begin
@@ -77,7 +76,7 @@ func (u *upload) begin(ctx context.Context) (err error) {
 // reserve makes the intent durable: a pending row that holds size bytes of the owner's quota.
 func (u *upload) reserve(ctx context.Context, size int64) error {
 	s := u.s
-	hold := max(0, size-u.frees)
+	hold := max(0, size-u.claimed.Size)
 	known := u.hasRow
 	more := int64(reserveStep)
 	written := false

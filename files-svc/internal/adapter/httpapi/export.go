@@ -225,7 +225,7 @@ func isGone(err error) bool { return errors.Is(err, fault.Of(fault.NotFound)) }
 
 // eachFile calls fn for each file outside the trash, the oldest first: that order stays whatever changes meanwhile.
 func (e *exporter) eachFile(fn func(files.File) error) error {
-	q := files.ListQuery{Sort: files.SortOldest, Limit: files.MaxLimit}
+	q := files.ListQuery{Sort: files.SortOldest, Limit: files.MaxLimit, Expired: true}
 	for {
 		page, err := e.files.List(e.ctx, e.owner, q)
 		if err != nil {

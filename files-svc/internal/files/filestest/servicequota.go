@@ -76,6 +76,40 @@ func checkFreedOnce(t *testing.T, b *bench) {
 	b.audit(t)
 }
 
+// checkFreedByShrinking: bytes that a replace counts on, and that another one has freed meanwhile, are no room for many more.
+func checkFreedByShrinking(t *testing.T, b *bench) {
+	const size, depth = 3 << 20, 8
+	b.policy.Store(&files.Policy{QuotaBytes: 4 << 20})
+	ctx := As(t.Context(), ann)
+	content := noise(size, 1)
+	underway, most := 0, 0
+	var next func(n int)
+	next = func(n int) {
+		if n == depth {
+			return
+		}
+		f := b.upload(t, ann, "f", string(content))
+		underway++
+		// The last byte comes when another replace has made the file small, and its room is used.
+		body := io.MultiReader(bytes.NewReader(content[1:]), &between{bytes.NewReader(content[:1]), func() {
+			most = max(most, underway)
+			if _, err := b.Replace(ctx, ann, f.ID, files.NewContent{Size: 1}, strings.NewReader("x")); err != nil {
+				t.Error(err)
+			}
+			next(n + 1)
+		}})
+		if _, err := b.Replace(ctx, ann, f.ID, files.NewContent{Size: size}, body); err != nil {
+			wantKind(t, err, fault.QuotaExceeded)
+		}
+		underway--
+	}
+	next(0)
+	if most > 1 {
+		t.Errorf("%d contents of %d bytes were received at once under a quota of %d", most, size, 4<<20)
+	}
+	b.audit(t)
+}
+
 // checkMostFiles: files without bytes cost no quota, and still a row each.
 func checkMostFiles(t *testing.T, b *bench) {
 	b.policy.Store(&files.Policy{MaxVersions: 3, KeepVersions: 1, TrashRetention: time.Hour})

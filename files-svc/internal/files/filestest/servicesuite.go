@@ -32,6 +32,7 @@ func RunService(t *testing.T, open func(t *testing.T) Stores) {
 		"a commit with a lost answer loses nothing":       checkLostAnswer,
 		"a reservation with a lost answer is given back":  checkLostReserve,
 		"replaces count once on the bytes they free":      checkFreedOnce,
+		"bytes that were freed twice are room once":       checkFreedByShrinking,
 		"a fenced writer commits nothing":                 checkFenced,
 		"live writers are spared, dead ones are searched": checkSpared,
 		"rights are asked again at the commit":            checkRevoked,
