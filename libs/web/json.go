@@ -22,8 +22,10 @@ type NoContent struct{}
 
 // JSON makes a handler of a typed function. In is a struct: fields tagged `json` come from the body, `path`, `query` and
 // `header` from there; a `Validate() []fault.Field` of In is called last. Whatever is wrong with the input is answered
-// at once and together, with what also finds besides, and fn is not called: also is for rules that fn asks otherwise. Out is written as 200 unless it has a `StatusCode() int`; a `Headers(http.Header)` of
-// it may add headers; NoContent and struct{} answer 204.
+// at once and together, and fn is not called: then also is asked what else fn would have refused, and only then.
+//
+// Out is written as 200 unless it has a `StatusCode() int`; a `Headers(http.Header)` of it may add headers; NoContent and
+// struct{} answer 204.
 func JSON[In, Out any](fn func(ctx context.Context, in In) (Out, error), also ...func(ctx context.Context, in In) error) http.Handler {
 	plan := planFor[In]()
 	return Func(func(w http.ResponseWriter, r *http.Request) error {
