@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// exportsAtATime bounds the exports that are packed: a ZIP keeps an entry for each file until its end.
+	// exportsAtATime bounds the exports that are packed: each keeps what it packs, and an entry of the ZIP, until its end.
 	exportsAtATime = 4
 	exportsOfOne   = 1 // of one person
-	// maxPacked is how many contents are packed into one export at most; the entries of so many are some 20 MB.
+	// maxPacked is how many contents are packed into one export at most; what is kept of so many is some 40 MB.
 	maxPacked = 50_000
 )
 
