@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -14,22 +15,22 @@ func (s *Service) EraseOwner(ctx context.Context, owner OwnerID) error {
 	if err := s.closeAccount(ctx, owner); err != nil {
 		return fmt.Errorf("erase owner: %w", err)
 	}
-	if err := s.eraseUploads(ctx, owner); err != nil {
-		return fmt.Errorf("erase owner: %w", err)
+	var errs []error
+	for _, part := range []func(context.Context, OwnerID) error{s.eraseUploads, s.eraseFiles, s.forgetImports} {
+		if err := part(ctx, owner); err != nil { // what can't be removed now keeps nothing else
+			errs = append(errs, fmt.Errorf("erase owner: %w", err))
+		}
 	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) eraseFiles(ctx context.Context, owner OwnerID) error {
 	for {
 		removed, err := s.removeFiles(ctx, DueQuery{Owner: owner, Limit: eraseBatch})
-		if err != nil {
-			return fmt.Errorf("erase owner: %w", err)
-		}
-		if removed == 0 {
-			break
+		if err != nil || removed == 0 {
+			return err
 		}
 	}
-	if err := s.forgetImports(ctx, owner); err != nil {
-		return fmt.Errorf("erase owner: %w", err)
-	}
-	return nil
 }
 
 // closeAccount is the fence of an erasure.

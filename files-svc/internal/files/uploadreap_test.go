@@ -125,3 +125,27 @@ func TestReap_ForgetsEpochsBehindOneThatStays(t *testing.T) {
 		t.Errorf("%d closed epochs are left, want the one that stays", got)
 	}
 }
+
+func TestErase_RemovesFilesBesideAnUploadThatStays(t *testing.T) {
+	catalog := &unwilling{Catalog: filestest.NewCatalog()}
+	s := filestest.New(t, filestest.Stores{Catalog: catalog, Blobs: filestest.NewBlobs()}, files.Options{})
+	f, err := create(t, s, files.NewFile{Name: "f"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := s.CreateUpload(filestest.As(t.Context(), ann), ann, files.NewUpload{File: files.NewFile{Name: "a", Size: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalog.upload = up.ID
+	if err := s.EraseOwner(t.Context(), ann); !errors.Is(err, errStuck) {
+		t.Errorf("erasing: %v", err)
+	}
+	err = catalog.Read(t.Context(), func(tx files.ReadTx) error {
+		_, err := tx.File(t.Context(), f.ID)
+		return err
+	})
+	if !errors.Is(err, fault.Of(fault.NotFound)) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
