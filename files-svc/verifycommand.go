@@ -129,13 +129,14 @@ func (c check) run(ctx context.Context, to run.IO) error {
 		}
 	}
 	report, err := core.Scrub(ctx, c.pass)
-	if err := c.write(to.Stdout, report, time.Since(began)); err != nil {
+	sound := err == nil && report.Sound() // of what was not looked at nothing is known
+	if err := c.write(to.Stdout, report, sound, time.Since(began)); err != nil {
 		return err
 	}
 	switch {
 	case err != nil:
 		return err
-	case !report.Sound(), c.strict && report.UnknownKeys > 0:
+	case !sound, c.strict && report.UnknownKeys > 0:
 		return errUnsound
 	default:
 		return nil
@@ -187,10 +188,10 @@ type flawedJSON struct {
 	Flaw  string `json:"flaw"`
 }
 
-func (c check) write(w io.Writer, r files.ScrubReport, took time.Duration) error {
+func (c check) write(w io.Writer, r files.ScrubReport, sound bool, took time.Duration) error {
 	if c.output == "json" {
 		out := reportJSON{
-			Sound: r.Sound(), Blobs: r.Blobs, Bytes: r.Bytes, Verified: r.Verified, Corrupt: r.Corrupt, Missing: r.Missing,
+			Sound: sound, Blobs: r.Blobs, Bytes: r.Bytes, Verified: r.Verified, Corrupt: r.Corrupt, Missing: r.Missing,
 			Unreadable: r.Unreadable, Infected: r.Infected, UnknownKeys: r.UnknownKeys, Milliseconds: took.Milliseconds(), Flawed: []flawedJSON{},
 		}
 		for _, f := range r.Flawed {

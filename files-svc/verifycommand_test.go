@@ -2,6 +2,7 @@ package filessvc
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/token/tokentest"
@@ -208,5 +210,22 @@ func TestChecks_SayWhatIsWrong(t *testing.T) {
 		if code, out, errs := command(t, t.Context(), c.args...); code != c.code || !strings.Contains(out+errs, c.want) {
 			t.Errorf("%s: got %d\n%s%s", c.says, code, out, errs)
 		}
+	}
+}
+
+// A check that is stopped says so: nothing is sound of which nothing is known.
+func TestScrub_StoppedIsNotSound(t *testing.T) {
+	w := newWorld(t)
+	p := w.person()
+	for range 4 {
+		p.upload("f", "application/octet-stream", bytes.NewReader(someBytes(2<<20)))
+	}
+	config := configDir(t, configYAML, policyYAML)
+	ctx, stop := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, stop)
+	code, out, errs := command(t, ctx, "scrub", "--config", config, "--base", w.dir, "--output", "json", "--rate", "1Mi")
+	var r reportJSON
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != run.ExitFailure || r.Sound || !strings.Contains(errs, "stopped before its end") {
+		t.Errorf("code %d, %+v (%v): %s", code, r, err, errs)
 	}
 }

@@ -19,7 +19,7 @@ func main() {
 	admit.Main()
 	authsvc.HelpHashing()
 	run.Main("stack", "Cloakroom in one process: gateway, auth-svc and files-svc over SQLite and local disk.",
-		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--ops-port N] [--config DIR]", Run: serveCommand},
+		run.Command{Name: "serve", Summary: "serve until SIGTERM: serve [--data DIR] [--port N] [--ops-port N] [--config DIR]", Run: serveCommand, UntilStopped: true},
 		run.Command{Name: "backup", Summary: "copy everything while it serves: backup --to DIR [--data DIR]", Run: backupCommand},
 	)
 }

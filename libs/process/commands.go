@@ -21,7 +21,7 @@ func Commands[Boot resource.Object](p Program[Boot]) []run.Command {
 		rules = append(rules, p.Rules)
 	}
 	return []run.Command{
-		{Name: "serve", Summary: "serve until SIGTERM: serve --config DIR", Run: p.serveCommand},
+		{Name: "serve", Summary: "serve until SIGTERM: serve --config DIR", Run: p.serveCommand, UntilStopped: true},
 		check.Command(rules...),
 	}
 }

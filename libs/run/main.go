@@ -36,6 +36,8 @@ type Command struct {
 	Summary string // one line for the program's help
 	// Run parses its own args with a flag.FlagSet from Flags and does the work. ErrUsage and flag errors exit with 2.
 	Run func(ctx context.Context, args []string, io IO) error
+	// UntilStopped says that being told to stop is how it ends well. Any other command has failed then: it is not at its end.
+	UntilStopped bool
 }
 
 // ErrUsage says that the command line makes no sense. Wrap it with a line that says what to do instead.
@@ -46,6 +48,8 @@ var ErrSilent = errors.New("failed")
 
 // ErrPartial ends a command with ExitPartial when it has already said what it left out.
 var ErrPartial = errors.New("some were left out")
+
+var errStopped = errors.New("stopped before its end; run it again")
 
 // Main runs the command that the process was called with and exits.
 func Main(program, about string, commands ...Command) {
@@ -74,7 +78,10 @@ func Dispatch(ctx context.Context, program, about string, args []string, io IO, 
 		if c.Name == args[0] {
 			err := c.Run(ctx, args[1:], io)
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-				return ExitOK // told to stop before it had begun: that is no failure
+				if c.UntilStopped {
+					return ExitOK // told to stop before it had begun: that is no failure
+				}
+				err = errStopped
 			}
 			return exitCode(io.Stderr, program+" "+c.Name, err)
 		}

@@ -189,18 +189,27 @@ func TestOps_ReadySaysWhatIsMissingOnlyOnTheOpsPort(t *testing.T) {
 	}
 }
 
-// A program that is told to stop while it starts has not failed.
+// A service that is told to stop while it starts has not failed. A command has: it is not at its end.
 func TestDispatch_StoppedWhileStarting(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	canceled := fmt.Errorf("open database: %w", context.Canceled)
 	for _, c := range []struct {
-		err  error
-		code int
-	}{{fmt.Errorf("open database: %w", context.Canceled), run.ExitOK}, {errors.New("disk on fire"), run.ExitFailure}} {
-		cmd := run.Command{Name: "serve", Run: func(context.Context, []string, run.IO) error { stop(); return c.err }}
-		code := run.Dispatch(ctx, "prog", "About.", []string{"serve"}, run.IO{Stdout: io.Discard, Stderr: io.Discard}, cmd)
-		if code != c.code {
-			t.Errorf("%v: exit code %d, want %d", c.err, code, c.code)
+		serves bool
+		err    error
+		code   int
+		says   string
+	}{
+		{true, canceled, run.ExitOK, ""},
+		{true, errors.New("disk on fire"), run.ExitFailure, "prog do: disk on fire\n"},
+		{false, canceled, run.ExitFailure, "prog do: stopped before its end; run it again\n"},
+		{false, nil, run.ExitOK, ""}, // it had come to its end
+	} {
+		cmd := run.Command{Name: "do", UntilStopped: c.serves, Run: func(context.Context, []string, run.IO) error { stop(); return c.err }}
+		var says strings.Builder
+		code := run.Dispatch(ctx, "prog", "About.", []string{"do"}, run.IO{Stdout: io.Discard, Stderr: &says}, cmd)
+		if code != c.code || says.String() != c.says {
+			t.Errorf("%v, until stopped %v: exit code %d, %q; want %d, %q", c.err, c.serves, code, &says, c.code, c.says)
 		}
 	}
 }
