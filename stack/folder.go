@@ -35,15 +35,15 @@ func openFolder(path, setting string) (*folder, error) {
 		return nil, fmt.Errorf("find the data folder: %w", err)
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w; set %s to a folder you may write", err, setting)
+		return nil, fmt.Errorf("make the folder: %w; set %s to a folder you may write", err, setting)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the data folder: %w; set %s to a folder you may write", err, setting)
+		return nil, fmt.Errorf("open the folder: %w; set %s to a folder you may write", err, setting)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
-		return nil, fmt.Errorf("the data folder %s is in use by another stack; stop it, or set %s to another folder", path, setting)
+		return nil, fmt.Errorf("the folder %s is in use by another stack; stop it, or set %s to another folder", path, setting)
 	}
 	return &folder{path, lock}, nil
 }

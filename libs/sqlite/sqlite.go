@@ -66,7 +66,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, fmt.Errorf("make the database's folder: %w", err)
 	}
 	if err := makePrivate(path); err != nil {
-		return nil, fmt.Errorf("make the database: %w", err)
+		return nil, fmt.Errorf("open or make the database: %w", err)
 	}
 	db := &DB{
 		path: path, idle: newBench(readers), closed: make(chan struct{}),
