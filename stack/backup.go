@@ -15,7 +15,8 @@ import (
 )
 
 const backupUsage = `Copies everything in DATA_DIR to a folder from which a stack can be started, also while the stack serves. A second backup into
-the same folder copies only the contents that are new. The folder holds keys and passwords' hashes: keep it as you keep DATA_DIR.`
+the same folder copies the databases, the packs of small contents, and of larger ones only those that are new. The folder holds keys
+and passwords' hashes: keep it as you keep DATA_DIR.`
 
 func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
 	var data, into string

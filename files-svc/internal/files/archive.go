@@ -72,6 +72,11 @@ func CheckSelection(ids []FileID) error {
 // OpenSelected opens the content a file of a selection had then: a replace or a delete since disturbs it no more than a
 // reader. When the bytes have been removed since, it opens the newest content, or is fault.NotFound.
 func (s *Service) OpenSelected(ctx context.Context, owner OwnerID, f File) (*Content, error) {
+	return s.openSeen(ctx, owner, f, func() (File, error) { return s.Get(ctx, owner, f.ID) })
+}
+
+// openSeen opens the content a file of the owner had when it was read; where its bytes are gone, what again finds.
+func (s *Service) openSeen(ctx context.Context, owner OwnerID, f File, again func() (File, error)) (*Content, error) {
 	looked := false
 	return s.open(ctx, s.openNow, func() (File, error) {
 		if err := s.allow(ctx, owner, "read"); err != nil {
@@ -81,7 +86,7 @@ func (s *Service) OpenSelected(ctx context.Context, owner OwnerID, f File) (*Con
 			looked = true
 			return f, nil
 		}
-		return s.Get(ctx, owner, f.ID)
+		return again()
 	})
 }
 

@@ -85,15 +85,7 @@ func (s *Service) OlderVersions(ctx context.Context, owner OwnerID, id FileID) (
 // OpenListed opens a content as it was listed, with At for an older one: a replace, a delete or a restore since disturbs it no more
 // than a reader. It returns fault.NotFound when the bytes have been removed since.
 func (s *Service) OpenListed(ctx context.Context, owner OwnerID, f File) (*Content, error) {
-	looked := false
-	return s.open(ctx, s.openNow, func() (File, error) {
-		if err := s.allow(ctx, owner, "read"); err != nil {
-			return File{}, err
-		}
-		if !looked && f.Owner == owner {
-			looked = true
-			return f, nil
-		}
+	return s.openSeen(ctx, owner, f, func() (File, error) {
 		now, err := s.version(ctx, owner, f.ID, f.Version, ownFile)
 		if err == nil && now.Blob != f.Blob {
 			err = errNoVersion()
