@@ -224,7 +224,8 @@ func TestScrub_StoppedIsNotSound(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	time.AfterFunc(500*time.Millisecond, stop)
 	code, out, errs := command(t, ctx, "scrub", "--config", config, "--base", w.dir, "--output", "json", "--rate", "64Ki") // minutes
-	if code != run.ExitFailure || strings.Contains(out, `"sound":true`) {                                                  // on a slow machine it has not begun, and reports nothing
+	// On a slow machine it has not begun when it is stopped, and reports nothing.
+	if code != run.ExitFailure || strings.Contains(out, `"sound":true`) {
 		t.Errorf("code %d: %s%s", code, out, errs)
 	}
 }
