@@ -338,6 +338,13 @@ func TestConsole_RelativePathsBeginInBase(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "auth.db")); err != nil || len(made) != 1 {
 		t.Errorf("made %+v, %v", made, err)
 	}
+	other := t.TempDir()
+	if code, out := program(t.Context(), io.Discard, "migrate", "--config", config, "--base", other); code != run.ExitOK {
+		t.Errorf("migrate: %d %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(other, "auth.db")); err != nil {
+		t.Errorf("migrate: %v", err)
+	}
 	code, _, errs := x.try("", "user", "block", "bob", "--base", dir)
 	if code != run.ExitFailure || !strings.Contains(errs, "--base "+dir) {
 		t.Errorf("exit %d, %s", code, errs)

@@ -39,8 +39,8 @@ func open(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) (process.Se
 	}, s.OpsHandlers(), nil
 }
 
-func migrate(ctx context.Context, boot *v1alpha1.AuthConfig, deps Deps) error {
-	store, err := openStore(ctx, Config{Boot: boot}, deps, true)
+func migrate(ctx context.Context, boot *v1alpha1.AuthConfig, base string, deps Deps) error {
+	store, err := openStore(ctx, Config{Boot: boot, BaseDir: base}, deps, true)
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ func open(ctx context.Context, boot *v1alpha1.FilesConfig, deps Deps) (process.S
 	return s, []process.Endpoint{public}, nil, nil
 }
 
-func migrate(ctx context.Context, boot *v1alpha1.FilesConfig, deps Deps) error {
-	rows, err := openCatalogue(ctx, Config{Boot: boot}, deps, toMigrate)
+func migrate(ctx context.Context, boot *v1alpha1.FilesConfig, base string, deps Deps) error {
+	rows, err := openCatalogue(ctx, Config{Boot: boot, BaseDir: base}, deps, toMigrate)
 	if err != nil {
 		return err
 	}

@@ -123,3 +123,19 @@ func TestCommands_SayWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// Beside a service whose paths begin in another folder, such as the stack's, migrate is told which.
+func TestMigrate_RelativePathsBeginInBase(t *testing.T) {
+	dir, here := t.TempDir(), t.TempDir()
+	t.Chdir(here)
+	code, out, errs := command(t, t.Context(), "migrate", "--config", configDir(t, configYAML, policyYAML), "--base", dir)
+	if code != run.ExitOK {
+		t.Fatalf("migrate: %d\n%s%s", code, out, errs)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "files.db")); err != nil {
+		t.Error(err)
+	}
+	if made, err := os.ReadDir(here); err != nil || len(made) > 0 {
+		t.Errorf("in the working directory: %v, %v", made, err)
+	}
+}

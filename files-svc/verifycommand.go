@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -69,26 +68,18 @@ func verifyBackupCommand(p program) run.Command {
 // place is where a command finds the resources, and what they name.
 type place struct {
 	config run.Places
-	base   string
+	base   run.Base
 }
 
 func (p *place) flags(fs *flag.FlagSet) {
 	fs.Var(&p.config, "config", "resources as for serve, and as often, with exactly one FilesConfig")
-	fs.StringVar(&p.base, "base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
+	p.base.Flag(fs)
 }
 
 // load reads the resources, and what else opening the stores takes. What goes well is told on stdout; stderr is for what does not.
 func (p place) load(ctx context.Context, program program, to run.IO) (Config, Deps, error) {
 	boot, deps, err := program.Load(ctx, p.config, telemetry.NewLogger(to.Stderr, slog.LevelWarn, program.Name))
-	return Config{Boot: boot, BaseDir: p.base}, deps, err
-}
-
-// lost adds to a failure over a missing file where else it may be looked for.
-func (p place) lost(err error) error {
-	if p.base == "" && errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w; relative paths begin in the working directory unless --base says where, such as the stack's data folder", err)
-	}
-	return err
+	return Config{Boot: boot, BaseDir: string(p.base)}, deps, err
 }
 
 // check is one run of a command that reads stored bytes back.
@@ -118,7 +109,7 @@ func (c check) run(ctx context.Context, to run.IO) error {
 	}
 	core, shut, err := openForCheck(ctx, cfg, deps)
 	if err != nil {
-		return c.lost(err)
+		return c.base.Lost(err)
 	}
 	defer shut()
 	began, told := time.Now(), time.Now()
@@ -182,10 +173,13 @@ type reportJSON struct {
 }
 
 type flawedJSON struct {
-	Blob  string `json:"blob"`
-	Owner string `json:"owner"`
-	Size  int64  `json:"size"`
-	Flaw  string `json:"flaw"`
+	Blob    string `json:"blob"`
+	Owner   string `json:"owner"`
+	Size    int64  `json:"size"`
+	Flaw    string `json:"flaw"`
+	FileID  string `json:"file_id,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Version int64  `json:"version,omitempty"`
 }
 
 func (c check) write(w io.Writer, r files.ScrubReport, sound bool, took time.Duration) error {
@@ -195,12 +189,16 @@ func (c check) write(w io.Writer, r files.ScrubReport, sound bool, took time.Dur
 			Unreadable: r.Unreadable, Infected: r.Infected, UnknownKeys: r.UnknownKeys, Milliseconds: took.Milliseconds(), Flawed: []flawedJSON{},
 		}
 		for _, f := range r.Flawed {
-			out.Flawed = append(out.Flawed, flawedJSON{string(f.Blob), string(f.Owner), f.Size, string(f.Flaw)})
+			out.Flawed = append(out.Flawed, flawedJSON{string(f.Blob), string(f.Owner), f.Size, string(f.Flaw), string(f.File), f.Name, f.Version})
 		}
 		return json.NewEncoder(w).Encode(out)
 	}
 	for _, f := range r.Flawed {
-		if _, err := fmt.Fprintf(w, "%-10s blob %s of %s, %d bytes\n", f.Flaw, f.Blob, f.Owner, f.Size); err != nil {
+		line := fmt.Sprintf("%-10s blob %s of %s, %d bytes", f.Flaw, f.Blob, f.Owner, f.Size)
+		if f.File != "" {
+			line += fmt.Sprintf(": file %s, %q, version %d", f.File, f.Name, f.Version)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
 		}
 	}

@@ -74,8 +74,11 @@ func TestScrub_BesideTheService(t *testing.T) {
 	}
 	repair := flipBlob(t, w, content)
 	code, r := checked(t, w.dir, "scrub")
-	if code != run.ExitFailure || r.Sound || r.Corrupt != 1 || r.Verified != 1 || len(r.Flawed) != 1 || r.Flawed[0].Owner != p.id {
+	if code != run.ExitFailure || r.Sound || r.Corrupt != 1 || r.Verified != 1 || len(r.Flawed) != 1 {
 		t.Fatalf("of what is damaged: %d %+v", code, r)
+	}
+	if d := r.Flawed[0]; d.Owner != p.id || d.FileID != bad.ID || d.Name != "bad" || d.Version != 1 {
+		t.Errorf("whose it is: %+v", d)
 	}
 	p.get(bad.content()).refused(t, "get", 500, "INTERNAL_ERROR")
 	p.get(bad.content(), "Range", "bytes=0-9").refused(t, "range", 500, "INTERNAL_ERROR")

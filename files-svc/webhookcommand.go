@@ -93,7 +93,7 @@ func (c *hookCommand) open(ctx context.Context, fs *flag.FlagSet, args []string,
 	}
 	rows, err := openCatalogue(ctx, cfg, deps, toLook)
 	if err != nil {
-		return nil, nil, c.lost(err)
+		return nil, nil, c.base.Lost(err)
 	}
 	return webhook.NewManager(rows.hooks), func() { _ = rows.shut() }, nil
 }

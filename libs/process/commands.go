@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,11 +40,13 @@ func (p Program[Boot]) serveCommand(ctx context.Context, args []string, to run.I
 
 // MigrateCommand is for services with a store: it brings the schema up to date and exits. Serving does so by itself; this is for
 // those who want it done before.
-func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx context.Context, boot Boot, deps Deps) error) run.Command {
+func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx context.Context, boot Boot, base string, deps Deps) error) run.Command {
 	return run.Command{
-		Name: "migrate", Summary: "bring the store's schema up to date: migrate --config DIR",
+		Name: "migrate", Summary: "bring the store's schema up to date: migrate --config DIR [--base DIR]",
 		Run: func(ctx context.Context, args []string, to run.IO) error {
-			config, log, err := p.flags("migrate", "Brings the schema of the store up to date and exits. Safe to repeat.", args, to)
+			var base run.Base
+			usage := "Brings the schema of the store up to date and exits; a database that is missing is made. Safe to repeat."
+			config, log, err := p.flags("migrate", usage, args, to, base.Flag)
 			if err != nil {
 				return err
 			}
@@ -51,7 +54,7 @@ func MigrateCommand[Boot resource.Object](p Program[Boot], migrate func(ctx cont
 			if err != nil {
 				return err
 			}
-			if err := migrate(ctx, boot, deps); err != nil {
+			if err := migrate(ctx, boot, string(base), deps); err != nil {
 				return err
 			}
 			_, err = io.WriteString(to.Stdout, "the store is up to date\n")
@@ -76,9 +79,12 @@ func (p Program[Boot]) load(ctx context.Context, config []string, log *slog.Logg
 	return boot, Deps{Log: log, Registerer: reg, Source: source}, err
 }
 
-func (p Program[Boot]) flags(name, usage string, args []string, to run.IO) (config []string, log *slog.Logger, err error) {
+func (p Program[Boot]) flags(name, usage string, args []string, to run.IO, more ...func(*flag.FlagSet)) (config []string, log *slog.Logger, err error) {
 	var level slog.Level
 	fs := run.Flags(name, usage, to)
+	for _, add := range more {
+		add(fs)
+	}
 	fs.Var((*run.Places)(&config), "config", "resources, with exactly one boot object of this service: "+p.places())
 	fs.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	if err := run.ParseFlags(fs, args, 0, 0); err != nil {

@@ -90,6 +90,8 @@ type FileWriter interface {
 type VersionReader interface {
 	// Versions lists the versions of a file, newest first.
 	Versions(ctx context.Context, id FileID) ([]Version, error)
+	// VersionOf finds the newest version that has a blob. It returns fault.NotFound when there is none.
+	VersionOf(ctx context.Context, id BlobID) (Version, error)
 }
 
 // VersionWriter changes versions.

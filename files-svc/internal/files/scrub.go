@@ -53,6 +53,10 @@ type FlawedBlob struct {
 	Owner OwnerID
 	Size  int64
 	Flaw  Flaw
+	// Whose bytes they are: the newest version that has them. Of a blob that is of no file all three are empty.
+	File    FileID
+	Name    string
+	Version int64
 }
 
 const unreadable Flaw = "unreadable" // of reports, never of rows
@@ -89,6 +93,7 @@ type scrub struct {
 // finding is what a look at a blob has shown.
 type finding struct {
 	row  Blob
+	file File // of a damaged blob, with the version that has it
 	flaw Flaw
 	read int64
 	err  error // says more
@@ -145,6 +150,12 @@ func (p *scrub) keep(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if kept && f.flaw != FlawNone {
+				f.file, err = fileOf(ctx, tx, f.row.ID)
+			}
+			if err != nil {
+				return err
+			}
 			if kept {
 				news = append(news, f)
 			}
@@ -193,7 +204,9 @@ func (p *scrub) tell(ctx context.Context, f finding) {
 	if f.flaw != FlawNone {
 		result = string(f.flaw)
 		if len(r.Flawed) < maxFlawedListed {
-			r.Flawed = append(r.Flawed, FlawedBlob{Blob: f.row.ID, Owner: f.row.Owner, Size: f.row.Size, Flaw: f.flaw})
+			r.Flawed = append(r.Flawed, FlawedBlob{
+				Blob: f.row.ID, Owner: f.row.Owner, Size: f.row.Size, Flaw: f.flaw, File: f.file.ID, Name: f.file.Name, Version: f.file.Version,
+			})
 		}
 	}
 	p.s.opts.Meter.Scrubbed(result, f.read)

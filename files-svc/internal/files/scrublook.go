@@ -87,6 +87,21 @@ func (p *scrub) keepOne(ctx context.Context, tx BlobReader, f finding, update fu
 	return true, update(row)
 }
 
+// fileOf finds the file that has a blob, as it was when it had it last. A blob of no file is no error.
+func fileOf(ctx context.Context, tx ReadTx, id BlobID) (File, error) {
+	v, err := tx.VersionOf(ctx, id)
+	if err == nil {
+		var f File
+		f, err = tx.File(ctx, v.File)
+		f.Version = v.Number
+		return f, err
+	}
+	if errors.Is(err, fault.Of(fault.NotFound)) {
+		return File{}, nil
+	}
+	return File{}, err
+}
+
 // keys counts what the store has and no row knows. Keys of uploads under way are among them while a service runs.
 func (p *scrub) keys(ctx context.Context) error {
 	epochs, err := p.s.blobs.Epochs(ctx)

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -112,7 +111,8 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 	fs := run.Flags(command+" "+v.name, c.usage(command, v), to)
 	var config run.Places
 	fs.Var(&config, "config", "resources, as for serve, and as often")
-	base := fs.String("base", "", "folder where relative paths of the resources begin, such as the stack's data folder (default: the working directory)")
+	var base run.Base
+	base.Flag(fs)
 	output := fs.String("output", "text", "text, or json: one object a line")
 	if v.flags != nil {
 		v.flags(fs)
@@ -128,18 +128,15 @@ func (c *console) run(ctx context.Context, command string, v verb, args []string
 	case !known:
 		return fmt.Errorf("%w: --output is text or json", run.ErrUsage)
 	}
-	core, closeStore, err := c.open(ctx, config, *base, to)
-	switch {
-	case err != nil && *base == "" && errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w; relative paths begin in the working directory unless --base says where, such as the stack's data folder", err)
-	case err != nil:
-		return err
+	core, closeStore, err := c.open(ctx, config, string(base), to)
+	if err != nil {
+		return base.Lost(err)
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 	hint := func(verb string) string {
 		line := fmt.Sprintf("%s %s --config %s", c.program, verb, strings.Join(config, " --config "))
-		if *base != "" {
-			line += " --base " + *base
+		if base != "" {
+			line += " --base " + string(base)
 		}
 		return line
 	}

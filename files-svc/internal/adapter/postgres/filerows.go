@@ -167,6 +167,13 @@ func (t tx) Versions(ctx context.Context, id files.FileID) ([]files.Version, err
 	return all(ctx, t, scanVersion, selectVersions, string(id))
 }
 
+const selectVersionOf = `SELECT ` + versionRow + ` FROM versions WHERE blob = $1 ORDER BY number DESC LIMIT 1`
+
+// VersionOf implements files.VersionReader.
+func (t tx) VersionOf(ctx context.Context, id files.BlobID) (files.Version, error) {
+	return one(ctx, t, scanVersion, selectVersionOf, string(id))
+}
+
 const insertVersion = `INSERT INTO versions (` + versionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 
 // InsertVersion implements files.VersionWriter.

@@ -159,6 +159,14 @@ func (t tx) Versions(ctx context.Context, id files.FileID) ([]files.Version, err
 	return all(rows, err, scanVersion)
 }
 
+// The versions of a blob are of one file: this is the order of the index.
+const selectVersionOf = `SELECT ` + versionRow + ` FROM versions WHERE blob = ? ORDER BY file DESC, number DESC LIMIT 1`
+
+// VersionOf implements files.VersionReader.
+func (t tx) VersionOf(ctx context.Context, id files.BlobID) (files.Version, error) {
+	return one(t.QueryRow(ctx, selectVersionOf, string(id)), scanVersion)
+}
+
 // InsertVersion implements files.VersionWriter.
 func (t tx) InsertVersion(ctx context.Context, v files.Version) error {
 	return t.add(ctx, versionRows, string(v.File), v.Number, string(v.Blob), v.Size, v.SHA256[:], v.ContentType, micros(v.CreatedAt))

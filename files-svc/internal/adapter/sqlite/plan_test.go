@@ -21,7 +21,7 @@ func TestPlans(t *testing.T) {
 		selectFileNamed: "files_by_name", selectExpired: "files_expiring", selectTrashed: "files_trashed",
 		selectLiveBlobs: "blobs_to_verify", selectFlawStats: "blobs_flawed",
 		selectBlobsIn: "blobs_dying", selectPendingBlobs: "blobs_pending", selectEpochHasBlobs: "PRIMARY KEY", selectKnownBlobs: "PRIMARY KEY",
-		selectVersions: "PRIMARY KEY", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash", selectTrash: "files_in_trash",
+		selectVersions: "PRIMARY KEY", selectVersionOf: "versions_by_blob", selectEvents: "PRIMARY KEY", selectOwned: "files_in_trash", selectTrash: "files_in_trash",
 		selectLinkByHash: "links", selectLinks: "links_of_file", trimLinks: "links_expiring", selectOwnerEvents: "events_of_owner",
 		selectFresh: "webhook_deliveries_due", selectDue: "webhook_deliveries_due", selectPending: "PRIMARY KEY", selectParked: "webhook_deliveries_parked",
 		selectBacklog: "webhook_deliveries_due", selectGivenUp: "webhook_deliveries_parked", trimParked: "webhook_deliveries_parked",

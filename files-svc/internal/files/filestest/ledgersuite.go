@@ -38,7 +38,21 @@ func checkVersions(t *testing.T, c catalogTest) {
 		got, err := tx.Versions(ctx, f.ID)
 		return expect(t, "versions", []files.Version{second, first}, got, err)
 	})
-	c.write(t, func(ctx context.Context, tx files.Tx) error { return tx.DeleteVersion(ctx, f.ID, 1) })
+	restored := first
+	restored.Number, restored.CreatedAt = 3, Noon.Add(time.Second)
+	c.write(t, func(ctx context.Context, tx files.Tx) error { return tx.InsertVersion(ctx, restored) })
+	c.read(t, func(ctx context.Context, tx files.ReadTx) error {
+		newest, newestErr := tx.VersionOf(ctx, first.Blob)
+		only, onlyErr := tx.VersionOf(ctx, second.Blob)
+		return errors.Join(expect(t, "newest version of a blob", restored, newest, newestErr), expect(t, "version of a blob", second, only, onlyErr))
+	})
+	c.refuses(t, fault.NotFound, func(ctx context.Context, tx files.Tx) error {
+		_, err := tx.VersionOf(ctx, files.NewBlobID(EpochA, 99))
+		return err
+	})
+	c.write(t, func(ctx context.Context, tx files.Tx) error {
+		return errors.Join(tx.DeleteVersion(ctx, f.ID, 3), tx.DeleteVersion(ctx, f.ID, 1))
+	})
 	c.read(t, func(ctx context.Context, tx files.ReadTx) error {
 		got, err := tx.Versions(ctx, f.ID)
 		return expect(t, "versions", []files.Version{second}, got, err)

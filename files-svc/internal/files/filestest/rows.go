@@ -206,6 +206,18 @@ func (s *state) Versions(_ context.Context, id files.FileID) ([]files.Version, e
 	return found, nil
 }
 
+func (s *state) VersionOf(_ context.Context, id files.BlobID) (files.Version, error) {
+	for _, versions := range s.versions {
+		for _, v := range versions { // the newest first
+			if v.Blob == id {
+				v.Flaw = s.blobs[id].Flaw
+				return v, nil
+			}
+		}
+	}
+	return files.Version{}, notFound()
+}
+
 func (s *state) InsertVersion(_ context.Context, v files.Version) error {
 	_, known := s.files[v.File]
 	_, stored := s.blobs[v.Blob]
