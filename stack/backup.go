@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"cloakroom.dev/libs/run"
 	"cloakroom.dev/libs/sqlite"
@@ -40,11 +43,46 @@ func backupCommand(ctx context.Context, args []string, to run.IO) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, target.close()) }()
-	contents, err := backup(ctx, data, into)
+	c := copying{data: data, into: into}
+	defer c.tell(to.Stderr, tellEvery)()
+	contents, err := c.all(ctx)
 	if err == nil {
 		_, err = fmt.Fprintf(to.Stdout, "%s is backed up in %s; %d contents are new there\n", data, into, contents)
 	}
 	return err
+}
+
+// copying is one run of the command.
+type copying struct {
+	data, into string
+	now        atomic.Pointer[string] // the file or folder that is being copied
+	looked     atomic.Int64           // how many files of a folder it has come past
+}
+
+// tellEvery is how often a long backup says how far it is.
+const tellEvery = 2 * time.Second
+
+// tell says now and then how far the copying is, until it is stopped.
+func (c *copying) tell(w io.Writer, every time.Duration) (stop func()) {
+	ticker, done := time.NewTicker(every), make(chan struct{})
+	var told sync.WaitGroup
+	told.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				if name := c.now.Load(); name != nil {
+					_, _ = fmt.Fprintf(w, "copying %s; %d files looked at\n", *name, c.looked.Load())
+				}
+			}
+		}
+	})
+	return func() {
+		ticker.Stop()
+		close(done)
+		told.Wait()
+	}
 }
 
 // within reports whether a path, which need not be there, is a folder or lies in it.
@@ -68,21 +106,22 @@ func within(folder, path string) (bool, error) {
 	}
 }
 
-// backup copies in the order that makes the copy whole. Contents come after the catalogue that names them: they outlive their last
+// all copies in the order that makes the copy whole. Contents come after the catalogue that names them: they outlive their last
 // row by restoreHorizon. People come after files: whoever signs up in between has no files yet, and who is deleted in between is in the
 // log that has the files erased.
-func backup(ctx context.Context, data, into string) (contents int, err error) {
+func (c *copying) all(ctx context.Context) (contents int, err error) {
 	for _, name := range []string{"files.db", "auth.db"} {
-		if err := sqlite.Backup(ctx, filepath.Join(data, name), filepath.Join(into, name)); err != nil {
+		c.now.Store(&name)
+		if err := sqlite.Backup(ctx, filepath.Join(c.data, name), filepath.Join(c.into, name)); err != nil {
 			return 0, err
 		}
 	}
 	for _, name := range []string{"config", "secrets", "bootstrap.json", "files.db.cursor-key"} {
-		if _, err := copyTree(ctx, data, into, name, true); err != nil {
+		if _, err := c.tree(ctx, name, true); err != nil {
 			return 0, err
 		}
 	}
-	return copyTree(ctx, data, into, "blobs", false)
+	return c.tree(ctx, "blobs", false)
 }
 
 const (
@@ -92,11 +131,12 @@ const (
 	uploadsName = "uploads"
 )
 
-// copyTree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its
+// tree copies what is below a name, and counts the files it wrote. Without again it leaves alone what is there with its
 // size: contents never change, but for packs, which small ones are written into, and uploads under way. What goes while it
 // looks is skipped: no row of the catalogue needs it.
-func copyTree(ctx context.Context, data, into, name string, again bool) (written int, err error) {
-	err = filepath.WalkDir(filepath.Join(data, name), func(path string, e fs.DirEntry, err error) error {
+func (c *copying) tree(ctx context.Context, name string, again bool) (written int, err error) {
+	c.now.Store(&name)
+	err = filepath.WalkDir(filepath.Join(c.data, name), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -106,14 +146,15 @@ func copyTree(ctx context.Context, data, into, name string, again bool) (written
 		if err != nil {
 			return err
 		}
-		below, err := filepath.Rel(data, path)
+		below, err := filepath.Rel(c.data, path)
 		if err != nil {
 			return err
 		}
-		target := filepath.Join(into, below)
+		target := filepath.Join(c.into, below)
 		if e.IsDir() {
 			return makeFolder(target)
 		}
+		c.looked.Add(1)
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 			return nil

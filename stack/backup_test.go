@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,13 +11,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"cloakroom.dev/libs/run"
 )
 
 // A second copy takes what is new: contents by their size, packs always, and holes stay holes.
-func TestCopyTree_TakesWhatIsNew(t *testing.T) {
+func TestBackup_TakesWhatIsNew(t *testing.T) {
 	data, into := t.TempDir(), t.TempDir()
+	c := copying{data: data, into: into}
 	write := func(name string, content []byte) {
 		t.Helper()
 		path := filepath.Join(data, "blobs/epoch/0", name)
@@ -30,7 +32,7 @@ func TestCopyTree_TakesWhatIsNew(t *testing.T) {
 	}
 	copied := func(want int) {
 		t.Helper()
-		n, err := copyTree(context.Background(), data, into, "blobs", false)
+		n, err := c.tree(t.Context(), "blobs", false)
 		if err != nil || n != want {
 			t.Errorf("%d files copied, want %d, %v", n, want, err)
 		}
@@ -53,12 +55,12 @@ func TestCopyTree_TakesWhatIsNew(t *testing.T) {
 	write("1", []byte("one, whole now"))
 	copied(2)
 	write("../../"+uploadsName+"/ABC", []byte("damaged on the way")) // a part whose checksum did not hold
-	if _, err := copyTree(context.Background(), data, into, "blobs", false); err != nil {
+	if _, err := c.tree(t.Context(), "blobs", false); err != nil {
 		t.Error(err)
 	}
 	again := []byte("what was promised!") // as long, and acknowledged
 	write("../../"+uploadsName+"/ABC", again)
-	if _, err := copyTree(context.Background(), data, into, "blobs", false); err != nil {
+	if _, err := c.tree(t.Context(), "blobs", false); err != nil {
 		t.Error(err)
 	}
 	if have, err := os.ReadFile(filepath.Join(into, "blobs", uploadsName, "ABC")); !bytes.Equal(have, again) {
@@ -68,6 +70,22 @@ func TestCopyTree_TakesWhatIsNew(t *testing.T) {
 	if err := syscall.Stat(filepath.Join(into, "blobs/epoch/0", packName), &stat); err != nil || stat.Blocks*512 > 1<<20 {
 		t.Errorf("the copy of a pack with holes takes %d blocks, %v", stat.Blocks, err)
 	}
+}
+
+// A long backup says how far it is.
+func TestBackup_SaysHowFarItIs(t *testing.T) {
+	var c copying
+	name := "blobs"
+	c.now.Store(&name)
+	c.looked.Store(3)
+	read, write := io.Pipe()
+	stop := c.tell(write, time.Millisecond)
+	line, err := bufio.NewReader(read).ReadString('\n')
+	if err != nil || line != "copying blobs; 3 files looked at\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	_ = read.Close() // or the next line would wait for a reader
+	stop()
 }
 
 // Whoever names a wrong folder reads which flag to change, and finds no folder made for a backup that was none.
