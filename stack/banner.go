@@ -33,9 +33,10 @@ func banner(w io.Writer, e endpoints, data, config string, findings []resource.F
   Cloakroom is open:   %[1]s
 
   every call           %[1]s/docs
+  a page for people    %[1]s/console/
   your things          %[3]s
   the first admin      %[4]s (password and API key; for your eyes only)
-  configuration        %[5]s (edit and save: it is live)
+  configuration        %[5]s (edit and save: live, but for kinds named …Config: at the next start)
   health and metrics   %[2]s/readyz  %[2]s/metrics  %[2]s/-/resources
 
   Try it in a second terminal:

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,7 +144,7 @@ func (s *Source) KeepStatus(stateDir string) error {
 
 // apply takes a reading into the ledger and tells log, metrics and status files. The caller holds the lock.
 func (s *Source) apply(ctx context.Context, r reading) {
-	before := s.ledger.Findings()
+	before, waited := s.ledger.Findings(), s.ledger.Waiting()
 	changed := s.ledger.Apply(ctx, r.look)
 	s.admitter.Release()
 	s.applied, s.trouble = r.fingerprint, ""
@@ -151,14 +152,14 @@ func (s *Source) apply(ctx context.Context, r reading) {
 		s.trouble = "the folder holds no resource: keeping the last snapshot"
 	}
 	s.loadedAt = time.Now()
-	s.tell(ctx, before, changed)
+	s.tell(ctx, before, waited, changed)
 	if err := s.status.write(s.ledger.Records()); err != nil {
 		s.log.WarnContext(ctx, "status files not written", "error", err.Error())
 	}
 }
 
-// tell logs what the reading meant: one line for the whole, one for each finding that is new.
-func (s *Source) tell(ctx context.Context, before []resource.Finding, changed bool) {
+// tell logs what the reading meant: one line for the whole, one for each finding that is new and each change that waits.
+func (s *Source) tell(ctx context.Context, before []resource.Finding, waited []resource.Record, changed bool) {
 	accepted, rejected := s.ledger.Counts()
 	s.metrics.Applied(s.ledger.Snapshot(), accepted, rejected, s.trouble == "")
 	if s.trouble != "" {
@@ -172,6 +173,14 @@ func (s *Source) tell(ctx context.Context, before []resource.Finding, changed bo
 	for _, f := range s.ledger.Findings() {
 		if !known[f.String()] {
 			s.log.WarnContext(ctx, "resource refused", "kind", f.Kind, "name", f.Name, "file", f.File, "line", f.Line, "field", f.Field, "problem", f.Message)
+		}
+	}
+	for _, r := range s.ledger.Waiting() {
+		told := func(w resource.Record) bool {
+			return w.Kind == r.Kind && w.Name == r.Name && w.Generation == r.Generation
+		}
+		if !slices.ContainsFunc(waited, told) {
+			s.log.WarnContext(ctx, "resource waits for the next start", "kind", r.Kind, "name", r.Name, "file", r.File)
 		}
 	}
 	s.log.InfoContext(ctx, "configuration read", "snapshot", s.ledger.Snapshot().Short(), "changed", changed, "accepted", accepted, "rejected", rejected)

@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,4 +206,35 @@ func TestWatch_FindsChangesWithoutEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantQuotas(t, r.next(), map[string]string{"a": "10Gi", "b": "20Gi"})
+}
+
+// A change that waits for the next start is said where people look after they have saved a file, and once.
+func TestWatch_WhatWaitsForTheNextStartIsSaid(t *testing.T) {
+	said := make(chan string, 64)
+	boot := func(audience string) string {
+		return "apiVersion: cloakroom.dev/v1alpha1\nkind: FilesConfig\nmetadata: {name: files}\nspec: {store: {sqlite: {path: f.db}}, blobs: {disk: {path: b}}, verifier: {issuer: i, audiences: [" + audience + "]}}\n"
+	}
+	r := newRig(t, Options{Log: slog.New(slog.NewTextHandler(lines(said), nil))}, "boot.yaml", boot("one"), "a.yaml", policy("a", "10Gi"))
+	r.write("boot.yaml", boot("two"))
+	r.write("a.yaml", policy("a", "20Gi"))
+	wantQuotas(t, r.next(), map[string]string{"a": "20Gi"})
+	r.write("a.yaml", policy("a", "30Gi"))
+	wantQuotas(t, r.next(), map[string]string{"a": "30Gi"})
+	waiting := 0
+	for len(said) > 0 {
+		if line := <-said; strings.Contains(line, "waits for the next start") && strings.Contains(line, "kind=FilesConfig") {
+			waiting++
+		}
+	}
+	if waiting != 1 {
+		t.Errorf("it was said %d times", waiting)
+	}
+}
+
+// lines is a writer that hands on each line of a log.
+type lines chan<- string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }

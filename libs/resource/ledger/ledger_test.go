@@ -273,8 +273,14 @@ func TestApply_BootKindWaitsForRestart(t *testing.T) {
 	if got := b.message("AuthConfig/auth"); got != "the change takes effect at the next start; serving generation 1" {
 		t.Error(got)
 	}
+	if w := b.Waiting(); len(w) != 1 || w[0].Name != "auth" || w[0].Generation != 2 {
+		t.Errorf("waiting: %+v", w)
+	}
 	b.look("a.yaml", auth(""), "f.yaml", policy("p", "10Gi"))
 	b.want("AuthConfig/auth", "Accepted/Programmed/Ready 1 1")
+	if w := b.Waiting(); len(w) != 0 {
+		t.Errorf("taken back, and waiting: %+v", w)
+	}
 
 	b.look("f.yaml", policy("p", "10Gi"))
 	b.want("AuthConfig/auth", "Accepted/RestartRequired/RestartRequired 1 1")

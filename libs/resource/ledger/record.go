@@ -24,9 +24,21 @@ func (l *Ledger) Report(statuses []resource.Status) (news bool) {
 
 // Records returns what is known of every object, sorted by kind and name.
 func (l *Ledger) Records() []resource.Record {
+	return l.records(func(*entry) bool { return true })
+}
+
+// Waiting returns the records of boot objects whose change, or whose removal, waits for the next start.
+func (l *Ledger) Waiting() []resource.Record {
+	return l.records(func(e *entry) bool { return e.refusal == "" && (e.pending || e.missing) })
+}
+
+func (l *Ledger) records(which func(*entry) bool) []resource.Record {
 	all := make([]resource.Record, 0, len(l.entries))
 	for _, id := range l.ids() {
 		e := l.entries[id]
+		if !which(e) {
+			continue
+		}
 		all = append(all, resource.Record{
 			Kind: e.kind, Name: e.name, File: e.file, Line: e.line, Generation: e.observed(), Serving: e.inService(),
 			Conditions: slices.Clone(e.conditions), Findings: slices.Clone(e.findings),
