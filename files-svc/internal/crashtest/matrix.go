@@ -111,22 +111,23 @@ func (m *matrix) clean() error {
 	return errors.Join(err, os.RemoveAll(m.folder))
 }
 
-// cell runs one cell.
-func (m *matrix) cell(ctx context.Context, step Step, f Fault, number int) Cell {
+// cell runs one cell. One that is stopped has found nothing, and leaves nothing.
+func (m *matrix) cell(run context.Context, step Step, f Fault, number int) Cell {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(run, 2*patience)
 	defer cancel()
 	c := m.trial(ctx, step, f)
 	c.run(m.opts.Child, filepath.Join(m.sockets, strconv.Itoa(number)))
 	cell := Cell{Step: step.Name, Fault: f, ReadBack: c.readBack, Problems: c.problems, Took: time.Since(began)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(cell.Problems) > 0 {
+	stopped := run.Err() != nil
+	if len(cell.Problems) > 0 && !stopped {
 		cell.Folder, m.keep = c.folder, true
 	} else if err := errors.Join(m.opts.Store.drop(context.WithoutCancel(ctx), c.folder), os.RemoveAll(c.folder)); err != nil {
 		cell.Problems = append(cell.Problems, err.Error())
 	}
-	if m.opts.Progress != nil {
+	if m.opts.Progress != nil && !stopped {
 		m.opts.Progress(cell)
 	}
 	return cell
