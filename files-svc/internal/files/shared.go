@@ -22,6 +22,8 @@ type Holds interface {
 	// interrupt is called, soon and maybe more than once, when another asks. It returns fault.Unavailable when the
 	// other does not let go.
 	Hold(ctx context.Context, id UploadID, interrupt func()) (release func(), err error)
+	// Held reports whether a process works on the upload. One that has died does so for a few seconds more.
+	Held(ctx context.Context, id UploadID) (bool, error)
 }
 
 // inTurn runs work when it is this process's turn.
@@ -42,4 +44,12 @@ func (s *Service) holdUpload(ctx context.Context, id UploadID, interrupt func(er
 			interrupt(errTakenOver)
 		}
 	})
+}
+
+// heldUpload reports whether another process works on an upload that nobody works on in this one.
+func (s *Service) heldUpload(ctx context.Context, id UploadID) (bool, error) {
+	if s.opts.Holds == nil {
+		return false, nil
+	}
+	return s.opts.Holds.Held(ctx, id)
 }

@@ -84,7 +84,13 @@ func (s *Service) expireUploads(ctx context.Context) error {
 			return nil // it lives
 		}
 		defer release()
-		err := s.dropUpload(ctx, up.ID, func(now Upload) bool { return !now.ExpiresAt.After(due.ExpiredBefore) })
+		held, err := s.heldUpload(ctx, up.ID)
+		if held {
+			return nil // likewise
+		}
+		if err == nil {
+			err = s.dropUpload(ctx, up.ID, func(now Upload) bool { return !now.ExpiresAt.After(due.ExpiredBefore) })
+		}
 		switch {
 		case errors.Is(err, fault.Of(fault.NotFound)):
 			return nil

@@ -74,6 +74,47 @@ func TestUpload_ALaterRequestToAnotherReplicaTakesItOver(t *testing.T) {
 	filestest.Audit(t, filestest.Stores{Catalog: join(t, dsn).catalog, Blobs: blobs}, ann)
 }
 
+// An upload whose time is over goes, unless a request sends to it, at whichever replica.
+func TestUpload_IsNotExpiredWhileAnotherReplicaReceivesIt(t *testing.T) {
+	dsn, blobs := template.New(t), filestest.NewBlobs()
+	soon := files.Options{Policy: func() files.Policy { return files.Policy{UploadExpiry: time.Second} }}
+	third := join(t, dsn)
+	a, b := join(t, dsn).serve(t, blobs, soon), join(t, dsn).serve(t, blobs, soon)
+	up, err := a.CreateUpload(filestest.As(t.Context(), ann), ann, files.NewUpload{File: files.NewFile{Name: "f", Size: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		t.Helper()
+		if err := b.Reap(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := third.catalog.Read(t.Context(), func(tx files.ReadTx) error {
+			_, err := tx.Upload(t.Context(), up.ID)
+			return err
+		})
+		if err != nil && !errors.Is(err, fault.Of(fault.NotFound)) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	slow := send(a, up.ID)
+	if _, err := slow.body.Write([]byte("01234")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	if !there() {
+		t.Error("it was expired under the hands of the request that sends to it")
+	}
+	_ = slow.body.CloseWithError(io.ErrUnexpectedEOF)
+	<-slow.ended
+	for end := time.Now().Add(time.Minute); there(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nobody sends to it, and it stays")
+		}
+	}
+}
+
 // A process that dies lets go of nothing. Its uploads are anybody's when their time by the database's clock is over, which
 // is sooner than clients are sent away.
 func TestUpload_OfADeadReplicaGoesOn(t *testing.T) {

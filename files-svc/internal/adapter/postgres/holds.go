@@ -80,6 +80,14 @@ func (h *Holds) Hold(ctx context.Context, id files.UploadID, interrupt func()) (
 	}
 }
 
+const heldUpload = `SELECT EXISTS (SELECT FROM upload_holds WHERE upload = $1 AND until >= clock_timestamp())`
+
+// Held implements files.Holds.
+func (h *Holds) Held(ctx context.Context, id files.UploadID) (held bool, err error) {
+	err = h.db.InTx(ctx, func(t *postgres.Tx) error { return t.QueryRow(ctx, heldUpload, string(id)).Scan(&held) })
+	return held, err
+}
+
 // note remembers what interrupts a hold; nil forgets it.
 func (h *Holds) note(holder string, interrupt func()) {
 	h.mu.Lock()
