@@ -45,7 +45,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 600},
 		})),
 		reaped: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "cloakroom_files_reaped_total", Help: "What the reaper has brought one step further, by step.",
+			Name: "cloakroom_files_reaped_total", Help: "What has been brought one step further towards its end, by step: by the reaper, but for receipt_early, answers to an Idempotency-Key forgotten within their day since their owner has too many.",
 		}, []string{"step"}),
 		passes: metric.Known(f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cloakroom_files_reaper_passes_total", Help: "Passes of the reaper, by result.",

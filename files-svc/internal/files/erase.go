@@ -44,7 +44,7 @@ func (s *Service) closeAccount(ctx context.Context, owner OwnerID) error {
 		if err := tx.SaveOwner(ctx, o); err != nil {
 			return err
 		}
-		if err := tx.KeepReceipts(ctx, owner, 0); err != nil { // they hold names
+		if err := tx.KeepReceipts(ctx, owner, 0, func(int64) {}); err != nil { // they hold names
 			return err
 		}
 		return tx.AppendEvent(ctx, Event{Kind: OwnerErased, Owner: owner, At: o.ErasedAt})

@@ -76,7 +76,14 @@ func (s *Service) createOnce(ctx context.Context, owner OwnerID, nf NewFile, con
 		return s.repeat(ctx, *known, request, nf, content)
 	}
 	u := upload{s: s, owner: owner, action: "create", declared: nf.Size, expected: nf.Digest}
-	f, err := s.create(ctx, &u, nf, content, func(tx Tx, f File) error { return s.remember(ctx, tx, key, request, f) })
+	early := int64(0)
+	f, err := s.create(ctx, &u, nf, content, func(tx Tx, f File) error {
+		early = 0 // a commit may be tried again
+		return s.remember(ctx, tx, key, request, f, func(n int64) { early = n })
+	})
+	if err == nil && early > 0 {
+		s.opts.Meter.Reaped("receipt_early", int(early))
+	}
 	var twin repeated
 	if !errors.As(err, &twin) {
 		return f, err
@@ -108,7 +115,7 @@ func (s *Service) liveReceipt(ctx context.Context, tx ReceiptReader, key onceKey
 }
 
 // remember is the part of a commit that makes it the only one under its key.
-func (s *Service) remember(ctx context.Context, tx Tx, key onceKey, request Digest, f File) error {
+func (s *Service) remember(ctx context.Context, tx Tx, key onceKey, request Digest, f File, early func(int64)) error {
 	known, err := s.liveReceipt(ctx, tx, key)
 	if err != nil {
 		return err
@@ -123,7 +130,7 @@ func (s *Service) remember(ctx context.Context, tx Tx, key onceKey, request Dige
 	if err := tx.SaveReceipt(ctx, Receipt{Owner: key.owner, Key: key.key, Request: request, Answer: answer, At: s.now()}); err != nil {
 		return err
 	}
-	return tx.KeepReceipts(ctx, key.owner, maxReceipts)
+	return tx.KeepReceipts(ctx, key.owner, maxReceipts, early)
 }
 
 // repeat answers a request that was answered before. Its content is read and hashed, for the same key over another

@@ -179,8 +179,8 @@ type ReceiptReader interface {
 type ReceiptWriter interface {
 	// SaveReceipt writes a receipt, over an older one of the same key if there is one.
 	SaveReceipt(ctx context.Context, r Receipt) error
-	// KeepReceipts removes all receipts of an owner but the newest keep.
-	KeepReceipts(ctx context.Context, owner OwnerID, keep int) error
+	// KeepReceipts removes all receipts of an owner but the newest keep. removed is told how many, before the commit ends.
+	KeepReceipts(ctx context.Context, owner OwnerID, keep int, removed func(int64)) error
 	// TrimReceipts removes at most limit receipts from a moment or before, oldest first, and returns how many.
 	TrimReceipts(ctx context.Context, until time.Time, limit int) (int64, error)
 }
@@ -321,7 +321,8 @@ type Meter interface {
 	// "quota", "digest", "precondition", "repeated" (another process had answered it), "invalid", "storage_full", "unavailable", "error"), the bytes received and the time it took.
 	Uploaded(ctx context.Context, result string, bytes int64, took time.Duration)
 	// Reaped is told how many blobs a pass has brought into a state: "dead" (pending, of dead writers), "orphan" (found
-	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "import" (of somebody erased), "event".
+	// without a row), "deleting", "tombstone", "gone"; and of "upload" (expired), "partial" (its bytes), "epoch_fenced", "trashed", "purged", "link", "receipt", "receipt_early" (within
+	// its time, by an upload: its owner has too many), "import" (of somebody erased), "event".
 	Reaped(step string, n int)
 	// PassEnded is told how long a reaper's pass took and whether all of it succeeded.
 	PassEnded(took time.Duration, err error)

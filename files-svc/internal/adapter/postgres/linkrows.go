@@ -123,8 +123,8 @@ const keepReceipts = `DELETE FROM receipts WHERE owner = $1 AND (at, key) <=
 	(SELECT at, key FROM receipts WHERE owner = $1 ORDER BY at DESC, key DESC LIMIT 1 OFFSET $2)`
 
 // KeepReceipts implements files.ReceiptWriter.
-func (t tx) KeepReceipts(_ context.Context, owner files.OwnerID, keep int) error {
-	t.queue(nil, keepReceipts, string(owner), keep)
+func (t tx) KeepReceipts(_ context.Context, owner files.OwnerID, keep int, removed func(int64)) error {
+	t.w.queued = append(t.w.queued, statement{query: keepReceipts, args: []any{string(owner), keep}, rows: removed})
 	return nil
 }
 

@@ -38,12 +38,13 @@ type writing struct {
 type statement struct {
 	query string
 	args  []any
-	none  error // what it means when it changes no row; nil: nothing
+	none  error       // what it means when it changes no row; nil: nothing
+	rows  func(int64) // is told how many rows it has changed; may be nil
 }
 
 // queue has a statement run before the next one that has an answer. Its failure is the failure of that one.
 func (t tx) queue(none error, query string, args ...any) {
-	t.w.queued = append(t.w.queued, statement{query, args, none})
+	t.w.queued = append(t.w.queued, statement{query: query, args: args, none: none})
 }
 
 // flush sends what waits.
@@ -69,6 +70,9 @@ func (t tx) sendQueued(ctx context.Context, last *statement) (pgx.BatchResults, 
 	results := t.SendBatch(ctx, &b)
 	for _, s := range waiting {
 		tag, err := results.Exec()
+		if err == nil && s.rows != nil {
+			s.rows(tag.RowsAffected())
+		}
 		if err == nil && s.none != nil && tag.RowsAffected() == 0 {
 			err = s.none
 		}

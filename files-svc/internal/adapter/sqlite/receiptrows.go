@@ -41,8 +41,9 @@ const keepReceipts = `DELETE FROM receipts WHERE owner = ?1 AND (at, key) <=
 	(SELECT at, key FROM receipts WHERE owner = ?1 ORDER BY at DESC, key DESC LIMIT 1 OFFSET ?2)`
 
 // KeepReceipts implements files.ReceiptWriter.
-func (t tx) KeepReceipts(ctx context.Context, owner files.OwnerID, keep int) error {
-	_, err := t.Exec(ctx, keepReceipts, string(owner), keep)
+func (t tx) KeepReceipts(ctx context.Context, owner files.OwnerID, keep int, removed func(int64)) error {
+	n, err := t.Exec(ctx, keepReceipts, string(owner), keep)
+	removed(n)
 	return err
 }
 

@@ -57,9 +57,14 @@ func checkReceipts(t *testing.T, c catalogTest) {
 		return errors.Join(append(errs, tx.SaveReceipt(ctx, receipt("bob", 0)))...)
 	})
 	has("ann", 0, 1, 2, 3, 4, 5)
+	var removed [3]int64
 	c.write(t, func(ctx context.Context, tx files.Tx) error {
-		return errors.Join(tx.KeepReceipts(ctx, "ann", 6), tx.KeepReceipts(ctx, "ann", 4), tx.KeepReceipts(ctx, "nobody", 4))
+		count := func(i int) func(int64) { return func(n int64) { removed[i] = n } }
+		return errors.Join(tx.KeepReceipts(ctx, "ann", 6, count(0)), tx.KeepReceipts(ctx, "ann", 4, count(1)), tx.KeepReceipts(ctx, "nobody", 4, count(2)))
 	})
+	if removed != [3]int64{0, 2, 0} {
+		t.Errorf("removed %v receipts", removed)
+	}
 	has("ann", 2, 3, 4, 5)
 	has("bob", 0)
 	c.write(t, func(ctx context.Context, tx files.Tx) error {
@@ -72,7 +77,7 @@ func checkReceipts(t *testing.T, c catalogTest) {
 	})
 	has("ann", 4, 5)
 	has("bob")
-	c.write(t, func(ctx context.Context, tx files.Tx) error { return tx.KeepReceipts(ctx, "ann", 0) })
+	c.write(t, func(ctx context.Context, tx files.Tx) error { return tx.KeepReceipts(ctx, "ann", 0, func(int64) {}) })
 	has("ann")
 }
 

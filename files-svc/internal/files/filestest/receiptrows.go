@@ -35,11 +35,13 @@ func (s *state) oldReceipts(ok func(files.Receipt) bool) []files.Receipt {
 	return found
 }
 
-func (s *state) KeepReceipts(_ context.Context, owner files.OwnerID, keep int) error {
+func (s *state) KeepReceipts(_ context.Context, owner files.OwnerID, keep int, removed func(int64)) error {
 	all := s.oldReceipts(func(r files.Receipt) bool { return r.Owner == owner })
-	for _, r := range all[:max(0, len(all)-keep)] {
+	old := all[:max(0, len(all)-keep)]
+	for _, r := range old {
 		delete(s.receipts, keyOf(r))
 	}
+	removed(int64(len(old)))
 	return nil
 }
 
