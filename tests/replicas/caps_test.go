@@ -192,8 +192,10 @@ func TestLimits_ThreeGatewaysAllowWhatOneWould(t *testing.T) {
 
 // TestRevocation_IsKnownAtAllGateways holds the promise of 100 ms to what can be said for certain: the last request that was let in had
 // been sent by then. That the answer of the first refused one came is what a client sees, and has this machine's slowness in it.
+// What makes a logout late makes it late at all gateways, so it is logouts that are counted; of fewer than these the slowest
+// hundredth would be a single one.
 func TestRevocation_IsKnownAtAllGateways(t *testing.T) {
-	const logouts, bound = 60, 100 * time.Millisecond
+	const logouts, bound = 200, 100 * time.Millisecond
 	c := up(t)
 	l := c.load(t, 4)
 	people := make([]*harness.Client, 6)
@@ -202,7 +204,7 @@ func TestRevocation_IsKnownAtAllGateways(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var letIn, refused []time.Duration
-	late := 0 // while requests went on; where few did it was the machine that stood still
+	late := 0 // logouts, while requests went on; where few did it was the machine that stood still
 	for i := range logouts {
 		p := people[i%len(people)]
 		session := c.front.via(p).LogIn(p.User.Username, harness.Password)
@@ -211,15 +213,17 @@ func TestRevocation_IsKnownAtAllGateways(t *testing.T) {
 		}
 		c.front.via(session).Do("POST", "/v1/auth/logout", nil).Is(204)
 		answered := time.Now()
+		wasLate := false
 		atOnce(len(c.front.doors), len(c.front.doors), func(i int) {
 			last, first, often := untilRefused(t, at(session, c.front.doors[i-1].base), answered)
 			mu.Lock()
 			defer mu.Unlock()
-			if last > bound && often > 10 {
-				late++
-			}
+			wasLate = wasLate || last > bound && often > 10
 			letIn, refused = append(letIn, last), append(refused, first)
 		})
+		if wasLate {
+			late++
+		}
 	}
 	seen := nothingFailed(t, l)
 	slices.Sort(letIn)
@@ -227,8 +231,8 @@ func TestRevocation_IsKnownAtAllGateways(t *testing.T) {
 	p50, p99 := len(letIn)/2, len(letIn)*99/100
 	t.Logf("%d logouts at three gateways under load (%v): the last request let in was sent at p50 %v, p99 %v, most %v after the logout's answer; the first refusal came at p50 %v, p99 %v",
 		logouts, seen, letIn[p50], letIn[p99], letIn[len(letIn)-1], refused[p50], refused[p99])
-	if letIn[p99] > bound && late > len(letIn)/100 {
-		t.Errorf("p99 is %v, promised is %v; %d of %d were late though the machine was not", letIn[p99], bound, late, len(letIn))
+	if late > logouts/100 {
+		t.Errorf("p99 is %v, promised is %v; %d of %d logouts were late though the machine was not", letIn[p99], bound, late, logouts)
 	}
 }
 
